@@ -1,0 +1,51 @@
+# Everything a newcomer needs: `make demo` and `make test`. Only Python 3.11+ and make have to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+KAFKA ?=
+DEMO_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types contracts chaos bench lock clean
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(READY) ## Create the environment in .venv
+
+$(READY): pyproject.toml docker/requirements.lock
+	@echo "== creating the environment in $(VENV) (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet uv==0.13.9
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint docker/requirements.lock --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## Run the whole line once on this machine and print what it saved (KAFKA=1: over a real broker)
+	@$(BIN)/recoup demo $(if $(KAFKA),--kafka,) $(DEMO_FLAGS)
+
+test: $(READY) ## Every test but the long suites
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests --ignore tests/bench
+
+check: format lint types contracts ## Format, lint, types and import contracts
+
+format: $(READY)
+	@$(BIN)/ruff format --check .
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+contracts: $(READY)
+	@$(BIN)/lint-imports
+
+bench: $(READY) ## Drain a backlog of 50,000 events, embedded and over Kafka
+	@$(BIN)/python -m tests.bench.drain
+
+lock: $(READY) ## Pin every dependency anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-package recoup --no-emit-index-url --no-annotate --upgrade pyproject.toml -o docker/requirements.lock
+
+clean: ## Remove the environment and local data
+	rm -rf $(VENV) .recoup build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""One folder per process; a service never imports another service."""
