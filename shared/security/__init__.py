@@ -1,1 +1,1 @@
-"""security."""
+"""Keys, signatures and sealed secrets: pure functions over bytes."""

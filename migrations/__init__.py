@@ -1,0 +1,1 @@
+"""Schema, roles, row-level security and triggers; `migrations.run` applies them."""

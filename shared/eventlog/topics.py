@@ -1,0 +1,39 @@
+"""Creates the Kafka topics; the only place that knows their settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.settings import KafkaSettings
+
+
+def ensure_topics(settings: KafkaSettings) -> None:
+    """Create what is missing of the three topics; existing ones are left as they are."""
+    # Imported here: an installation without Kafka has no client.
+    from kafka.admin import KafkaAdminClient, NewTopic  # noqa: PLC0415
+    from kafka.errors import TopicAlreadyExistsError  # noqa: PLC0415
+
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers.split(","), client_id="recoup-migrate")
+    try:
+        existing = set(admin.list_topics())
+        for name in (settings.events_topic, settings.decisions_topic, settings.dead_topic):
+            if name in existing:
+                continue
+            topic = NewTopic(
+                name=name,
+                num_partitions=settings.partitions,
+                replication_factor=settings.replication_factor,
+                topic_configs={
+                    "retention.ms": str(int(settings.retention.total_seconds() * 1000)),
+                    "min.insync.replicas": str(min(2, settings.replication_factor)),
+                    "unclean.leader.election.enable": "false",
+                    "max.message.bytes": str(1024 * 1024),
+                },
+            )
+            try:
+                admin.create_topics([topic])
+            except TopicAlreadyExistsError:
+                continue
+    finally:
+        admin.close()

@@ -1,0 +1,119 @@
+"""The append-only ledger and what it is valued by."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import UUID
+
+from shared.models.base import Instant, created_at, metadata, tenant, transaction_id, uuid_key
+
+KINDS = ("manual_time", "review_time", "compute", "remote_model", "error", "platform", "cash", "reversal")
+
+baselines = Table(
+    "baselines",
+    metadata,
+    uuid_key(),
+    tenant(),
+    Column("automation", Text, nullable=False),
+    # '*' holds for every stratum without its own.
+    Column("stratum", Text, nullable=False, server_default=text("'*'")),
+    Column("grade", Text, nullable=False),
+    Column("mean_seconds", Numeric(18, 6), nullable=False),
+    # Null where unknown: a declared baseline has no spread, so no interval.
+    Column("variance_seconds2", Numeric(24, 6)),
+    Column("n", Integer, nullable=False, server_default=text("0")),
+    Column("method", Text, nullable=False),
+    Column("valid_from", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    created_at(),
+    CheckConstraint("grade IN ('B','C','D')", name="stored_grade"),
+    CheckConstraint("mean_seconds >= 0", name="time_not_negative"),
+    Index(None, "tenant_id", "automation", "valid_from"),
+)
+
+rates = Table(
+    "rates",
+    metadata,
+    uuid_key(),
+    tenant(),
+    # `labour_hour` (per automation or '*'), `cpu_hour`, or `fx:EUR:USD`.
+    Column("name", Text, nullable=False),
+    Column("automation", Text, nullable=False, server_default=text("'*'")),
+    Column("value", Numeric(20, 8), nullable=False),
+    Column("currency", Text),
+    Column("valid_from", Instant, nullable=False),
+    Column("source", Text, nullable=False),
+    created_at(),
+    UniqueConstraint("tenant_id", "name", "automation", "valid_from"),
+    CheckConstraint("value >= 0", name="rate_not_negative"),
+)
+
+ledger_lines = Table(
+    "ledger_lines",
+    metadata,
+    uuid_key(),
+    tenant(),
+    Column("automation", Text, nullable=False),
+    # Null for costs that belong to no single case (`platform`).
+    Column("case_id", UUID(as_uuid=True)),
+    Column("kind", Text, nullable=False),
+    Column("sequence", SmallInteger, nullable=False, server_default=text("0")),
+    Column("arm", Text),
+    Column("stratum", Text),
+    Column("quantity", Numeric(20, 9)),
+    Column("unit", Text),
+    # Ten decimals: a decision's compute costs far less than a minor unit and must not round to nothing.
+    Column("amount", Numeric(20, 10)),
+    Column("currency", Text),
+    Column("grade", Text, nullable=False),
+    Column("baseline_id", UUID(as_uuid=True), ForeignKey("baselines.id")),
+    Column("occurred_at", Instant, nullable=False),
+    Column("booked_at", Instant, nullable=False),
+    Column("reverses", UUID(as_uuid=True), ForeignKey("ledger_lines.id")),
+    transaction_id(),
+    UniqueConstraint("case_id", "kind", "sequence"),
+    CheckConstraint(
+        "kind IN ('manual_time','review_time','compute','remote_model','error','platform','cash','reversal')", name="known_kind"
+    ),
+    CheckConstraint("grade IN ('A','B','C','D')", name="known_grade"),
+    CheckConstraint("(quantity IS NULL) = (unit IS NULL)", name="quantity_has_a_unit"),
+    CheckConstraint("(amount IS NULL) = (currency IS NULL)", name="amount_has_a_currency"),
+    CheckConstraint("quantity IS NOT NULL OR amount IS NOT NULL", name="says_something"),
+    CheckConstraint("(kind = 'reversal') = (reverses IS NOT NULL)", name="reversal_names_its_line"),
+    Index(None, "xid"),
+    Index(None, "tenant_id", "booked_at", "id"),
+    Index(
+        "uq_ledger_lines_platform_hour",
+        "tenant_id",
+        "automation",
+        "kind",
+        "occurred_at",
+        unique=True,
+        postgresql_where=text("case_id IS NULL AND reverses IS NULL"),
+    ),
+)
+
+ledger_seals = Table(
+    "ledger_seals",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("n", BigInteger, primary_key=True),
+    Column("lines", BigInteger, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("previous_root", Text),
+    Column("horizon", BigInteger, nullable=False),
+    created_at(),
+)

@@ -1,0 +1,49 @@
+"""Error reports to Sentry: off without a DSN, and never with a customer's text in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sentry_sdk
+from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
+
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
+
+    from shared.settings import ProcessSettings
+
+_KEPT = {
+    "event_id", "timestamp", "level", "platform", "logger", "server_name", "release", "environment", "exception", "tags", "contexts",
+    "transaction", "sdk", "type", "fingerprint",
+}  # fmt: skip
+
+
+def report_errors(settings: ProcessSettings, service: str) -> None:
+    """Start reporting. Local variables, request bodies and messages of exceptions stay here: they may hold personal data."""
+    if settings.sentry_dsn is None:
+        return
+    sentry_sdk.init(
+        dsn=settings.sentry_dsn.get_secret_value(),
+        environment=settings.environment,
+        send_default_pii=False,
+        include_local_variables=False,
+        max_request_body_size="never",
+        max_breadcrumbs=0,
+        event_scrubber=EventScrubber(recursive=True, denylist=[*DEFAULT_DENYLIST, *DEFAULT_PII_DENYLIST]),
+        before_send=only_what_is_known,
+        traces_sample_rate=0.0,
+        shutdown_timeout=2,
+    )
+    sentry_sdk.set_tag("service", service)
+
+
+def only_what_is_known(event: Event, _hint: Hint) -> Event | None:
+    """Keep an allowlist of keys, and of each exception its type and stack but not its message."""
+    for key in set(event) - _KEPT:
+        event.pop(key, None)  # type: ignore[misc]  # keys of the TypedDict, taken from itself
+    exception = event.get("exception")
+    for value in (exception or {}).get("values") or []:
+        value["value"] = "(withheld)"
+        for frame in (value.get("stacktrace") or {}).get("frames") or []:
+            frame.pop("vars", None)
+    return event

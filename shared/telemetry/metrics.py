@@ -1,0 +1,37 @@
+"""Every metric of every process, declared once; labels are closed sets."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+events = Counter(
+    "recoup_events", "Events by what became of them at the door.", ["result"]
+)  # accepted duplicate conflict rejected unavailable
+http_seconds = Histogram("recoup_http_seconds", "Time to answer a request.", ["service", "method", "route", "status"], buckets=_SECONDS)
+append_seconds = Histogram("recoup_append_seconds", "Time until the event log has acknowledged.", buckets=_SECONDS)
+pending_appends = Gauge("recoup_pending_appends", "Records that wait for the event log's acknowledgement.", multiprocess_mode="livesum")
+
+consumed = Counter("recoup_consumed_records", "Kafka records by what became of them.", ["result"])  # new duplicate poison
+consumer_lag = Gauge("recoup_consumer_lag", "Records not yet in the inbox, by partition.", ["partition"])
+
+decided = Counter("recoup_decided", "Cases by automation and the step that settled them.", ["automation", "result"])
+decide_seconds = Histogram("recoup_decide_seconds", "Wall time of one batch, claim to commit.", ["automation"], buckets=_SECONDS)
+inference_cpu_seconds = Counter("recoup_inference_cpu_seconds", "CPU time in tiers.", ["automation", "tier"])
+fenced = Counter("recoup_fenced", "Results dropped because the case had been taken over.")
+failed = Counter("recoup_failed_cases", "Cases whose run raised.", ["automation"])
+
+pending_age = Gauge("recoup_oldest_pending_seconds", "Age of the oldest case that waits for a worker.")
+open_cases = Gauge("recoup_open_cases", "Cases not decided yet.", ["state"])
+outbox_age = Gauge("recoup_oldest_outbox_seconds", "Age of the oldest decision not yet delivered or published.")
+redispatched = Counter("recoup_redispatched", "Cases sent to the workers again.", ["why"])  # waiting lease_expired
+quarantined = Counter("recoup_quarantined", "Cases given up after the attempt cap.")
+job_seconds = Histogram("recoup_job_seconds", "Time of one periodic job.", ["job"], buckets=_SECONDS)
+job_last_success = Gauge("recoup_job_last_success_timestamp_seconds", "When a periodic job last succeeded.", ["job"])
+invariants_broken = Gauge("recoup_invariants_broken", "Standing invariants that do not hold now.", ["invariant"])
+queue_depth = Gauge("recoup_queue_depth", "Orders waiting in Redis.")
+
+delivered = Counter("recoup_deliveries", "Callback attempts by result.", ["result"])  # delivered retry dead blocked
+delivery_seconds = Histogram("recoup_delivery_seconds", "Time of one callback attempt.", buckets=_SECONDS)
+published = Counter("recoup_published_decisions", "Decisions acknowledged by the decisions topic.")

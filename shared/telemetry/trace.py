@@ -1,0 +1,31 @@
+"""W3C trace context, carried by hand through HTTP, Kafka records, inbox rows and Celery headers.
+
+Kafka's automatic instrumentation does not cover ``poll()``, and a reaper that re-dispatches a row must keep its trace, so the header is
+stored with the row. Format: https://www.w3.org/TR/trace-context/#traceparent-header
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextvars import ContextVar
+
+_VALID = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+
+
+def new() -> str:
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def continued(header: str | None) -> str:
+    """A child span of ``header``'s trace, or a new trace where it is absent or malformed."""
+    if header is None or not _VALID.fullmatch(header):
+        return new()
+    version, trace_id, _, flags = header.split("-")
+    return f"{version}-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+def trace_id(header: str) -> str:
+    return header.split("-")[1]
