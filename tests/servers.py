@@ -110,8 +110,9 @@ def _hold(name: str, folder: Path, owner: int) -> None:
     while _lives(owner):
         time.sleep(WATCH_SECONDS)
     server.stop()
-    # The last holder to end leaves nothing.
-    shutil.rmtree(folder, ignore_errors=True)
+    (folder / f"{name}.json").unlink()
+    if not list(folder.glob("*.json")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _server(name: str, folder: Path) -> EmbeddedServer:
