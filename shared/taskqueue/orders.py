@@ -56,7 +56,7 @@ class Orders:
         """Orders waiting in Redis, or None where it does not answer."""
         try:
             with self._app.connection_for_read() as connection:
-                return int(connection.default_channel.client.llen(QUEUE))
+                return int(connection.default_channel.client.llen(QUEUE))  # type: ignore[attr-defined]  # the Redis transport has it
         except (OperationalError, RedisError, OSError):
             return None
 

@@ -1,0 +1,64 @@
+"""Health and metrics of a process that has no HTTP API."""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from shared.web.exposition import exposition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class HealthServer:
+    """Answers ``/healthz``, ``/readyz`` and ``/metrics`` from a daemon thread until closed."""
+
+    def __init__(self, host: str, port: int, readiness: Callable[[], Mapping[str, bool]]) -> None:
+        self._server = ThreadingHTTPServer((host, port), _handler(readiness))
+        self._server.daemon_threads = True
+        self._thread = Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5)
+
+
+def serve(host: str, port: int, readiness: Callable[[], Mapping[str, bool]]) -> HealthServer:
+    """Start answering; port 0 takes a free one."""
+    return HealthServer(host, port, readiness)
+
+
+def _handler(readiness: Callable[[], Mapping[str, bool]]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the standard library's name
+            match self.path:
+                case "/healthz":
+                    self._answer(200, b"alive\n", "text/plain")
+                case "/readyz":
+                    parts = readiness()
+                    self._answer(200 if all(parts.values()) else 503, json.dumps(dict(parts)).encode(), "application/json")
+                case "/metrics":
+                    self._answer(200, *exposition())
+                case _:
+                    self._answer(404, b"not found\n", "text/plain")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the standard library's name
+            """Probes are not worth a log line."""
+
+        def _answer(self, status: int, body: bytes, content_type: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    return Handler

@@ -1,0 +1,67 @@
+"""Refuses a body that is too large, while it arrives, or compressed: an ASGI middleware, because frameworks read a body whole first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.errors import TooLarge, UnsupportedMedia
+from shared.web import problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class BodyLimit:
+    """Reads at most ``limit`` bytes of a request body, then hands it on whole."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if headers.get(b"content-encoding", b"identity").lower() not in {b"", b"identity"}:
+            refusal = UnsupportedMedia("Content-Encoding is not accepted; send the body uncompressed.")
+            await problem.of(refusal)(scope, receive, send)
+            return
+        body = await self._read(receive, headers.get(b"content-length"))
+        if body is None:
+            await problem.of(TooLarge(f"The body is larger than {self._limit} bytes; send fewer events at once.", limit=self._limit))(
+                scope, receive, send
+            )
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, receive: Receive, declared: bytes | None) -> bytes | None:
+        """The whole body; None where it is too large, in which case the rest is never read."""
+        if declared is not None and declared.isdigit() and int(declared) > self._limit:
+            return None
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                break
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._limit:
+                return None
+            if not message.get("more_body", False):
+                break
+        return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

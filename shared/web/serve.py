@@ -1,0 +1,26 @@
+"""Runs an application under uvicorn until SIGTERM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+def run(app: FastAPI, host: str, port: int) -> None:
+    """Our logging stays in charge; requests in flight get ten seconds to end."""
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        timeout_keep_alive=75,
+        # Behind a proxy its addresses are of no use to us, and trusting its headers would be.
+        proxy_headers=False,
+    )
