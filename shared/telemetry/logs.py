@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,7 +27,7 @@ def configure(service: str, level: str) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            _stack_without_values,
             structlog.processors.JSONRenderer(),
         ],
     )
@@ -51,4 +52,14 @@ def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     header = trace.current.get()
     if header is not None:
         event.setdefault("trace_id", trace.trace_id(header))
+    return event
+
+
+def _stack_without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Where it happened and what kind of error it was; messages and local variables may hold personal data and stay out."""
+    info = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event["error_type"] = type(error).__name__
+        event["stack"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-12:]]
     return event
