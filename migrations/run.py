@@ -19,7 +19,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from shared.eventlog.topics import ensure_topics
-from shared.settings import KafkaSettings
+from shared.settings import KafkaSettings, load
 
 GROUP_ROLES = ("recoup_owner", "recoup_api", "recoup_line")
 LOGIN_ROLE = "recoup_app"
@@ -107,8 +107,8 @@ def main(
     down: Annotated[bool, typer.Option(help="Go down to the revision instead of up.")] = False,
     check: Annotated[bool, typer.Option(help="Only validate the settings.")] = False,
 ) -> None:
-    settings = _AdminSettings()
-    kafka = KafkaSettings()
+    settings = load(_AdminSettings)
+    kafka = load(KafkaSettings)
     if check:
         typer.echo("settings are valid")
         return

@@ -5,15 +5,31 @@ Every class is frozen and refuses unknown fields. Only a ``main`` instantiates o
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def prefixed(prefix: str) -> SettingsConfigDict:
     return SettingsConfigDict(env_prefix=prefix, frozen=True, extra="forbid")
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def load(kind: type[Settings]) -> Settings:
+    """Read settings from the environment; ends the process with status 2 and one line for each variable that is missing or wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = kind.model_config.get("env_prefix", "")
+        for problem in error.errors(include_input=False, include_url=False):
+            name = (prefix + "_".join(str(part) for part in problem["loc"])).upper()
+            sys.stderr.write(f"{name}: {problem['msg']}\n")
+        raise SystemExit(2) from error
 
 
 class ProcessSettings(BaseSettings):

@@ -1,0 +1,136 @@
+"""Reads a file of CloudEvents, one JSON object a line; writes nothing; sends them to the gateway, which knows what it has seen."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Annotated, cast
+
+import httpx
+import orjson
+import typer
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
+
+from shared.settings import load, prefixed
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Send what is in a file through the gateway.")
+
+# Of the gateway's 256 KiB, leaving room for the brackets and commas of a batch.
+_BATCH_BYTES = 240 * 1024
+_BATCH_EVENTS = 200
+
+
+class ImportSettings(BaseSettings):
+    model_config = prefixed("RECOUP_")
+
+    # A key with the role integrator.
+    api_key: SecretStr
+
+
+@app.callback()
+def kinds() -> None:
+    """Keeps `events` a subcommand, so that other kinds of import can stand beside it."""
+
+
+@app.command()
+def events(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON Lines of CloudEvents; .gz is read as it is.")],
+    *,
+    url: Annotated[str, typer.Option(help="The gateway.")] = "http://127.0.0.1:8080",
+    check: Annotated[bool, typer.Option(help="Only validate the settings and read the file.")] = False,
+) -> None:
+    """Send events from FILE. Safe to repeat: what was accepted before is answered as a duplicate. The key is read from RECOUP_API_KEY."""
+    key = load(ImportSettings).api_key.get_secret_value()
+    console = Console(stderr=True)
+    lines = sum(1 for _ in _lines(file))
+    if check:
+        console.print(f"{lines} events in {file}")
+        return
+    tally: Counter[str] = Counter()
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client, _progress(console) as progress:
+        task = progress.add_task("sending", total=lines)
+        for batch in _batches(_lines(file)):
+            tally.update(_send(client, batch, progress, task))
+    console.print(", ".join(f"{count} {what}" for what, count in sorted(tally.items())) or "nothing to send")
+    if tally["refused"]:
+        raise typer.Exit(1)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    with _opened(file) as handle:
+        yield from (line.strip() for line in handle if line.strip())
+
+
+def _opened(file: Path) -> IO[bytes]:
+    if file.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(file))  # the caller closes it; a GzipFile is a binary stream
+    return file.open("rb")
+
+
+def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        if batch and (size + len(line) > _BATCH_BYTES or len(batch) >= _BATCH_EVENTS):
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line) + 1
+    if batch:
+        yield batch
+
+
+def _send(client: httpx.Client, batch: list[bytes], progress: Progress, task: TaskID) -> Counter[str]:
+    """Send a batch; one that is refused is sent again event by event, so that one bad line does not hold up its neighbours."""
+    answer = _post(client, b"[" + b",".join(batch) + b"]", "application/cloudevents-batch+json")
+    if answer.is_success:
+        progress.advance(task, len(batch))
+        return Counter(event["status"] for event in answer.json()["events"])
+    tally: Counter[str] = Counter()
+    for line in batch:
+        single = _post(client, line, "application/cloudevents+json")
+        progress.advance(task)
+        if single.is_success:
+            tally.update(event["status"] for event in single.json()["events"])
+        else:
+            tally["refused"] += 1
+            problem = orjson.loads(single.content)
+            progress.console.print(f"refused ({single.status_code}): {problem.get('detail')} {list(islice(problem.get('errors', []), 3))}")
+    return tally
+
+
+def _post(client: httpx.Client, body: bytes, content_type: str) -> httpx.Response:
+    """Tries again while the gateway says that it is busy or down; an answer that is about the request itself is final."""
+    retrying = Retrying(
+        retry=retry_if_result(lambda answer: answer is None or answer.status_code in {429, 502, 503, 504}),
+        wait=wait_exponential_jitter(initial=0.2, max=10),
+        stop=stop_after_attempt(12),
+    )
+
+    def attempt() -> httpx.Response | None:
+        try:
+            return client.post("/v1/events", content=body, headers={"Content-Type": content_type})
+        except httpx.TransportError:
+            return None
+
+    try:
+        answer = retrying(attempt)
+    except RetryError as error:
+        raise typer.BadParameter(f"the gateway at {client.base_url} does not accept events; is it running?") from error
+    assert answer is not None
+    return answer
+
+
+if __name__ == "__main__":
+    app()

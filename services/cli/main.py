@@ -1,0 +1,74 @@
+"""Reads the command line only; starts one process's main or an administrative task, and imports nothing else of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Recoup: event-driven business automation that proves what it saves.",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A typer application elsewhere; ``extra`` is the part of the distribution that it needs."""
+
+    name: str
+    module: str
+    extra: str
+    help: str
+
+
+COMMANDS = (
+    Command("up", "services.supervisor.main", "embedded", "Start everything on this machine: PostgreSQL, Redis and every process."),
+    Command("demo", "services.lab.demo.main", "all", "Run the whole line once and print what it saved."),
+    Command("gateway", "services.gateway.main", "api", "HTTP in: webhooks and CloudEvents to the event log."),
+    Command("dispatch", "services.dispatcher.main", "kafka", "Kafka to the inbox, and orders to the workers."),
+    Command("work", "services.worker.main", "worker", "Decide cases."),
+    Command("courier", "services.courier.main", "courier", "Decisions out: signed webhooks and the decisions topic."),
+    Command("steward", "services.steward.main", "", "Reaper, roll-ups, partitions, platform costs, invariants."),
+    Command("ops", "services.ops.main", "api", "API for people: reviews, replay, configuration."),
+    Command("roi", "services.roi.main", "api", "API for figures: what automation saved."),
+    Command("migrate", "migrations.run", "", "Create roles and bring the schema and the topics up to date."),
+    Command("replay", "services.ops.replay", "api", "Send quarantined cases to the workers again."),
+    Command("import", "services.cli.importing", "", "Send events from a file through the gateway."),
+    Command("keys", "services.ops.keys", "", "Tenants, API keys and the vault's key."),
+    Command("lab", "services.lab.main", "lab", "Synthesise, train and evaluate models."),
+)
+
+
+def run(command: Command, arguments: list[str]) -> None:
+    """Hand over to the command's own application; exits with its status."""
+    try:
+        module = import_module(command.module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in {"services", "shared", "migrations"}:
+            raise
+        typer.echo(f"recoup {command.name} needs {error.name!r}: pip install 'recoup[{command.extra}]'", err=True)
+        raise typer.Exit(2) from error
+    module.app(arguments, prog_name=f"recoup {command.name}")
+
+
+def _register(command: Command) -> None:
+    @app.command(
+        command.name,
+        help=command.help,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+    )
+    def forward(context: typer.Context) -> None:
+        run(command, context.args)
+
+
+for _command in COMMANDS:
+    _register(_command)
+
+
+if __name__ == "__main__":
+    app()
