@@ -1,0 +1,1 @@
+"""Synthesise, train, evaluate: everything about models that happens beside the line, never on it."""
