@@ -86,6 +86,11 @@ class ChildProcess:
                 self.send(signal.SIGKILL)
         return self._process.wait()
 
+    def kill_group(self) -> None:
+        """End what a dead child left behind in its session."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
     def log(self) -> str:
         """What this child has logged since it was started."""
         with self.command.log_file.open("rb") as log:

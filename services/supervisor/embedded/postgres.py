@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import psutil
 import psycopg
+from psycopg import sql
 
 from services.supervisor.embedded.server import POLL_SECONDS, EmbeddedServer
 from services.supervisor.embedded.system_user import ensure_user, let_others_reach, let_others_run
@@ -66,7 +67,20 @@ class Postgres(EmbeddedServer):
 
     def admin_url(self, database: str = "postgres") -> str:
         """SQLAlchemy URL of the superuser."""
-        return f"postgresql+psycopg://{SUPERUSER}:{self._password}@{LOOPBACK}:{self.port}/{database}"
+        return self.url_of(SUPERUSER, self._password, database)
+
+    def url_of(self, user: str, password: str, database: str) -> str:
+        """SQLAlchemy URL; the password must be safe in a URL."""
+        return f"postgresql+psycopg://{user}:{password}@{LOOPBACK}:{self.port}/{database}"
+
+    @property
+    def _dsn(self) -> str:
+        return f"postgresql://{SUPERUSER}:{self._password}@{LOOPBACK}:{self.port}/postgres"
+
+    def ensure_database(self, name: str) -> None:
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
     def restart_immediate(self) -> None:
         """An immediate shutdown (every connection is cut, recovery from the log) and a start."""
@@ -84,8 +98,7 @@ class Postgres(EmbeddedServer):
         return self._command("postgres", "-D", str(self.cluster), run_as=run_as)
 
     def _answers(self, child: ChildProcess) -> bool:
-        url = f"postgresql://{SUPERUSER}:{self._password}@{LOOPBACK}:{self.port}/postgres"
-        with suppress(psycopg.OperationalError), closing(psycopg.connect(url, connect_timeout=5)):
+        with suppress(psycopg.OperationalError), closing(psycopg.connect(self._dsn, connect_timeout=5)):
             return child.running  # and not somebody else on our port, who would not know the password anyway
         return False
 
