@@ -1,0 +1,132 @@
+"""The files that put Recoup into production: valid against their schemas, and about this product."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from importlib.metadata import distribution
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from services.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PROCESSES = {"gateway", "dispatcher", "worker", "courier", "steward", "ops", "roi"}
+KUBERNETES = "1.32"
+
+
+def rendered(folder: str) -> list[dict[str, Any]]:
+    if shutil.which("kubectl") is None:
+        message = "kubectl is not installed: the Kubernetes manifests are NOT checked"
+        if os.environ.get("CI") == "true":  # noqa: TID251  # tests are not a process of the product
+            pytest.fail(message)
+        pytest.skip(message)
+    output = subprocess.run(["kubectl", "kustomize", str(ROOT / "k8s" / folder)], check=True, capture_output=True, text=True).stdout
+    return list(yaml.safe_load_all(output))
+
+
+@pytest.mark.parametrize("folder", ["base", "overlays/edge", "overlays/production"])
+def test_every_manifest_is_valid_against_the_schemas_of_kubernetes(folder: str) -> None:
+    documents = rendered(folder)
+    assert documents
+    for document in documents:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def test_a_wrong_manifest_would_be_found() -> None:
+    document = next(d for d in rendered("base") if d["kind"] == "Deployment")
+    document["spec"]["replicsa"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def test_production_runs_every_process_with_probes_budgets_and_no_privileges() -> None:
+    documents = rendered("overlays/production")
+    deployments = {d["metadata"]["name"]: d for d in documents if d["kind"] == "Deployment"}
+    assert set(deployments) == PROCESSES
+    assert {d["metadata"]["name"] for d in documents if d["kind"] == "PodDisruptionBudget"} == PROCESSES
+    for deployment in deployments.values():
+        pod = deployment["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert container["resources"]["limits"]["memory"]
+
+
+def test_the_edge_has_neither_kafka_nor_dispatcher() -> None:
+    documents = rendered("overlays/edge")
+    assert {d["metadata"]["name"] for d in documents if d["kind"] == "Deployment"} == PROCESSES - {"dispatcher"}
+    (config,) = [d for d in documents if d["kind"] == "ConfigMap"]
+    assert config["data"]["RECOUP_KAFKA_BOOTSTRAP_SERVERS"] == ""
+
+
+def test_every_container_runs_a_command_that_exists() -> None:
+    commands = {command.name for command in COMMANDS}
+    for document in rendered("base"):
+        if document["kind"] in {"Deployment", "Job"}:
+            (container,) = document["spec"]["template"]["spec"]["containers"]
+            assert container["args"][0] in commands
+    for service in compose()["services"].values():
+        if str(service.get("image", "")).startswith("recoup-"):
+            assert service["command"][0] in commands
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_the_compose_file_is_valid_against_the_compose_specification() -> None:
+    schema = json.loads(files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8"))
+    jsonschema.validate(compose(), schema)
+
+
+def test_the_compose_file_has_every_process_and_a_health_check_for_each() -> None:
+    services = compose()["services"]
+    assert set(services) == PROCESSES | {"postgres", "redis", "kafka", "migrate"}
+    assert all("healthcheck" in service for name, service in services.items() if name != "migrate")
+
+
+def requirements(extras: set[str]) -> set[str]:
+    """Names that ``pip install 'recoup[extras]'`` asks for by itself, transitively over installed metadata."""
+    found: set[str] = set()
+    todo = [("recoup", frozenset(extras))]
+    seen = set()
+    while todo:
+        name, wanted = todo.pop()
+        if (name, wanted) in seen:
+            continue
+        seen.add((name, wanted))
+        found.add(name)
+        for line in distribution(name).requires or []:
+            requirement = Requirement(line)
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in wanted or {""}) or marker.evaluate({"extra": ""}):
+                todo.append((re.sub(r"[-_.]+", "-", requirement.name).lower(), frozenset(requirement.extras)))
+    return found
+
+
+def test_only_the_worker_image_carries_onnxruntime() -> None:
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    extras = {name: set(text.split(",")) for name, text in re.findall(r"AS build-(\w+)\nRUN .*?'\.\[([\w,]+)\]'", dockerfile)}
+    assert set(extras) == {"api", "line", "worker"}
+    assert "onnxruntime" not in requirements(extras["api"])
+    assert "onnxruntime" not in requirements(extras["line"])
+    assert "onnxruntime" in requirements(extras["worker"])
+    assert "torch" not in requirements(extras["worker"])
+
+
+def test_images_run_as_an_ordinary_user() -> None:
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)
