@@ -1,1 +1,1 @@
-"""intake."""
+"""The only code that writes the inbox: what came in, stored once, counted always."""
