@@ -1,3 +1,5 @@
+DROP VIEW conservation;
+
 -- The tables themselves, and with them their policies' rows, go in 0001; here goes what 0002 added around them.
 DO $$
 DECLARE

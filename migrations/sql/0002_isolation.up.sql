@@ -110,3 +110,43 @@ GRANT EXECUTE ON FUNCTION find_api_key(text), find_source(uuid) TO recoup_api, r
 GRANT EXECUTE ON FUNCTION ensure_payload_partitions(integer) TO recoup_line;
 
 SELECT ensure_payload_partitions(3);
+
+-- One row: whoever locks it rolls up.
+INSERT INTO rollup_horizons (name, horizon, rolled_at) VALUES ('rollups', '0', now());
+
+-- Where every record of an hour of receipt is, exact at any moment: one statement sees one moment, in which every fact is either in the
+-- roll-up (below the horizon) or in the tail (at or above it). Row-level security is that of whoever asks.
+CREATE VIEW conservation WITH (security_invoker = true) AS
+SELECT f.tenant_id, f.automation, f.hour,
+       sum(f.received)::bigint AS received, sum(f.automated)::bigint AS automated, sum(f.human)::bigint AS human,
+       sum(f.control)::bigint AS control, sum(f.duplicate)::bigint AS duplicate, sum(f.rejected)::bigint AS rejected,
+       sum(f.pending)::bigint AS pending, sum(f.processing)::bigint AS processing, sum(f.review)::bigint AS review,
+       sum(f.quarantined)::bigint AS quarantined, sum(f.poison)::bigint AS poison,
+       sum(f.received - f.automated - f.human - f.control - f.duplicate - f.rejected
+           - f.pending - f.processing - f.review - f.quarantined - f.poison)::bigint AS difference
+FROM (
+    SELECT tenant_id, automation, hour, received, duplicate, rejected, automated, human, control,
+           0 AS pending, 0 AS processing, 0 AS review, 0 AS quarantined, 0 AS poison
+    FROM conservation_hourly
+    UNION ALL
+    SELECT tenant_id, automation, hour, received, duplicate, rejected, 0, 0, 0, 0, 0, 0, 0, 0
+    FROM intake_batches
+    WHERE xid >= coalesce((SELECT horizon FROM rollup_horizons WHERE name = 'rollups'), '0'::xid8)
+    UNION ALL
+    SELECT tenant_id, automation, date_trunc('hour', received_at, 'UTC'), 0, 0, 0,
+           (arm = 'automated' AND tier <> 'human')::int, (arm = 'automated' AND tier = 'human')::int, (arm = 'control')::int, 0, 0, 0, 0, 0
+    FROM decisions
+    WHERE xid >= coalesce((SELECT horizon FROM rollup_horizons WHERE name = 'rollups'), '0'::xid8)
+    UNION ALL
+    SELECT tenant_id, automation, date_trunc('hour', received_at, 'UTC'), 0, 0, 0, 0, 0, 0,
+           (state = 'pending')::int, (state = 'processing')::int, (state = 'review')::int, (state = 'quarantined')::int, 0
+    FROM cases
+    WHERE state <> 'decided'
+    UNION ALL
+    -- Poison records never reach the intake's count: they are received and dead letters at once, until they are resolved.
+    SELECT tenant_id, automation, date_trunc('hour', received_at, 'UTC'), 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1
+    FROM poison_records
+    WHERE resolved_at IS NULL AND tenant_id IS NOT NULL AND automation IS NOT NULL
+) f
+GROUP BY f.tenant_id, f.automation, f.hour;
+GRANT SELECT ON conservation TO recoup_api, recoup_line;

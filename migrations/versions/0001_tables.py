@@ -117,7 +117,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cases")),
         sa.UniqueConstraint("tenant_id", "source", "event_id", name=op.f("uq_cases_tenant_id_source_event_id")),
     )
-    op.create_index("ix_cases_dispatchable", "cases", ["next_dispatch_at"], unique=False, postgresql_where=sa.text("state = 'pending'"))
+    op.create_index(
+        "ix_cases_dispatchable", "cases", ["attempt", "next_dispatch_at"], unique=False, postgresql_where=sa.text("state = 'pending'")
+    )
     op.create_index("ix_cases_leased", "cases", ["lease_until"], unique=False, postgresql_where=sa.text("state = 'processing'"))
     op.create_index(
         "ix_cases_open", "cases", ["tenant_id", "automation", "received_at"], unique=False, postgresql_where=sa.text("state <> 'decided'")
@@ -195,7 +197,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
         sa.UniqueConstraint("outbox_id", "endpoint_id", name=op.f("uq_deliveries_outbox_id_endpoint_id")),
     )
-    op.create_index("ix_deliveries_due", "deliveries", ["next_attempt_at"], unique=False, postgresql_where=sa.text("state = 'pending'"))
+    op.create_index(
+        "ix_deliveries_due", "deliveries", ["endpoint_id", "next_attempt_at"], unique=False, postgresql_where=sa.text("state = 'pending'")
+    )
     op.create_index("ix_deliveries_leased", "deliveries", ["lease_until"], unique=False, postgresql_where=sa.text("state = 'sending'"))
     op.create_index(op.f("ix_deliveries_tenant_id_created_at"), "deliveries", ["tenant_id", "created_at"], unique=False)
     op.create_table(
@@ -377,6 +381,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reviews")),
         sa.UniqueConstraint("case_id", "kind", "round", name=op.f("uq_reviews_case_id_kind_round")),
     )
+    op.create_index("ix_reviews_claimed", "reviews", ["claim_expires_at"], unique=False, postgresql_where=sa.text("state = 'claimed'"))
     op.create_index(
         "ix_reviews_queue",
         "reviews",
@@ -516,6 +521,7 @@ def downgrade() -> None:
     op.drop_table("sources")
     op.drop_table("rollup_horizons")
     op.drop_table("roi_hourly")
+    op.drop_index("ix_reviews_claimed", table_name="reviews", postgresql_where=sa.text("state = 'claimed'"))
     op.drop_index("ix_reviews_queue", table_name="reviews", postgresql_where=sa.text("state IN ('open','claimed')"))
     op.drop_table("reviews")
     op.drop_index(op.f("ix_review_heartbeats_review_id"), table_name="review_heartbeats")

@@ -52,7 +52,8 @@ cases = Table(
     UniqueConstraint("tenant_id", "source", "event_id"),
     CheckConstraint("arm IN ('automated','control')", name="known_arm"),
     CheckConstraint("state IN ('pending','processing','review','decided','quarantined')", name="known_state"),
-    Index("ix_cases_dispatchable", "next_dispatch_at", postgresql_where=text("state = 'pending'")),
+    # By attempt first: the steward looks for fresh, for retried and for hopeless cases, and one kind must not hide another.
+    Index("ix_cases_dispatchable", "attempt", "next_dispatch_at", postgresql_where=text("state = 'pending'")),
     Index("ix_cases_leased", "lease_until", postgresql_where=text("state = 'processing'")),
     Index("ix_cases_open", "tenant_id", "automation", "received_at", postgresql_where=text("state <> 'decided'")),
     Index("ix_cases_tenant_id_received_at", "tenant_id", "received_at", "id"),

@@ -102,6 +102,7 @@ reviews = Table(
     CheckConstraint("kind IN ('control','exception','audit')", name="known_kind"),
     CheckConstraint("state IN ('open','claimed','submitted','cancelled')", name="known_state"),
     Index("ix_reviews_queue", "tenant_id", "automation", "created_at", postgresql_where=text("state IN ('open','claimed')")),
+    Index("ix_reviews_claimed", "claim_expires_at", postgresql_where=text("state = 'claimed'")),
 )
 
 review_heartbeats = Table(

@@ -60,7 +60,8 @@ deliveries = Table(
     created_at(),
     UniqueConstraint("outbox_id", "endpoint_id"),
     CheckConstraint("state IN ('pending','sending','delivered','dead')", name="known_state"),
-    Index("ix_deliveries_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    # By endpoint, because the courier takes a bounded number of each: one slow receiver starves nobody.
+    Index("ix_deliveries_due", "endpoint_id", "next_attempt_at", postgresql_where=text("state = 'pending'")),
     Index("ix_deliveries_leased", "lease_until", postgresql_where=text("state = 'sending'")),
     Index(None, "tenant_id", "created_at"),
 )
