@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -35,6 +36,11 @@ class Incoming:
     @property
     def identity(self) -> Identity:
         return (self.tenant, self.source, self.event_id)
+
+    @property
+    def key(self) -> bytes:
+        """16 bytes that stand for the identity where it must be short and must not be read: Kafka's key, Redis' key."""
+        return hashlib.sha256("|".join(self.identity).encode()).digest()[:16]
 
 
 # (tenant, source, event id): one case, for ever.

@@ -103,8 +103,8 @@ def count_intake(connection: Connection, counts: Mapping[IntakeKey, IntakeCount]
         return
     connection.exec_driver_sql(
         "INSERT INTO intake_batches (tenant_id, automation, hour, received, duplicate, rejected)"
-        " SELECT * FROM unnest(%(tenants)s::text[], %(automations)s::text[], %(hours)s::timestamptz[],"
-        " %(received)s::int[], %(duplicate)s::int[], %(rejected)s::int[])",
+        " SELECT * FROM unnest(%(tenants)b::text[], %(automations)b::text[], %(hours)b::timestamptz[],"
+        " %(received)b::int[], %(duplicate)b::int[], %(rejected)b::int[])",
         {
             "tenants": [key.tenant for key in counts],
             "automations": [key.automation for key in counts],
@@ -121,7 +121,7 @@ def tenant_rules(connection: Connection, tenants: Iterable[str]) -> dict[str, Te
     rows = connection.exec_driver_sql(
         "SELECT t.id, t.arm_salt,"
         " coalesce(json_object_agg(s.automation, s.control_share::text) FILTER (WHERE s.automation IS NOT NULL), '{}')"
-        " FROM tenants t LEFT JOIN automation_settings s ON s.tenant_id = t.id WHERE t.id = ANY(%(tenants)s::text[]) GROUP BY t.id",
+        " FROM tenants t LEFT JOIN automation_settings s ON s.tenant_id = t.id WHERE t.id = ANY(%(tenants)b::text[]) GROUP BY t.id",
         {"tenants": list(tenants)},
     )
     return {tenant: TenantRules(bytes(salt), {name: Decimal(share) for name, share in shares.items()}) for tenant, salt, shares in rows}
@@ -147,9 +147,9 @@ def _insert_cases(connection: Connection, firsts: Mapping[Identity, Incoming], r
     inserted = connection.exec_driver_sql(
         "INSERT INTO cases (id, tenant_id, source, event_id, event_type, automation, body_sha256, arm, control_probability,"
         " occurred_at, received_at, traceparent)"
-        " SELECT * FROM unnest(%(ids)s::uuid[], %(tenants)s::text[], %(sources)s::text[], %(event_ids)s::text[], %(types)s::text[],"
-        " %(automations)s::text[], %(digests)s::bytea[], %(arms)s::text[], %(shares)s::numeric[],"
-        " %(occurred)s::timestamptz[], %(received)s::timestamptz[], %(traces)s::text[])"
+        " SELECT * FROM unnest(%(ids)b::uuid[], %(tenants)b::text[], %(sources)b::text[], %(event_ids)b::text[], %(types)b::text[],"
+        " %(automations)b::text[], %(digests)b::bytea[], %(arms)b::text[], %(shares)b::numeric[],"
+        " %(occurred)b::timestamptz[], %(received)b::timestamptz[], %(traces)s::text[])"
         " ON CONFLICT (tenant_id, source, event_id) DO NOTHING RETURNING id",
         {
             "ids": ids,
@@ -179,7 +179,7 @@ def _insert_payloads(connection: Connection, fresh: Sequence[tuple[UUID, Incomin
         return
     connection.exec_driver_sql(
         "INSERT INTO payloads (received_at, case_id, tenant_id, body)"
-        " SELECT * FROM unnest(%(received)s::timestamptz[], %(ids)s::uuid[], %(tenants)s::text[], %(bodies)b::bytea[])",
+        " SELECT * FROM unnest(%(received)b::timestamptz[], %(ids)b::uuid[], %(tenants)b::text[], %(bodies)b::bytea[])",
         {
             "received": [record.received_at for _, record in fresh],
             "ids": [case_id for case_id, _ in fresh],
@@ -195,7 +195,7 @@ def _existing(connection: Connection, identities: Sequence[Identity]) -> dict[Id
         return {}
     rows = connection.exec_driver_sql(
         "SELECT c.tenant_id, c.source, c.event_id, c.id, c.body_sha256"
-        " FROM unnest(%(tenants)s::text[], %(sources)s::text[], %(event_ids)s::text[]) AS wanted (tenant_id, source, event_id)"
+        " FROM unnest(%(tenants)b::text[], %(sources)b::text[], %(event_ids)b::text[]) AS wanted (tenant_id, source, event_id)"
         " JOIN cases c USING (tenant_id, source, event_id)",
         {
             "tenants": [tenant for tenant, _, _ in identities],
@@ -238,8 +238,8 @@ def _record_conflicts(
         "INSERT INTO audit_log (id, tenant_id, actor, action, object_type, object_id, detail)"
         " SELECT i, t, 'intake', 'event.conflict', 'case', o,"
         " jsonb_build_object('source', s, 'event_id', e, 'kept_sha256', k, 'refused_sha256', r)"
-        " FROM unnest(%(ids)s::uuid[], %(tenants)s::text[], %(cases)s::text[], %(sources)s::text[], %(event_ids)s::text[],"
-        " %(kept)s::text[], %(refused)s::text[]) AS conflict (i, t, o, s, e, k, r)",
+        " FROM unnest(%(ids)b::uuid[], %(tenants)b::text[], %(cases)b::text[], %(sources)b::text[], %(event_ids)b::text[],"
+        " %(kept)b::text[], %(refused)b::text[]) AS conflict (i, t, o, s, e, k, r)",
         {
             "ids": [uuid7() for _ in conflicts],
             "tenants": [record.tenant for record, _ in conflicts],
