@@ -19,7 +19,6 @@ from services.supervisor.embedded.kafka import Kafka
 from services.supervisor.embedded.postgres import Postgres
 from services.supervisor.embedded.redis import Redis
 from services.supervisor.file_lock import only_one
-from services.supervisor.ports import port_or_free
 from services.supervisor.report import ready_facts, table, write_ready_file
 from services.supervisor.secret_files import SecretFiles
 from services.supervisor.service import Line, Stopped
@@ -45,7 +44,8 @@ class Options:
     data: Path
     ready_file: Path | None
     workers: int
-    ports: dict[plan.Service, int]
+    ports: Ports
+    service_ports: dict[plan.Service, int]
     kafka: bool
 
 
@@ -92,9 +92,9 @@ def main(
             console.print("settings are valid")
             return
         with only_one(data_dir / "supervisor.lock"):
-            chosen_ports = {service: ports.of(service) for service in services}
+            chosen_ports = {service: ports.of(service.name, service.port) for service in services}
             cores = cpu_count() or 1
-            _run(given, Options(data_dir.resolve(), ready_file, workers or cores, chosen_ports, use_kafka))
+            _run(given, Options(data_dir.resolve(), ready_file, workers or cores, ports, chosen_ports, use_kafka))
     except (RecoupError, ValidationError) as error:
         console.print(escape(str(error)), style="red", soft_wrap=True)
         raise typer.Exit(1) from error
@@ -123,14 +123,15 @@ def _start(line: Line, given: GivenServers, embedded: Embedded, options: Options
     line.start_servers()
     connections = _connections(given, embedded, options)
     line.migrate(connections, inherited)
-    line.start_processes(options.ports, plan.service_environment(inherited, connections, options.ports, options.workers))
+    line.start_processes(options.service_ports, plan.service_environment(inherited, connections, options.service_ports, options.workers))
 
 
 def _embedded(given: GivenServers, options: Options) -> Embedded:
+    ports = options.ports
     return Embedded(
-        postgres=None if given.database_url else Postgres(options.data, port_or_free(POSTGRES_PORT)),
-        redis=None if given.redis_url else Redis(options.data, port_or_free(REDIS_PORT)),
-        kafka=Kafka(options.data, port_or_free(KAFKA_PORT)) if options.kafka and not given.kafka_bootstrap_servers else None,
+        postgres=None if given.database_url else Postgres(options.data, ports.of("postgres", POSTGRES_PORT)),
+        redis=None if given.redis_url else Redis(options.data, ports.of("redis", REDIS_PORT)),
+        kafka=Kafka(options.data, ports.of("kafka", KAFKA_PORT)) if options.kafka and not given.kafka_bootstrap_servers else None,
     )
 
 
@@ -173,7 +174,7 @@ def _write(line: Line, options: Options) -> None:
 
 
 def _say_moved_ports(options: Options) -> None:
-    for service, port in options.ports.items():
+    for service, port in options.service_ports.items():
         if port != service.port:
             _say(f"{service.name} listens on port {port} instead of {service.port}")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from services.supervisor import plan
 from services.supervisor.errors import StartFailed
 from services.supervisor.process import ChildProcess, Command
-from services.supervisor.supervised import SupervisedService, describe_exit, service_command
+from services.supervisor.supervised_server import SupervisedServer
+from services.supervisor.supervised_service import SupervisedService, describe_exit, service_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 MIGRATION_SECONDS = 120.0
 READY_SECONDS = 120.0
 WATCH_SECONDS = 0.1
+LISTEN_SECONDS = 10.0
 
 
 class Stopped(Exception):  # a request of the user, not an error
@@ -88,9 +91,14 @@ class Line:
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Keep everything running until asked to stop; ``changed`` is called after each restart."""
+        Thread(target=self._listen, name="listen", daemon=True).start()
+        watched: list[SupervisedServer | SupervisedService] = [
+            *(SupervisedServer(server, self._clock) for server in self.servers),
+            *self.processes,
+        ]
         while not self._stopping():
             pids = self._pids()
-            for message in filter(None, (*map(self._revive, self.servers), *(process.tend() for process in self.processes))):
+            for message in filter(None, (each.tend() for each in watched)):
                 self._say(message)
             if self._pids() != pids:
                 changed()
@@ -107,15 +115,11 @@ class Line:
         for server in reversed(self.servers):
             server.stop()
 
-    def _revive(self, server: EmbeddedServer) -> str | None:
-        if server.running:
-            return None
-        self._say(f"{server.name} ended; starting it again (log: {server.log_file})")
-        try:
-            server.start()
-        except StartFailed as error:
-            return error.message
-        return f"{server.name} runs again (pid {server.pid})"
+    def _listen(self) -> None:
+        while not self._stopping():
+            for process in self.processes:
+                process.listen()
+            time.sleep(LISTEN_SECONDS)
 
     def _await_ready(self, process: SupervisedService, deadline: float) -> None:
         while not process.ready():

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from services.supervisor.ports import port_or_free
 from shared.settings import prefixed
-
-if TYPE_CHECKING:
-    from services.supervisor.plan import Service
 
 
 class GivenServers(BaseSettings):
@@ -45,11 +41,15 @@ class Ports(BaseSettings):
     worker_port: int | None = None
     courier_port: int | None = None
     steward_port: int | None = None
+    # Of the embedded servers.
+    postgres_port: int | None = None
+    redis_port: int | None = None
+    kafka_port: int | None = None
 
-    def of(self, service: Service) -> int:
+    def of(self, name: str, default: int) -> int:
         """The given port, else the default, else a free one."""
-        given = getattr(self, f"{service.name}_port")
-        return int(given) if given is not None else port_or_free(service.port)
+        given = getattr(self, f"{name}_port")
+        return int(given) if given is not None else port_or_free(default)
 
 
 def inherited_environment() -> dict[str, str]:

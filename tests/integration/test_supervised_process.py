@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from services.supervisor.embedded.redis import Redis
 from services.supervisor.errors import AlreadyRunning
 from services.supervisor.file_lock import file_lock, only_one
 from services.supervisor.plan import Service
 from services.supervisor.process import ChildProcess, Command
 from services.supervisor.report import write_ready_file
 from services.supervisor.secret_files import SecretFiles
-from services.supervisor.supervised import SupervisedService
+from services.supervisor.supervised_server import SupervisedServer
+from services.supervisor.supervised_service import SupervisedService
 from shared.clock import SystemClock
 from tests.servers import ROOT, free_port
 
@@ -33,7 +35,7 @@ PROGRAM = textwrap.dedent("""\
     import http.server, subprocess, sys
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200 if self.path == "/readyz" else 404)
+            self.send_response(200 if self.path in {"/readyz", "/healthz"} else 404)
             self.end_headers()
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     print("child", child.pid, flush=True)
@@ -93,6 +95,21 @@ def test_what_a_killed_process_leaves_behind_is_ended_before_it_starts_again(pro
     _until(lambda: process.pid is None)
     process.tend()
     _until(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_process_that_hangs_is_killed_and_started_again(process: SupervisedService, monkeypatch: pytest.MonkeyPatch) -> None:
+    process.listen()
+    assert process.tend() is None
+    monkeypatch.setattr("services.supervisor.supervised_service.SILENT_SECONDS", 1.0)
+    monkeypatch.setattr("services.supervisor.supervised_service.PROBE_SECONDS", 0.2)
+    before = process.pid
+    assert before is not None
+    os.kill(before, signal.SIGSTOP)
+    time.sleep(1.1)
+    process.listen()
+    assert "no sign of life" in (process.tend() or "")
+    _tend_until_ready(process)
+    assert process.pid != before
 
 
 def test_a_process_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> None:
@@ -163,3 +180,21 @@ def test_an_unknown_process_is_refused_by_name() -> None:
     done = _supervisor("--only", "nonsense")
     assert done.returncode == 1
     assert "no such process: nonsense" in done.stdout
+
+
+def test_a_server_that_is_killed_is_started_again_while_others_are_tended(tmp_path: Path) -> None:
+    server = Redis(tmp_path)
+    server.start()
+    supervised = SupervisedServer(server, SystemClock())
+    assert supervised.tend() is None
+    server.kill()
+    said: list[str] = []
+
+    def runs_again() -> bool:
+        said.extend(filter(None, [supervised.tend()]))
+        return len(said) == 2
+
+    _until(runs_again)
+    assert server.running
+    assert "runs again" in said[1]
+    server.stop()

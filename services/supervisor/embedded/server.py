@@ -33,6 +33,7 @@ class EmbeddedServer(ABC):
         self.data = data.resolve()
         self.port = port
         self._child: ChildProcess | None = None
+        self._deadline = 0.0
 
     @property
     @abstractmethod
@@ -61,12 +62,30 @@ class EmbeddedServer(ABC):
         """
         if self.running:
             return
-        deadline = time.monotonic() + self.start_seconds
-        command = self._prepare()
-        self._child = ChildProcess(command)
-        while not self._answers(self._child):
-            self._child = self._still_starting(self._child, command, deadline)
+        self.begin()
+        while not self.advance():
             time.sleep(POLL_SECONDS)
+
+    def begin(self) -> None:
+        """Start without waiting; `advance` tells when it answers.
+
+        Raises:
+            StartFailed, MissingTool: as `start`.
+        """
+        self._deadline = time.monotonic() + self.start_seconds
+        self._child = ChildProcess(self._prepare())
+
+    def advance(self) -> bool:
+        """True once it answers.
+
+        Raises:
+            StartFailed: as `start`.
+        """
+        assert self._child is not None
+        if self._answers(self._child):
+            return True
+        self._child = self._still_starting(self._child)
+        return False
 
     def stop(self) -> None:
         if self._child:
@@ -78,12 +97,12 @@ class EmbeddedServer(ABC):
             self._child.send(signal.SIGKILL)
             self._child.wait()
 
-    def _still_starting(self, child: ChildProcess, command: Command, deadline: float) -> ChildProcess:
-        late = time.monotonic() > deadline
+    def _still_starting(self, child: ChildProcess) -> ChildProcess:
+        late = time.monotonic() > self._deadline
         if child.running and not late:
             return child
         if not late and self._is_passing(child.log_tail()):
-            return ChildProcess(command)
+            return ChildProcess(child.command)
         if child.running:
             child.stop(self.forced_stop_signal, self.stop_seconds)
         what = f"ended with code {child.exit_code}" if not late else f"did not answer within {self.start_seconds:g} s"

@@ -1,4 +1,4 @@
-"""One process of the line under supervision: started again whenever it ends, later and later while it keeps ending."""
+"""One process of the line under supervision: started again whenever it ends or falls silent, later and later while it keeps ending."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Longer than the drain of any process (an in-flight batch, an open HTTP request).
 DRAIN_SECONDS = 40.0
 PROBE_SECONDS = 3.0
+# Without an answer to /healthz for this long a process hangs (a library call that never returns) and is killed. Starting takes less.
+SILENT_SECONDS = 90.0
 
 
 class SupervisedService:
@@ -35,6 +37,7 @@ class SupervisedService:
         self._child: ChildProcess | None = None
         self._backoff = Backoff()
         self._started_at = 0.0
+        self._heard_at = 0.0
         self._due_at: float | None = None
         self.restarts = 0
 
@@ -51,7 +54,7 @@ class SupervisedService:
         return self._command.log_file
 
     def start(self) -> None:
-        self._started_at = self._clock.monotonic()
+        self._started_at = self._heard_at = self._clock.monotonic()
         self._due_at = None
         self._child = ChildProcess(self._command)
 
@@ -60,19 +63,26 @@ class SupervisedService:
         return self._child.exit_code if self._child else None
 
     def ready(self) -> bool:
+        return self._says_ok("/readyz")
+
+    def listen(self) -> None:
+        """Ask for a sign of life; may take `PROBE_SECONDS`, so it is called from a thread of its own."""
+        if self._says_ok("/healthz"):
+            self._heard_at = self._clock.monotonic()
+
+    def _says_ok(self, path: str) -> bool:
         try:
             with closing(http.client.HTTPConnection(self._host, self.port, timeout=PROBE_SECONDS)) as connection:
-                connection.request("GET", "/readyz")
+                connection.request("GET", path)
                 return connection.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
 
     def tend(self) -> str | None:
         """Notice an end, and start again when it is time; returns what happened, for people."""
-        code = self.ended()
+        code, now = self.ended(), self._clock.monotonic()
         if code is None:
-            return None
-        now = self._clock.monotonic()
+            return self._kill_if_silent(now)
         if self._due_at is None:
             return self._plan_restart(code, now)
         if now < self._due_at:
@@ -93,6 +103,13 @@ class SupervisedService:
 
     def log_tail(self) -> str:
         return self._child.log_tail() if self._child else ""
+
+    def _kill_if_silent(self, now: float) -> str | None:
+        if self._child is None or now - self._heard_at < SILENT_SECONDS:
+            return None
+        self._child.send(signal.SIGKILL)
+        self._child.wait()
+        return f"{self.service.name} gave no sign of life for {SILENT_SECONDS:g} s and was killed"
 
     def _plan_restart(self, code: int, now: float) -> str:
         assert self._child is not None
