@@ -1,0 +1,157 @@
+"""What is booked for what happened: ledger lines as values, nothing rounded but cash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final, Literal, Protocol
+from uuid import UUID
+
+from shared.ids import uuid7
+from shared.money import Money
+
+Kind = Literal["manual_time", "review_time", "compute", "remote_model", "error", "platform", "cash", "reversal"]
+Grade = Literal["A", "B", "C", "D"]
+
+# Scales of the table's columns. A decision's compute costs far less than a minor unit, so amounts keep ten decimals.
+_QUANTITY: Final = Decimal("1e-9")
+_AMOUNT: Final = Decimal("1e-10")
+_HOUR: Final = Decimal(3600)
+
+
+class Subject(Protocol):
+    """The case that a line belongs to; `shared.casework.values.Decided` is one."""
+
+    @property
+    def case_id(self) -> UUID: ...
+    @property
+    def tenant_id(self) -> str: ...
+    @property
+    def automation(self) -> str: ...
+    @property
+    def arm(self) -> str: ...
+    @property
+    def stratum(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One append-only fact in seconds or money.
+
+    Attributes:
+        case_id: None for what belongs to no single case.
+        sequence: tells lines of one kind and case apart.
+        quantity: in ``unit``: `s` of a person's time, `cpu_s` of CPU time.
+        amount: in ``currency``; None where no rate was known, never zero for unknown.
+        occurred_at: when it happened; when it was booked is the database's business.
+        reverses: the line that a `reversal` takes back.
+    """
+
+    tenant_id: str
+    automation: str
+    kind: Kind
+    grade: Grade
+    occurred_at: datetime
+    case_id: UUID | None = None
+    sequence: int = 0
+    arm: str | None = None
+    stratum: str | None = None
+    quantity: Decimal | None = None
+    unit: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    baseline_id: UUID | None = None
+    reverses: UUID | None = None
+    id: UUID = field(default_factory=uuid7)
+
+
+def for_compute(case: Subject, cpu_ns: int, cpu_hour: Money | None, *, at: datetime) -> Line:
+    """Measured CPU time of the tiers and of everything around them.
+
+    Args:
+        cpu_hour: price of an hour of one core; None leaves the amount open.
+        at: when the tiers had finished.
+    """
+    seconds = Decimal(cpu_ns).scaleb(-9)
+    amount = None if cpu_hour is None else (seconds * cpu_hour.amount / _HOUR).quantize(_AMOUNT, rounding=ROUND_HALF_EVEN)
+    return Line(
+        tenant_id=case.tenant_id,
+        automation=case.automation,
+        case_id=case.case_id,
+        kind="compute",
+        arm=case.arm,
+        stratum=case.stratum,
+        quantity=seconds,
+        unit="cpu_s",
+        amount=amount,
+        currency=None if cpu_hour is None else cpu_hour.currency,
+        grade="A",
+        occurred_at=at,
+    )
+
+
+def for_review(case: Subject, seconds: Decimal, *, at: datetime) -> Line:
+    """Measured time of a person: `manual_time` in the control arm, where nothing helped, else `review_time`.
+
+    Args:
+        seconds: booked time, already scaled for a simulated tenant.
+        at: when the person decided.
+
+    Raises:
+        ValueError: negative.
+    """
+    if seconds < 0:
+        raise ValueError("time cannot be negative")
+    return Line(
+        tenant_id=case.tenant_id,
+        automation=case.automation,
+        case_id=case.case_id,
+        kind="manual_time" if case.arm == "control" else "review_time",
+        arm=case.arm,
+        stratum=case.stratum,
+        quantity=seconds.quantize(_QUANTITY, rounding=ROUND_HALF_EVEN),
+        unit="s",
+        grade="A",
+        occurred_at=at,
+    )
+
+
+def for_cash(case: Subject, money: Money, *, at: datetime) -> Line:
+    """Cash that a decision saved, rounded to the currency's minor unit.
+
+    Raises:
+        ValueError: the case is in the control arm, whose cash nothing of ours has saved.
+    """
+    if case.arm == "control":
+        raise ValueError("the control arm saves no cash")
+    rounded = money.rounded()
+    return Line(
+        tenant_id=case.tenant_id,
+        automation=case.automation,
+        case_id=case.case_id,
+        kind="cash",
+        arm=case.arm,
+        stratum=case.stratum,
+        amount=rounded.amount,
+        currency=rounded.currency,
+        grade="A",
+        occurred_at=at,
+    )
+
+
+def for_platform(tenant_id: str, automation: str, cost: Money, *, hour: datetime) -> Line:
+    """Fixed cost of one hour; not rounded, so that a month of hours adds up to the month's price.
+
+    Args:
+        hour: its start, UTC; one line per tenant, automation and hour.
+    """
+    return Line(
+        tenant_id=tenant_id,
+        automation=automation,
+        kind="platform",
+        amount=cost.amount.quantize(_AMOUNT, rounding=ROUND_HALF_EVEN),
+        currency=cost.currency,
+        grade="A",
+        occurred_at=hour,
+    )

@@ -1,0 +1,59 @@
+"""Appends to the ledger: the only code that does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from shared.ledger.posting import Line
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def post(connection: Connection, lines: Sequence[Line]) -> None:
+    """Book lines; the moment of booking is the transaction's.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: a case has a line of that kind and sequence already. Nothing is booked twice, or silently dropped.
+    """
+    if lines:
+        connection.exec_driver_sql(_INSERT, _columns(lines))
+
+
+def post_platform(connection: Connection, lines: Sequence[Line]) -> int:
+    """Book costs of hours that are not booked yet; returns how many were. Safe to repeat, and from two stewards at once."""
+    if not lines:
+        return 0
+    return connection.exec_driver_sql(_INSERT + _UNLESS_BOOKED, _columns(lines)).rowcount
+
+
+_INSERT = (
+    "INSERT INTO ledger_lines (id, tenant_id, automation, case_id, kind, sequence, arm, stratum, quantity, unit, amount, currency,"
+    " grade, baseline_id, occurred_at, reverses, booked_at)"
+    " SELECT l.*, now() FROM unnest(%(ids)b::uuid[], %(tenants)b::text[], %(automations)b::text[], %(cases)b::uuid[], %(kinds)b::text[],"
+    " %(sequences)b::int[], %(arms)b::text[], %(strata)b::text[], %(quantities)b::numeric[], %(units)b::text[], %(amounts)b::numeric[],"
+    " %(currencies)b::text[], %(grades)b::text[], %(baselines)b::uuid[], %(occurred)b::timestamptz[], %(reverses)b::uuid[]) AS l"
+)
+_UNLESS_BOOKED = " ON CONFLICT (tenant_id, automation, kind, occurred_at) WHERE case_id IS NULL AND reverses IS NULL DO NOTHING"
+
+
+def _columns(lines: Sequence[Line]) -> dict[str, object]:
+    return {
+        "ids": [line.id for line in lines],
+        "tenants": [line.tenant_id for line in lines],
+        "automations": [line.automation for line in lines],
+        "cases": [line.case_id for line in lines],
+        "kinds": [line.kind for line in lines],
+        "sequences": [line.sequence for line in lines],
+        "arms": [line.arm for line in lines],
+        "strata": [line.stratum for line in lines],
+        "quantities": [line.quantity for line in lines],
+        "units": [line.unit for line in lines],
+        "amounts": [line.amount for line in lines],
+        "currencies": [line.currency for line in lines],
+        "grades": [line.grade for line in lines],
+        "baselines": [line.baseline_id for line in lines],
+        "occurred": [line.occurred_at for line in lines],
+        "reverses": [line.reverses for line in lines],
+    }
