@@ -103,8 +103,8 @@ def _hold(name: str, folder: Path, owner: int) -> None:
     server = _server(name, folder)
     try:
         server.start()
-    except StartFailed as error:
-        _answer(folder, name, {"error": error.message, "missing_tool": isinstance(error, MissingTool)})
+    except Exception as error:  # noqa: BLE001 # whatever it is, somebody waits for an answer
+        _answer(folder, name, {"error": repr(error), "missing_tool": isinstance(error, MissingTool)})
         return
     _answer(folder, name, {"url": server.url, "pid": server.pid})
     while _lives(owner):
