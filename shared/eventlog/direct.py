@@ -76,8 +76,6 @@ class DirectLog:
             tenants = {record.tenant for record in append.records}
             if len(tenants) > 1:
                 append.fail(Rejected("One append holds the records of one tenant", tenants=len(tenants)))
-            elif not tenants:
-                append.succeed([])
             else:
                 by_tenant[tenants.pop()].append(append)
         for tenant, appends in by_tenant.items():

@@ -70,6 +70,8 @@ class Grouping:
     async def append(self, records: Sequence[Incoming]) -> list[Receipt]:
         if self._collector is None:
             raise LogUnavailable
+        if not records:
+            return []
         size = sum(len(record.body) for record in records)
         self._reserve(len(records), size)
         try:

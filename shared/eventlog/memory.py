@@ -33,7 +33,8 @@ class MemoryEventLog:
         return self._open
 
     def _append(self, record: Incoming) -> Receipt:
-        first = self.records.setdefault(record.identity, record)
-        if first is record:
+        first = self.records.get(record.identity)
+        if first is None:
+            self.records[record.identity] = record
             return Receipt.ACCEPTED
         return Receipt.DUPLICATE if first.body_sha256 == record.body_sha256 else Receipt.CONFLICT
