@@ -13,6 +13,8 @@ from services.lab.synth.event import Arrivals, Effort, SyntheticEvent, fill, wit
 
 EVENT_TYPE: Final = "com.recoup.claim.filed.v1"
 LABEL_NOISE: Final = 0.004
+# Reports from which nobody could tell: no machine should decide them.
+VAGUE_SHARE: Final = 0.1
 _LINES: Final[Mapping[str, Sequence[str]]] = {
     "motor": ("collision", "collision", "glass", "glass", "animal", "vandalism", "storm"),
     "home": ("water", "water", "storm", "fire", "theft", "vandalism", "liability"),
@@ -44,6 +46,9 @@ def _story(rng: random.Random) -> _Story:
 
 
 def _text(rng: random.Random, story: _Story) -> str:
+    if rng.random() < VAGUE_SHARE:
+        vague = " ".join([rng.choice(OPENING[story.cause]), *rng.sample(NEUTRAL, rng.randrange(0, 4))])
+        return with_typos(rng, fill(rng, vague, SLOTS), 0.03).strip()
     hints = {"fast_track_pay": CLEAR, "adjuster": COMPLEX, "special_investigation": SUSPICIOUS}[story.outcome]
     sentences = [rng.choice(OPENING[story.cause]), rng.choice(hints)]
     if story.outcome != "fast_track_pay" or rng.random() < 0.3:

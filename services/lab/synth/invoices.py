@@ -16,6 +16,8 @@ from services.lab.synth.vendors import Vendor, foreign_account, vendor
 
 EVENT_TYPE: Final = "com.recoup.invoice.received.v1"
 LABEL_NOISE: Final = 0.003
+# Odd lines that were agreed upon, which only people know.
+AGREED_SHARE: Final = 0.015
 _VENDORS: Final = 400
 # What befalls an invoice; the rest is in order.
 _FATES: Final = {"fault": 0.05, "duplicate": 0.02, "unreadable": 0.006, "doubtful": 0.035, "moved_account": 0.015, "unknown_seller": 0.02}
@@ -62,7 +64,7 @@ def _invoice(rng: random.Random, books: _Books, fate: str, now: datetime) -> Dra
             stranger = vendor(rng)
             return replace(invoice, vendor=stranger, iban=stranger.iban, seller_known=False, order=None, order_matched=False)
         case _:
-            return invoice
+            return doubtful(rng, invoice) if rng.random() < AGREED_SHARE else invoice
 
 
 def _data(rng: random.Random, invoice: Draft, fate: str) -> dict[str, Any]:

@@ -1,0 +1,133 @@
+"""Labelled examples: from files of real data, or from the generators; split so that near-copies stay together."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from services.lab.synth import generate
+from shared.automations.contract import Automation, Context, Features
+from shared.errors import Rejected
+
+CFPB: Final = Path("../shared/data/cfpb-narratives/narratives_train.csv.gz")
+SYNTHETIC: Final = 16_000
+# Template letters open alike; more than this is the writer's own story.
+OPENING_CHARACTERS: Final = 80
+SPLITS: Final = (("train", 0.76), ("tune", 0.88), ("certify", 1.0))
+
+
+class UnreadableData(Rejected):
+    """The data file cannot be read as labelled examples."""
+
+    code = "unreadable_data"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """``group`` is equal for near-copies, which must not be in two splits."""
+
+    features: Features
+    label: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where examples come from; ``sha256`` is of the file, or of what a generator yielded."""
+
+    name: str
+    licence: str
+    sha256: str
+
+
+def split(example: Example) -> str:
+    """``train``, ``tune`` or ``certify``, by hash: the same example is always in the same split."""
+    position = int.from_bytes(hashlib.sha256(example.group.encode()).digest()[:8], "big") / 2**64
+    return next(name for name, bound in SPLITS if position < bound)
+
+
+def group_of(text: str) -> str:
+    return " ".join(text.lower().split())[:OPENING_CHARACTERS]
+
+
+def rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Rows of a CSV or JSON Lines file, gzipped or not.
+
+    Raises:
+        UnreadableData: neither, or broken.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        text = content.decode()
+        if path.name.removesuffix(".gz").endswith(".csv"):
+            csv.field_size_limit(10_000_000)
+            yield from csv.DictReader(io.StringIO(text))
+        else:
+            yield from (json.loads(line) for line in text.splitlines() if line.strip())
+    except (OSError, ValueError, EOFError, csv.Error) as error:
+        raise UnreadableData(path=str(path), reason=str(error)) from error
+
+
+def texts(path: Path, text: str, label: str) -> Iterator[Example]:
+    """Examples of a file whose ``text`` column is the whole input.
+
+    Raises:
+        UnreadableData: a column is missing.
+    """
+    for row in rows(path):
+        if text not in row or label not in row:
+            raise UnreadableData(path=str(path), columns=sorted(str(name) for name in row), wanted=[text, label])
+        yield Example(Features(text=str(row[text] or "")), str(row[label]), group_of(str(row[text] or "")))
+
+
+def events(automation: Automation, records: Iterable[Mapping[str, Any]], label: str = "label") -> Iterator[Example]:
+    """Examples of events that are left to the models: what rules decide teaches nothing.
+
+    Raises:
+        UnreadableData: a record has no data or label, or its data do not fit the automation.
+    """
+    for number, record in enumerate(records):
+        try:
+            data = automation.data_model.model_validate(record["data"])
+            target = str(record[label])
+        except (KeyError, ValidationError) as error:
+            raise UnreadableData(record=number, reason=type(error).__name__) from error
+        features = automation.features(data)
+        if features is not None and record.get("duplicate_of") is None and automation.rules(data, Context()) is None:
+            yield Example(features, target, str(record.get("event_id", number)))
+
+
+def synthetic(automation: Automation, seed: int, passed: Callable[[], None]) -> tuple[list[Example], Source]:
+    """Examples of the automation's generator; ``passed`` is called for each event."""
+    digest = hashlib.sha256()
+
+    def records() -> Iterator[Mapping[str, Any]]:
+        for event in generate(automation.name, SYNTHETIC, seed):
+            record = asdict(event)
+            digest.update(json.dumps(record, default=str, sort_keys=True).encode())
+            passed()
+            yield record
+
+    found = list(events(automation, records()))
+    return found, Source(f"services.lab.synth {automation.name}, n={SYNTHETIC}, seed={seed}", "Apache-2.0 (generated)", digest.hexdigest())
+
+
+def cfpb(path: Path, labels: Iterable[str]) -> tuple[list[Example], Source]:
+    """Complaint narratives of the product classes; rows of other classes are dropped."""
+    wanted = set(labels)
+    found = [example for example in texts(path, "narrative", "product") if example.label in wanted]
+    source = Source(
+        "CFPB Consumer Complaint Database, narratives (sample, cfpb-narratives)",
+        "US government data, public domain",
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+    return found, source

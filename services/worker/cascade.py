@@ -1,0 +1,110 @@
+"""Asks tier after tier until one decides; whatever none may decide needs a person. Pure orchestration: no I/O of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.worker.tiers import UNLIMITED, Budget, CaseInput, Tier, TierResult, Usage
+from shared.automations.contract import Automation, Verdict
+
+UNCERTAIN: Final = "uncertain"
+ADVERSE: Final = "adverse"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one tier said, in the order in which they were asked."""
+
+    tier: str
+    result: TierResult
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeResult:
+    """Either ``verdict`` is final, or a person is needed.
+
+    Attributes:
+        verdict: the final verdict; None where a person must decide.
+        tier: name of the tier that decided or proposed, or None where none had anything to say.
+        proposed: what the machine would have said, for the person; its confidence may be low. None: nothing.
+        reasons: why a person is needed; the reasons of the verdict where it is final.
+        steps: every tier that was asked.
+    """
+
+    case: CaseInput
+    verdict: Verdict | None
+    tier: str | None
+    proposed: Verdict | None
+    reasons: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def needs_person(self) -> bool:
+        return self.verdict is None
+
+    @property
+    def error(self) -> str | None:
+        """Class of the exception that a tier met in this case, or None. A retry may help; if not, a person must."""
+        return next((step.result.error for step in self.steps if step.result.error), None)
+
+    @property
+    def model(self) -> str | None:
+        """Name and version of the model that decided or proposed."""
+        return next((step.result.model for step in self.steps if step.tier == self.tier), None)
+
+    @property
+    def usage(self) -> Usage:
+        usages = [step.result.usage for step in self.steps]
+        return Usage(
+            cpu_ns=sum(usage.cpu_ns for usage in usages),
+            wall_ns=sum(usage.wall_ns for usage in usages),
+            tokens=sum(usage.tokens for usage in usages),
+        )
+
+
+class Cascade:
+    """One automation's tiers, cheapest first."""
+
+    def __init__(self, automation: Automation, tiers: Sequence[Tier]) -> None:
+        self.automation = automation
+        self.tiers = tuple(tiers)
+
+    def decide(self, batch: Sequence[CaseInput], budget: Budget = UNLIMITED) -> Sequence[CascadeResult]:
+        """One result per case, in the order of the batch."""
+        steps: list[list[Step]] = [[] for _ in batch]
+        still_open = list(range(len(batch)))
+        for tier in self.tiers:
+            if not still_open:
+                break
+            results = tier.decide([batch[index] for index in still_open], budget)
+            for index, result in zip(still_open, results, strict=True):
+                steps[index].append(Step(tier.name, result))
+            # A case that a tier failed on is not asked further: a later tier must not decide what a hard rule never saw.
+            still_open = [index for index in still_open if _is_open(steps[index][-1].result)]
+        return [self._concluded(case, tuple(taken)) for case, taken in zip(batch, steps, strict=True)]
+
+    def _concluded(self, case: CaseInput, steps: tuple[Step, ...]) -> CascadeResult:
+        last = steps[-1] if steps else None
+        if last is None or last.result.verdict.outcome is None:
+            return self._abstained(case, steps)
+        verdict = last.result.verdict
+        if not self.automation.requires_person(str(verdict.outcome)):
+            return CascadeResult(case, verdict, last.tier, None, verdict.reasons, steps)
+        reasons = (ADVERSE, *verdict.reasons) if self.automation.outcomes[str(verdict.outcome)].adverse else verdict.reasons
+        return CascadeResult(case, None, last.tier, verdict, reasons, steps)
+
+    def _abstained(self, case: CaseInput, steps: tuple[Step, ...]) -> CascadeResult:
+        """The reasons of those who abstained, and the last model's likeliest label as a proposal."""
+        said = tuple(dict.fromkeys(reason for step in steps for reason in step.result.verdict.reasons))
+        leaning = next((step for step in reversed(steps) if step.result.verdict.label is not None and step.result.error is None), None)
+        if leaning is None:
+            return CascadeResult(case, None, None, None, said or (UNCERTAIN,), steps)
+        verdict = leaning.result.verdict
+        proposed = self.automation.conclude(case.data, str(verdict.label), verdict.confidence)
+        return CascadeResult(case, None, leaning.tier, proposed, said or (UNCERTAIN,), steps)
+
+
+def _is_open(result: TierResult) -> bool:
+    return result.verdict.outcome is None and result.error is None

@@ -1,0 +1,1 @@
+"""Model files and their manifest; written by `recoup lab train`."""

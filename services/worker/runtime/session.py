@@ -1,0 +1,61 @@
+"""One ONNX graph in one process: verified, single-threaded, created where it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from shared.errors import InvariantBroken
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    # Processes are the parallelism. Spinning threads cost five times the CPU of the inference itself.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # Shapes differ in every batch: a memory pattern, and an arena that only grows, would be kept for each of them.
+    options.enable_mem_pattern = False
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    return options
+
+
+class Session:
+    """Created on first use, because a session does not survive a fork.
+
+    Raises:
+        InvariantBroken: the file is missing or is not the one of the manifest, or a session crossed a fork.
+    """
+
+    def __init__(self, path: Path, sha256: str) -> None:
+        self._path, self._sha256 = path, sha256
+        self._session: onnxruntime.InferenceSession | None = None
+        self._pid = 0
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], output: str) -> npt.NDArray[np.float32]:
+        if self._session is None:
+            self._session, self._pid = self._created(), os.getpid()
+        if self._pid != os.getpid():
+            raise InvariantBroken("a model session crossed a fork", created=self._pid, used=os.getpid())
+        return np.asarray(self._session.run([output], dict(inputs))[0], dtype=np.float32)
+
+    def _created(self) -> onnxruntime.InferenceSession:
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            raise InvariantBroken("a model file cannot be read", path=str(self._path)) from error
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self._sha256:
+            raise InvariantBroken("a model file is not the one of its manifest", path=str(self._path), found=digest, expected=self._sha256)
+        return onnxruntime.InferenceSession(content, sess_options=_options(), providers=["CPUExecutionProvider"])

@@ -1,0 +1,124 @@
+"""What every tier of a cascade is: cases in, one result each, same length and order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from shared.automations.contract import Context, Verdict
+from shared.money import Money
+
+ABSTAINED: Final = Verdict(None, confidence=0.0)
+TIER_ERROR: Final = "tier_error"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseInput:
+    """``data`` is an instance of the automation's data model."""
+
+    case_id: UUID
+    data: BaseModel
+    context: Context = field(default_factory=Context)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a batch may cost at most; None: no limit. Local tiers are far below any limit and do not look at it.
+
+    Attributes:
+        seconds: wall time for the whole batch, counted from the call.
+        money: for calls that are paid for.
+    """
+
+    seconds: float | None = None
+    money: Money | None = None
+
+
+UNLIMITED: Final = Budget()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one case cost in one tier. The shares of a batch add up to what was measured for the batch, to the nanosecond."""
+
+    cpu_ns: int = 0
+    wall_ns: int = 0
+    tokens: int = 0
+    money: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TierResult:
+    """One tier about one case.
+
+    Attributes:
+        verdict: its ``outcome`` is None where the tier abstains.
+        probabilities: of the three likeliest labels, likeliest first; empty where the tier has none.
+        score: probability of the likeliest label, or None.
+        evidence: tokens that moved the label most, strongest first; empty on the hot path.
+        model: name and version of what decided, or None for rules.
+        error: class of the exception that this case raised, or None. Its verdict then abstains.
+    """
+
+    verdict: Verdict
+    probabilities: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    score: float | None = None
+    evidence: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    model: str | None = None
+    error: str | None = None
+
+
+class Tier(Protocol):
+    """One step of a cascade. Calls come from one thread of one process."""
+
+    @property
+    def name(self) -> str: ...
+
+    def decide(self, batch: Sequence[CaseInput], budget: Budget = UNLIMITED) -> Sequence[TierResult]:
+        """One result per case, in the order of the batch.
+
+        What a case gets does not depend on the other cases of the batch. An exception of one case is an error result of that case.
+
+        Raises:
+            Retryable: the whole tier is out of order now.
+        """
+        ...
+
+
+def shares(total: int, count: int) -> list[int]:
+    """``total`` in ``count`` nearly equal parts that add up to it."""
+    each, rest = divmod(total, count)
+    return [each + (index < rest) for index in range(count)]
+
+
+def metered(work: Callable[[], Sequence[TierResult]], count: int) -> list[tuple[TierResult, Usage]]:
+    """Runs ``work`` for ``count`` cases and splits its CPU time of this thread, and its wall time, over them."""
+    wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+    results = work()
+    cpu, wall = time.thread_time_ns() - cpu, time.perf_counter_ns() - wall
+    return [
+        (result, Usage(cpu_ns=cpu_share, wall_ns=wall_share))
+        for result, cpu_share, wall_share in zip(results, shares(cpu, count), shares(wall, count), strict=True)
+    ]
+
+
+def failed(error: Exception) -> TierResult:
+    """The result of a case that raised. Its message may hold customer data, so only its class is kept."""
+    return TierResult(Verdict(None, confidence=0.0, reasons=(TIER_ERROR,)), error=type(error).__name__)
+
+
+def isolated(batch: Sequence[CaseInput], decide: Callable[[Sequence[CaseInput]], Sequence[TierResult]]) -> Sequence[TierResult]:
+    """Decides the batch at once; where that raises, each case by itself, so that only the guilty one fails."""
+    try:
+        return decide(batch)
+    except Exception as error:  # noqa: BLE001 - rules and features of any automation run here, and one bad case must not stop its mates
+        if len(batch) == 1:
+            return [failed(error)]
+        return [result for case in batch for result in isolated([case], decide)]

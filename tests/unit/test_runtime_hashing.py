@@ -1,0 +1,81 @@
+"""Hashing: what a row is must depend on its document alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.automations import hashing
+from shared.automations.contract import Features
+
+BUCKETS = 1 << 17
+documents = st.lists(
+    st.builds(
+        Features,
+        text=st.text(alphabet=st.sampled_from("ab Zé9_.\x1f\x00\u2028漢"), max_size=60) | st.text(max_size=40),
+        fields=st.dictionaries(st.sampled_from(["a", "b", "c=d"]), st.text(max_size=8), max_size=3),
+    ),
+    max_size=8,
+)
+
+
+def _row(sparse: hashing.Sparse, row: int) -> tuple[bytes, bytes]:
+    inside = sparse.rows == row
+    return sparse.ids[inside].tobytes(), sparse.values[inside].tobytes()
+
+
+@given(documents, st.randoms(use_true_random=False))
+def test_a_row_is_the_same_alone_and_in_any_batch_and_order(batch: list[Features], random: object) -> None:
+    alone = [_row(hashing.encode([document], BUCKETS), 0) for document in batch]
+    order = list(range(len(batch)))
+    random.shuffle(order)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    together = hashing.encode([batch[index] for index in order], BUCKETS)
+    assert together.batch == len(batch)
+    assert [_row(together, position) for position in range(len(batch))] == [alone[index] for index in order]
+
+
+def _plain(text: str) -> set[str]:
+    """The same tokens, written the slow way."""
+    words: list[str] = []
+    word = ""
+    for byte in text.encode():
+        character = chr(byte)
+        if byte >= 128 or character.isalnum():
+            word += "0" if character.isdigit() and byte < 128 else character.lower() if byte < 128 else character
+        elif word:
+            words, word = [*words, word], ""
+    words += [word] if word else []
+    return {*words, *(f"{a} {b}" for a, b in pairwise(words))}
+
+
+@given(st.text(alphabet=st.sampled_from("abcXYZ 019.,é-"), max_size=120))
+def test_tokens_are_the_words_and_word_pairs_of_a_plain_tokenizer(text: str) -> None:
+    found = hashing.encode([Features(text)], 1 << 30)
+    assert len(found.ids) == len(_plain(text))
+
+
+def test_case_and_digits_do_not_matter_but_words_do() -> None:
+    first, second, third = (hashing.encode([Features(text)], BUCKETS) for text in ("Paid 100 EUR", "paid 999 eur", "paid 99 eur"))
+    assert _row(first, 0) == _row(second, 0)
+    assert _row(first, 0) != _row(third, 0)
+
+
+def test_words_and_fields_have_norm_one_each() -> None:
+    batch = [Features("the the cat sat on the mat", {"a": "1", "b": "2"}), Features(), Features("x" * 100_000)]
+    found = hashing.encode(batch, BUCKETS)
+    norms = [float(np.square(found.values[found.rows == row].astype(np.float64)).sum()) for row in range(3)]
+    assert norms == pytest.approx([2.0, 0.0, 1.0])
+
+
+def test_a_bucket_count_that_is_no_power_of_two_is_refused() -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        hashing.encode([Features("a")], 1000)
+
+
+def test_the_hash_of_a_known_text_never_changes_within_a_version() -> None:
+    found = hashing.encode([Features("Hello world", {"k": "v"})], 1 << 16)
+    assert (hashing.VERSION, found.ids.tolist()) == (1, [43406, 59452, 60292, 4488])

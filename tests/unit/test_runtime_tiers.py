@@ -1,0 +1,186 @@
+"""Every tier keeps the same promises; the cascade asks them in order."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from services.lab.synth import TASKS, generate
+from services.worker.cascade import Cascade
+from services.worker.rules import RulesTier
+from services.worker.runtime.build import SHIPPED, build_cascade, build_cascades
+from services.worker.runtime.nano import NanoTier
+from services.worker.runtime.pack import load
+from services.worker.tiers import Budget, CaseInput, Tier, TierResult, shares
+from shared.automations.contract import Automation, Context, Features, Outcome, Verdict
+from shared.errors import InvariantBroken
+
+CASCADES = build_cascades()
+TIERS = [pytest.param(cascade.automation, tier, id=f"{name}-{tier.name}") for name, cascade in CASCADES.items() for tier in cascade.tiers]
+EVENTS = {task: [event.data for event in generate(task, 120, 11)] for task in TASKS}
+
+
+def _cases(automation: Automation, count: int = 120) -> list[CaseInput]:
+    return [
+        CaseInput(uuid.UUID(int=i), automation.data_model.model_validate(data)) for i, data in enumerate(EVENTS[automation.name][:count])
+    ]
+
+
+def _said(results: Sequence[TierResult]) -> list[tuple[Verdict, list[tuple[str, float]], float | None]]:
+    """All but what was measured."""
+    return [(result.verdict, list(result.probabilities.items()), result.score) for result in results]
+
+
+@pytest.mark.parametrize(("automation", "tier"), TIERS)
+def test_a_tier_gives_one_result_per_case_in_order(automation: Automation, tier: Tier) -> None:
+    cases = _cases(automation)
+    results = tier.decide(cases, Budget())
+    assert len(results) == len(cases)
+    assert _said(list(reversed(tier.decide(list(reversed(cases)))))) == _said(results)
+    assert tier.decide([]) == []
+
+
+@pytest.mark.parametrize(("automation", "tier"), TIERS)
+def test_a_case_gets_the_same_alone_as_in_any_batch(automation: Automation, tier: Tier) -> None:
+    cases = _cases(automation, 60)
+    together = _said(tier.decide(cases))
+    assert [_said(tier.decide([case]))[0] for case in cases] == together
+
+
+@pytest.mark.parametrize(("automation", "tier"), TIERS)
+def test_verdicts_are_outcomes_or_abstentions_with_sane_figures(automation: Automation, tier: Tier) -> None:
+    for result in tier.decide(_cases(automation)):
+        assert result.verdict.outcome is None or result.verdict.outcome in automation.outcomes
+        assert 0 <= result.verdict.confidence <= 1
+        assert len(result.probabilities) <= 3
+        assert list(result.probabilities.values()) == sorted(result.probabilities.values(), reverse=True)
+        assert result.error is None
+
+
+@pytest.mark.parametrize(("automation", "tier"), TIERS)
+def test_the_time_of_a_batch_is_split_over_its_cases(automation: Automation, tier: Tier) -> None:
+    results = tier.decide(_cases(automation, 50))
+    assert sum(result.usage.cpu_ns for result in results) > 0
+    assert max(result.usage.cpu_ns for result in results) - min(result.usage.cpu_ns for result in results) <= 1
+
+
+@given(st.integers(0, 10**12), st.integers(1, 500))
+def test_shares_add_up(total: int, count: int) -> None:
+    assert sum(shares(total, count)) == total
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.text(max_size=80), min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_probabilities_are_bit_identical_alone_in_any_order_and_in_any_chunk(texts: list[str], random: Any) -> None:
+    tier = CASCADES["complaints"].tiers[1]
+    assert isinstance(tier, NanoTier)
+    documents = [Features(text) for text in texts]
+    alone = [tier.probabilities([document]).tobytes() for document in documents]
+    order = list(range(len(documents)))
+    random.shuffle(order)
+    together = tier.probabilities([documents[index] for index in order])
+    assert [row.tobytes() for row in together] == [alone[index] for index in order]
+    cut = random.randrange(len(documents) + 1)
+    chunks = [chunk for chunk in (documents[:cut], documents[cut:]) if chunk]
+    assert [row.tobytes() for chunk in chunks for row in tier.probabilities(chunk)] == alone
+
+
+class Note(BaseModel):
+    text: str
+
+
+def _touchy(note: Note) -> Features:
+    if note.text == "bad":
+        raise RuntimeError("customer data")
+    return Features(note.text)
+
+
+def _strict(note: Note, _context: Context) -> Verdict | None:
+    if note.text == "broken rule":
+        raise ZeroDivisionError
+    return None
+
+
+def _notes(**changes: Any) -> Automation:
+    outcomes = {**CASCADES["complaints"].automation.outcomes, "refused": Outcome(adverse=True)}
+    given: dict[str, Any] = {"name": "notes", "event_type": "com.example.note.v1", "data_model": Note, "outcomes": outcomes}
+    return Automation(**(given | changes))
+
+
+def _note_cases(*texts: str) -> list[CaseInput]:
+    return [CaseInput(uuid.UUID(int=i), Note(text=text)) for i, text in enumerate(texts)]
+
+
+def _pack_cascade(automation: Automation) -> Cascade:
+    pack = load(SHIPPED)["complaints", "nano"]
+    return Cascade(automation, [RulesTier(automation), NanoTier(automation, pack, SHIPPED)])
+
+
+LONG = "my mortgage servicer lost the escrow payment and started foreclosure on my home loan modification"
+
+
+def test_a_case_that_raises_does_not_fail_its_batch_mates() -> None:
+    cascade = _pack_cascade(_notes(features=_touchy, rules=_strict))
+    good, bad, broken, after = cascade.decide(_note_cases(LONG, "bad", "broken rule", LONG))
+    assert good.verdict == after.verdict is not None
+    assert (bad.error, bad.reasons, bad.needs_person) == ("RuntimeError", ("tier_error",), True)
+    assert (broken.error, [step.tier for step in broken.steps]) == ("ZeroDivisionError", ["rules"])
+    assert good.error is None
+
+
+def test_an_uncertain_model_abstains_and_still_proposes() -> None:
+    cascade = _pack_cascade(_notes(features=lambda note: Features(note.text)))
+    (result,) = cascade.decide(_note_cases("hello there good people"))
+    assert result.needs_person
+    assert result.reasons == ("uncertain",)
+    assert result.proposed is not None
+    assert result.proposed.outcome in cascade.automation.outcomes
+    assert result.model == "complaints-nano@1.0.0"
+
+
+def test_an_adverse_outcome_is_only_proposed() -> None:
+    automation = _notes(rules=lambda _note, _context: Verdict("refused", reasons=("because",)))
+    (result,) = Cascade(automation, [RulesTier(automation)]).decide(_note_cases("x"))
+    assert (result.verdict, result.reasons) == (None, ("adverse", "because"))
+    assert result.proposed is not None
+    assert result.proposed.outcome == "refused"
+
+
+def test_an_outcome_that_is_not_automatic_goes_to_a_person_with_its_reasons() -> None:
+    (result,) = CASCADES["invoices"].decide(
+        [CaseInput(uuid.UUID(int=1), CASCADES["invoices"].automation.data_model.model_validate({"document": "<"}))]
+    )
+    assert (result.needs_person, result.reasons, result.tier) == (True, ("unreadable_document",), "rules")
+    assert len(result.steps) == 1
+
+
+def test_every_tier_that_was_asked_is_recorded_with_its_cost() -> None:
+    results = CASCADES["claims"].decide(_cases(CASCADES["claims"].automation))
+    assert {tuple(step.tier for step in result.steps) for result in results} == {("rules",), ("rules", "nano")}
+    assert all(result.usage.cpu_ns == sum(step.result.usage.cpu_ns for step in result.steps) for result in results)
+
+
+def test_an_automation_without_a_model_or_with_none_at_all_leaves_everything_to_people() -> None:
+    (untrained,) = build_cascade(_notes(), load(SHIPPED), SHIPPED).decide(_note_cases(LONG))
+    (empty,) = Cascade(_notes(), []).decide(_note_cases(LONG))
+    assert untrained.reasons == empty.reasons == ("uncertain",)
+    assert untrained.proposed is None
+    assert empty.steps == ()
+
+
+def test_an_unknown_tier_stops_the_start() -> None:
+    with pytest.raises(InvariantBroken):
+        build_cascade(_notes(tiers=("rules", "crystal_ball")), {}, SHIPPED)
+
+
+def test_an_explanation_names_words_that_move_the_score() -> None:
+    tier = CASCADES["complaints"].tiers[1]
+    assert isinstance(tier, NanoTier)
+    assert any("mortgage" in token or "escrow" in token for token in tier.explain(Features(LONG), "mortgage"))
+    assert tier.explain(Features(), "mortgage") == ()
