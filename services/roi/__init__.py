@@ -1,0 +1,1 @@
+"""What automation saved, as an API for executives: answers from roll-ups, never from scans of the ledger."""

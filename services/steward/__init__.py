@@ -1,0 +1,1 @@
+"""Beside the line: finds what was forgotten, keeps the roll-ups, books fixed costs, watches the invariants."""

@@ -1,0 +1,144 @@
+"""Reads cases, decisions and ledger lines; writes roll-ups, platform costs and the diary of jobs; emits orders for forgotten cases."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import structlog
+import typer
+from pydantic import ValidationError
+from sentry_sdk.crons import capture_checkin
+from sqlalchemy.exc import OperationalError
+
+from services.steward import service
+from services.steward.schedule import Job
+from services.steward.settings import StewardSettings
+from services.steward.tasks import Runner
+from shared.clock import SystemClock
+from shared.db import engine_for, refuse_unsafe_database
+from shared.errors import Retryable
+from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings
+from shared.taskqueue.app import celery_app
+from shared.taskqueue.orders import Orders
+from shared.telemetry import logs
+from shared.telemetry.errors import report_errors
+from shared.web.health import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
+app = typer.Typer(add_completion=False, help="Reaper, roll-ups, partitions, platform costs, invariants.")
+log = structlog.get_logger()
+
+MONITOR = "recoup-steward"
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    process: ProcessSettings
+    database: DatabaseSettings
+    redis: RedisSettings
+    steward: StewardSettings
+
+    @classmethod
+    def read(cls) -> Settings:
+        return cls(ProcessSettings(), DatabaseSettings(), RedisSettings(), StewardSettings())
+
+
+@app.command()
+def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
+    """Find what was forgotten, keep the roll-ups, book fixed costs, watch the invariants. Two of them are safe."""
+    settings = _settings()
+    if check:
+        typer.echo("settings are valid")
+        return
+    logs.configure("steward", settings.process.log_level)
+    report_errors(settings.process, "steward")
+    stopped = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    engine = engine_for(settings.database, role="recoup_line", application="steward")
+    health = serve(settings.process.host, settings.steward.port, lambda: {"database": _answers(engine)})
+    try:
+        if _await_database(engine, stopped):
+            _run(settings, engine, stopped)
+    finally:
+        health.close()
+        engine.dispose()
+
+
+def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
+    """Everything the steward does, and how often."""
+    celery = celery_app(settings.redis)
+    orders = Orders(celery)
+    reaper = service.Reaper(engine, orders, Orders(celery, batch=1), settings.steward)
+    return (
+        Job("reap", SECOND, reaper.run),
+        Job("roll_up", SECOND, lambda: service.roll_up(engine)),
+        Job("measure_waiting", 5 * SECOND, lambda: service.measure_waiting(engine, orders), everywhere=True),
+        Job("check_invariants", 10 * SECOND, lambda: service.check_invariants(engine, settings.steward.pending_limit), everywhere=True),
+        # Books what is not booked yet, so a failed run is made good a minute later, not an hour.
+        Job("book_platform_costs", MINUTE, lambda: service.book_platform_costs(engine)),
+        Job("ensure_partitions", HOUR, lambda: service.ensure_partitions(engine)),
+        Job("prune_runs", MINUTE, lambda: service.prune_runs(engine, settings.steward.keep_runs)),
+        Job("check_in", MINUTE, _check_in),
+    )
+
+
+def _run(settings: Settings, engine: Engine, stopped: Event) -> None:
+    clock = SystemClock()
+    runner = Runner(engine, clock, f"{socket.gethostname()}:{os.getpid()}", jobs(settings, engine))
+    runner.start()
+    log.info("steward_started", port=settings.steward.port)
+    stopped.wait()
+    runner.stop()
+    log.info("steward_stopped")
+
+
+def _settings() -> Settings:
+    """Exits with status 1 where a setting is missing or wrong; its value is not shown, because it may be a secret."""
+    try:
+        return Settings.read()
+    except ValidationError as error:
+        for problem in error.errors():
+            typer.echo(f"{error.title}.{'.'.join(map(str, problem['loc']))}: {problem['msg']}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _await_database(engine: Engine, stopped: Event) -> bool:
+    """False where the process was told to end before the database could be reached."""
+    while not stopped.is_set():
+        try:
+            refuse_unsafe_database(engine)
+        except OperationalError:
+            log.warning("database_unreachable")
+            stopped.wait(1)
+        else:
+            return True
+    return False
+
+
+def _answers(engine: Engine) -> bool:
+    try:
+        return service.database_answers(engine)
+    except Retryable:
+        return False
+
+
+def _check_in() -> int:
+    """Tell Sentry Crons once a minute, the shortest interval it knows, that the jobs run; nothing happens without a DSN."""
+    capture_checkin(monitor_slug=MONITOR, status="ok", monitor_config={"schedule": {"type": "interval", "value": 1, "unit": "minute"}})
+    return 0
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,106 @@
+"""What is looked at again and again: how much waits and for how long, and what must always hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from sqlalchemy import Connection
+
+# How far back checks of single rows look; older rows were looked at when they were new, and the roll-ups hold their sums for ever.
+RECENT = "15 minutes"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Attributes: open_cases: by state; the ages are seconds, 0 where nothing waits."""
+
+    open_cases: dict[str, int]
+    pending_age: float
+    outbox_age: float
+
+
+def waiting(connection: Connection) -> Waiting:
+    rows = connection.exec_driver_sql(
+        "SELECT state, count(*), extract(epoch FROM now() - min(received_at))::float8 FROM cases WHERE state <> 'decided' GROUP BY state"
+    ).all()
+    outbox_age = connection.exec_driver_sql(
+        "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox WHERE planned_at IS NULL"
+    ).scalar_one()
+    ages = {state: age for state, _, age in rows}
+    return Waiting({state: count for state, count, _ in rows}, max(0.0, ages.get("pending", 0.0)), max(0.0, outbox_age))
+
+
+def decided_without_decision(connection: Connection) -> int:
+    """Cases received lately that say they are decided, and no decision exists."""
+    return _count(
+        connection,
+        "SELECT count(*) FROM tenants t CROSS JOIN LATERAL (SELECT c.id FROM cases c WHERE c.tenant_id = t.id"
+        " AND c.received_at > now() - %(recent)s::interval AND c.state = 'decided'"
+        " AND NOT EXISTS (SELECT FROM decisions d WHERE d.case_id = c.id)) lost",
+    )
+
+
+def decision_without_case(connection: Connection) -> int:
+    """Decisions made lately whose case is not closed."""
+    return _count(
+        connection,
+        "SELECT count(*) FROM tenants t CROSS JOIN LATERAL (SELECT d.case_id FROM decisions d WHERE d.tenant_id = t.id"
+        " AND d.decided_at > now() - %(recent)s::interval"
+        " AND NOT EXISTS (SELECT FROM cases c WHERE c.id = d.case_id AND c.state = 'decided')) early",
+    )
+
+
+def decision_not_sent_once(connection: Connection) -> int:
+    """Decisions made lately without exactly one row in the outbox."""
+    return _count(
+        connection,
+        "SELECT count(*) FROM tenants t CROSS JOIN LATERAL (SELECT d.case_id FROM decisions d WHERE d.tenant_id = t.id"
+        " AND d.decided_at > now() - %(recent)s::interval"
+        " AND (SELECT count(*) FROM outbox o WHERE o.case_id = d.case_id AND o.kind = 'decision.made') <> 1) unsent",
+    )
+
+
+def holes_in_consumed_ranges(connection: Connection) -> int:
+    """Gaps between neighbouring ranges of the newest thousand of each partition: offsets that were skipped."""
+    return _count(
+        connection,
+        "WITH RECURSIVE parts AS ("
+        "  (SELECT topic, partition FROM consumed_ranges ORDER BY topic, partition LIMIT 1)"
+        "  UNION ALL"
+        "  SELECT following.topic, following.partition FROM parts CROSS JOIN LATERAL (SELECT r.topic, r.partition FROM consumed_ranges r"
+        "   WHERE (r.topic, r.partition) > (parts.topic, parts.partition) ORDER BY r.topic, r.partition LIMIT 1) following)"
+        " SELECT count(*) FROM (SELECT newest.first_offset, max(newest.last_offset)"
+        "  OVER (PARTITION BY parts.topic, parts.partition ORDER BY newest.first_offset, newest.last_offset"
+        "  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached"
+        "  FROM parts CROSS JOIN LATERAL (SELECT r.first_offset, r.last_offset FROM consumed_ranges r"
+        "   WHERE r.topic = parts.topic AND r.partition = parts.partition ORDER BY r.last_offset DESC LIMIT 1000) newest) ranges"
+        " WHERE first_offset > reached + 1",
+    )
+
+
+def conservation_difference(connection: Connection) -> int:
+    """Hours of the last two days in which received is not the sum of what became of it."""
+    return _count(connection, "SELECT count(*) FROM conservation WHERE difference <> 0 AND hour > now() - interval '2 days'")
+
+
+def pending_too_long(connection: Connection, limit: timedelta) -> int:
+    """Pending cases older than ``limit``, but for paused automations."""
+    count: int = connection.exec_driver_sql(
+        "SELECT count(*) FROM cases c WHERE c.state = 'pending' AND c.received_at < now() - %(limit)s::interval"
+        " AND NOT EXISTS (SELECT FROM automation_settings s WHERE s.tenant_id = c.tenant_id AND s.automation = c.automation AND s.paused)",
+        {"limit": limit},
+    ).scalar_one()
+    return count
+
+
+def answers(connection: Connection) -> bool:
+    return bool(connection.exec_driver_sql("SELECT 1").scalar_one() == 1)
+
+
+def _count(connection: Connection, statement: str) -> int:
+    count: int = connection.exec_driver_sql(statement, {"recent": RECENT}).scalar_one()
+    return count
