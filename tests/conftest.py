@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TEMPLATE = "recoup_template"
 
 
-class _Environment(BaseSettings):
+class Environment(BaseSettings):
     # True on a build server: nothing may be skipped there.
     ci: bool = Field(default=False, validation_alias="CI")
     # An existing broker to use instead of starting one.
@@ -52,8 +52,8 @@ class Database:
 
 
 @pytest.fixture(scope="session")
-def environment() -> _Environment:
-    return _Environment()
+def environment() -> Environment:
+    return Environment()
 
 
 @pytest.fixture(scope="session")
@@ -83,21 +83,21 @@ def empty_redis_url(redis_url: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap(test_run: TestRun, environment: _Environment) -> str:
+def kafka_bootstrap(test_run: TestRun, environment: Environment) -> str:
     """``host:port`` of a real broker that creates no topics by itself; use topic names of your own."""
     if environment.kafka:
         return environment.kafka
     try:
         return shared_server(test_run, "kafka").url
     except MissingTool as error:
-        return _cannot(f"NO KAFKA, NOT TESTED: {error.message}; or set RECOUP_KAFKA_BOOTSTRAP_SERVERS", environment)
+        return cannot(f"NO KAFKA, NOT TESTED: {error.message}; or set RECOUP_KAFKA_BOOTSTRAP_SERVERS", environment)
 
 
 @pytest.fixture(scope="session")
-def public_data(environment: _Environment) -> Path:
+def public_data(environment: Environment) -> Path:
     folder = (ROOT / environment.data).resolve()
     if not folder.is_dir():
-        _cannot(f"NO PUBLIC DATA, NOT TESTED: {folder} is missing (set RECOUP_TEST_DATA)", environment)
+        cannot(f"NO PUBLIC DATA, NOT TESTED: {folder} is missing (set RECOUP_TEST_DATA)", environment)
     return folder
 
 
@@ -158,7 +158,7 @@ def _with(admin_url: str, database: str, user: str | None = None, password: str 
     return make_url(admin_url).set(database=database, username=user, password=password).render_as_string(hide_password=False)
 
 
-def _cannot(message: str, environment: _Environment) -> str:
+def cannot(message: str, environment: Environment) -> str:
     """Skip loudly; fail where nothing may be skipped."""
     if environment.ci:
         pytest.fail(message)

@@ -34,6 +34,7 @@ from services.supervisor.embedded.postgres import Postgres
 from services.supervisor.embedded.redis import Redis
 from services.supervisor.ports import free_port
 from services.supervisor.service import Line
+from services.supervisor.settings import inherited_environment
 from shared.clock import SystemClock
 from shared.db import engine_for, unit_of_work
 from shared.eventlog.kafka import KafkaLog
@@ -69,7 +70,7 @@ class Bench:
         """Start processes of the line; returns what has to be stopped."""
         services = plan.chosen(kafka=bool(self.connections.kafka), only=names)
         ports = {service: free_port() for service in services}
-        environment = plan.service_environment(os.environ, self.connections, ports, os.cpu_count() or 1)  # noqa: TID251  # passed on
+        environment = plan.service_environment(inherited_environment(), self.connections, ports, os.cpu_count() or 1)
         line = Line([], self.folder / "logs", SystemClock(), lambda _message: None, lambda: False)
         line.start_processes(ports, environment)
         return [line]
@@ -93,7 +94,7 @@ def bench(*, kafka: bool) -> Iterator[Bench]:
             kafka=broker.url if broker else "",
             secret_key=Fernet.generate_key().decode(),
         )
-        line.migrate(connections, os.environ)  # noqa: TID251  # passed on
+        line.migrate(connections, inherited_environment())
         settings = DatabaseSettings(url=SecretStr(connections.database_url))
         engine = engine_for(settings, role="recoup_line", application="bench")
         with unit_of_work(engine) as connection:

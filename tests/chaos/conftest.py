@@ -1,0 +1,5 @@
+"""The running line."""
+
+from tests.harness.fixtures import line
+
+__all__ = ["line"]
