@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from shared.errors import Malformed, UnsupportedMedia
+from shared.errors import Malformed, Rejected, UnsupportedMedia
 from shared.events.attributes import Fault, checked
 from shared.events.envelope import Event, is_json
 from shared.events.strict_json import MAX_DEPTH, parse_json
 
-__all__ = ["MAX_BATCH", "batch", "binary", "each", "parse_json", "structured"]
+__all__ = ["MAX_BATCH", "batch", "binary", "each", "faults_of", "parse_json", "require_utf8", "structured"]
 
 MAX_BATCH: Final = 1000
 _PREFIX: Final = "ce-"
@@ -80,7 +80,14 @@ def binary(headers: Mapping[str, str], raw: bytes) -> Event:
     return _with_data(event, _content(media_type, raw) if raw else None)
 
 
-def faults_of(error: Malformed | UnsupportedMedia) -> list[Fault]:
+def require_utf8(media_type: str) -> None:
+    """Raises UnsupportedMedia where a media type names another charset; none means UTF-8."""
+    charset = _CHARSET.search(media_type)
+    if charset is not None and charset[1].lower() not in _CHARSETS:
+        raise UnsupportedMedia("Send text as UTF-8; other charsets are not accepted.")
+
+
+def faults_of(error: Rejected) -> list[Fault]:
     """What to fix, as a list; the message where an error has no finer one."""
     errors = error.context.get("errors")
     return errors if isinstance(errors, list) else [Fault(field="", problem=error.message)]
@@ -130,9 +137,7 @@ def _content(media_type: object, raw: bytes) -> object:
     """Data that came as bytes."""
     if not isinstance(media_type, str):
         raise Malformed("Say what the data are: Content-Type, or datacontenttype beside data_base64.")
-    charset = _CHARSET.search(media_type)
-    if charset is not None and charset[1].lower() not in _CHARSETS:
-        raise UnsupportedMedia("Send text as UTF-8; other charsets are not accepted.")
+    require_utf8(media_type)
     if is_json(media_type):
         return parse_json(raw)
     kind, _, subtype = media_type.partition(";")[0].strip().lower().partition("/")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from shared.clock import Clock
 
-_BEARER = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer rk_…`. Made with `recoup keys create`.")
+BEARER = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer rk_…`. Made with `recoup keys create`.")
 # A revoked key stops working within this time.
 CACHE_SECONDS = 5.0
 _CACHE_LIMIT = 10_000
@@ -60,7 +60,7 @@ class Authenticator:
         remembered = self._known.get(token)
         if remembered is not None and self._clock.monotonic() - remembered[0] < CACHE_SECONDS:
             return remembered[1]
-        principal = self._verify(token)
+        principal = self.verify(token)
         with self._lock:
             if len(self._known) >= _CACHE_LIMIT:
                 self._known.clear()
@@ -72,7 +72,8 @@ class Authenticator:
         known = self._known.get(token)
         return known[1] if known is not None and self._clock.monotonic() - known[0] < CACHE_SECONDS else None
 
-    def _verify(self, token: str) -> Principal:
+    def verify(self, token: str) -> Principal:
+        """As calling it, but always asks the database; for callers that remember by themselves."""
         parts = apikeys.split(token)
         if parts is None:
             raise Unauthenticated("That is not an API key; keys begin with rk_.")
@@ -98,7 +99,7 @@ class Authenticator:
 def require(authenticator: Authenticator, *roles: Role) -> Callable[..., Principal]:
     """A dependency: the principal, if its key has one of ``roles`` (an admin has all)."""
 
-    def principal(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None) -> Principal:
+    def principal(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> Principal:
         found = authenticator(credentials.credentials if credentials is not None else None)
         if not found.may(*roles):
             raise Forbidden("This key lacks the role for that.", needs=[*roles, Role.ADMIN])

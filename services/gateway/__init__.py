@@ -1,0 +1,1 @@
+"""HTTP in: CloudEvents and signed webhooks to the event log."""

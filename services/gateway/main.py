@@ -1,0 +1,171 @@
+"""Reads HTTP requests, API keys and sources; writes the event log and counts of refused events; emits orders where the log is the inbox."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import structlog
+import typer
+from sqlalchemy.exc import OperationalError
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+
+from services.gateway.buckets import Buckets
+from services.gateway.endpoints import router
+from services.gateway.errors import UnknownSource
+from services.gateway.openapi import DESCRIPTION
+from services.gateway.rejections import Rejections
+from services.gateway.remembered import Remembered
+from services.gateway.repository import Repository
+from services.gateway.service import Gateway
+from services.gateway.settings import GatewaySettings
+from services.gateway.source import Source, opened
+from shared.clock import SystemClock
+from shared.db import engine_for, refuse_unsafe_database
+from shared.errors import InvariantBroken
+from shared.eventlog.direct import DirectLog
+from shared.security.vault import Vault
+from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings, SecretSettings, load
+from shared.taskqueue.app import celery_app
+from shared.taskqueue.orders import Orders
+from shared.telemetry import logs
+from shared.telemetry.errors import report_errors
+from shared.web.app import create_app
+from shared.web.auth import CACHE_SECONDS, Authenticator
+from shared.web.serve import run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from uuid import UUID
+
+    from fastapi import FastAPI
+    from sqlalchemy import Engine
+    from starlette.types import Lifespan
+
+    from shared.clock import Clock
+    from shared.eventlog.port import EventLog
+
+log = structlog.get_logger()
+app = typer.Typer(add_completion=False, help="HTTP in: webhooks and CloudEvents to the event log.")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    process: ProcessSettings
+    gateway: GatewaySettings
+    database: DatabaseSettings
+    redis: RedisSettings
+    kafka: KafkaSettings
+    secret: SecretSettings
+
+    @classmethod
+    def read(cls) -> Configuration:
+        return cls(
+            load(ProcessSettings),
+            load(GatewaySettings),
+            load(DatabaseSettings),
+            load(RedisSettings),
+            load(KafkaSettings),
+            load(SecretSettings),
+        )
+
+
+@app.command()
+def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
+    """Answer requests until SIGTERM."""
+    configuration = Configuration.read()
+    try:
+        vault = Vault(configuration.secret)
+    except InvariantBroken as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(1) from error
+    if check:
+        typer.echo("The settings of the gateway are valid.")
+        return
+    logs.configure("gateway", configuration.process.log_level)
+    report_errors(configuration.process, "gateway")
+    engine = engine_for(configuration.database, role="recoup_api", application="gateway")
+    _wait_for_safe_database(engine)
+    api = build(configuration.gateway, engine, vault, event_log(engine, configuration.redis, configuration.kafka), SystemClock())
+    run(api, configuration.process.host, configuration.gateway.port)
+    engine.dispose()
+
+
+def event_log(engine: Engine, redis: RedisSettings, kafka: KafkaSettings) -> EventLog:
+    """Kafka where brokers are configured, else the inbox itself."""
+    if not kafka.bootstrap_servers:
+        return DirectLog(engine, Orders(celery_app(redis)))
+    # Imported here: an installation without Kafka has no client.
+    from shared.eventlog.kafka import KafkaLog  # noqa: PLC0415
+    from shared.intake.known import KnownEvents  # noqa: PLC0415
+
+    return KafkaLog(kafka, KnownEvents(engine, redis))
+
+
+def build(settings: GatewaySettings, engine: Engine, vault: Vault, event_log: EventLog, clock: Clock) -> FastAPI:
+    """The application; the log is started and closed with it."""
+    repository = Repository(engine)
+    rejections = Rejections(repository.count_rejected, clock)
+    buckets = Buckets(clock, per_second=settings.events_per_second, burst=settings.events_burst)
+    trust = settings.outage_trust.total_seconds()
+    keys = Remembered(Authenticator(engine, clock).verify, clock, fresh_seconds=CACHE_SECONDS, trust_seconds=trust)
+    sources = Remembered(_find_source(repository, vault), clock, fresh_seconds=CACHE_SECONDS, trust_seconds=trust)
+    api = create_app(
+        title="Recoup gateway",
+        service="gateway",
+        clock=clock,
+        # The log alone: while Postgres is away, Kafka goes on taking events of senders that are known.
+        readiness=lambda: {"event_log": event_log.ready()},
+        description=DESCRIPTION,
+        body_limit=settings.body_limit,
+        lifespan=_lifespan(event_log, rejections),
+    )
+    api.include_router(router(Gateway(event_log, buckets, rejections, clock), keys.get, sources.get, buckets.per_minute))
+    return api
+
+
+def _find_source(repository: Repository, vault: Vault) -> Callable[[UUID], Source]:
+    def find(source_id: UUID) -> Source:
+        row = repository.find_source(source_id)
+        if row is None:
+            raise UnknownSource
+        return opened(row, vault)
+
+    return find
+
+
+def _lifespan(event_log: EventLog, rejections: Rejections) -> Lifespan[FastAPI]:
+    @asynccontextmanager
+    async def alive(_app: FastAPI) -> AsyncIterator[None]:
+        await event_log.start()
+        counting = asyncio.create_task(rejections.run())
+        try:
+            yield
+        finally:
+            counting.cancel()
+            with suppress(asyncio.CancelledError):
+                await counting
+            await event_log.close()
+            await rejections.flush()
+
+    return alive
+
+
+def _wait_for_safe_database(engine: Engine) -> None:
+    """Returns once the database answers; ends the process with status 1 where it is unsafe."""
+
+    def tell(_state: RetryCallState) -> None:
+        log.warning("database_not_reachable")
+
+    try:
+        waiting = Retrying(retry=retry_if_exception_type(OperationalError), wait=wait_exponential(max=5), before_sleep=tell, reraise=True)
+        waiting(refuse_unsafe_database, engine)
+    except InvariantBroken as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    app()
