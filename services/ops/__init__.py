@@ -1,0 +1,1 @@
+"""The API for people who run the line: reviews, inspection, replay, configuration."""

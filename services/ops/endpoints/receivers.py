@@ -1,0 +1,64 @@
+"""Endpoints: where decisions go."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.ops.endpoints.access import Integrator
+from services.ops.endpoints.queries import page
+from services.ops.repository import integration as stored
+from services.ops.schemas.integration import Endpoint, EndpointChange, EndpointCreated, NewEndpoint, Rotation, SecretCreated, SecretSummary
+from services.ops.service import integration
+from shared.web.pagination import Cursor, Cursored, Limit, Page
+from shared.web.problem import PROBLEMS
+
+router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"], responses=dict(PROBLEMS))
+
+
+@router.get("", summary="Endpoints, oldest first")
+def listing(session: Integrator, cursor: Cursored = None, limit: Limit = 50) -> Page[Endpoint]:
+    with session.transaction() as connection:
+        found = stored.endpoints(connection, Cursor.decode(cursor), limit + 1)
+    return page(found, limit, lambda endpoint: (endpoint.created_at, endpoint.id))
+
+
+@router.post("", status_code=201, summary="Create an endpoint; its secret is shown this once")
+def create(session: Integrator, wanted: NewEndpoint) -> EndpointCreated:
+    """It receives decisions made from now on, signed as Standard Webhooks says."""
+    with session.transaction() as connection:
+        return integration.create_endpoint(connection, session.author, session.ops.vault, wanted)
+
+
+@router.get("/{endpoint_id}", summary="One endpoint")
+def show(session: Integrator, endpoint_id: UUID) -> Endpoint:
+    with session.transaction() as connection:
+        return stored.endpoint(connection, endpoint_id)
+
+
+@router.patch("/{endpoint_id}", summary="Change, disable or enable an endpoint")
+def change(session: Integrator, endpoint_id: UUID, wanted: EndpointChange) -> Endpoint:
+    """Enabling forgets its failures."""
+    with session.transaction() as connection:
+        return integration.change_endpoint(connection, session.author, endpoint_id, wanted)
+
+
+@router.delete("/{endpoint_id}", status_code=204, summary="Delete an endpoint and its secrets")
+def delete(session: Integrator, endpoint_id: UUID) -> Response:
+    with session.transaction() as connection:
+        integration.delete(connection, session.author, "endpoint", endpoint_id)
+    return Response(status_code=204)
+
+
+@router.get("/{endpoint_id}/secrets", summary="Signing secrets, without the secrets")
+def secrets(session: Integrator, endpoint_id: UUID) -> list[SecretSummary]:
+    with session.transaction() as connection:
+        return integration.secrets(connection, "endpoint", endpoint_id)
+
+
+@router.post("/{endpoint_id}/secrets", status_code=201, summary="Rotate the signing secret; the new one is shown this once")
+def rotate(session: Integrator, endpoint_id: UUID, wanted: Rotation) -> SecretCreated:
+    """Deliveries are signed with every valid secret, so the receiver may change at any time within `overlap_hours`."""
+    with session.transaction() as connection:
+        return integration.rotate(connection, session.author, session.ops.vault, ("endpoint", endpoint_id), wanted)

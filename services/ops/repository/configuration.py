@@ -1,0 +1,116 @@
+"""Settings of automations, baselines and rates."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from services.ops.repository.rows import many, maybe, one, place, rows
+from services.ops.schemas.configuration import AutomationChange, Baseline, NewBaseline, NewRate, Rate
+from shared.ids import uuid7
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from shared.web.pagination import Cursor
+
+_SETTINGS = """
+SELECT automation, paused, control_share, platform_monthly FROM automation_settings WHERE tenant_id = current_setting('app.tenant')
+"""
+
+_OPEN = """
+SELECT automation, state, count(*) AS n FROM cases
+WHERE tenant_id = current_setting('app.tenant') AND state <> 'decided' GROUP BY automation, state
+"""
+
+_SET = """
+INSERT INTO automation_settings AS s (tenant_id, automation, paused, control_share, platform_monthly)
+VALUES (current_setting('app.tenant'), %(automation)s, coalesce(%(paused)s, false), coalesce(%(control_share)s, 0.05),
+        coalesce(%(platform_monthly)s, 0))
+ON CONFLICT (tenant_id, automation) DO UPDATE SET
+    paused = coalesce(%(paused)s, s.paused),
+    control_share = coalesce(%(control_share)s, s.control_share),
+    platform_monthly = coalesce(%(platform_monthly)s, s.platform_monthly),
+    updated_at = now()
+"""
+
+_BASELINE = "id, automation, stratum, grade, mean_seconds, variance_seconds2, n, method, valid_from, expires_at, created_at"
+
+_BASELINES = f"""
+SELECT {_BASELINE} FROM baselines
+WHERE tenant_id = current_setting('app.tenant') AND (%(automation)s::text IS NULL OR automation = %(automation)s)
+  AND (%(at)s::timestamptz IS NULL OR (created_at, id) < (%(at)s, %(last)s))
+ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+"""  # noqa: S608  # a constant of this module
+
+_NEW_BASELINE = f"""
+INSERT INTO baselines (id, tenant_id, automation, stratum, grade, mean_seconds, n, method, valid_from, expires_at)
+VALUES (%(id)s, current_setting('app.tenant'), %(automation)s, %(stratum)s, 'D', %(mean_seconds)s, 0, %(method)s,
+        %(valid_from)s, %(expires_at)s)
+RETURNING {_BASELINE}
+"""  # noqa: S608  # a constant of this module
+
+_RATE = "id, name, automation, value, currency, valid_from, source, created_at"
+
+_RATES = f"""
+SELECT {_RATE} FROM rates
+WHERE tenant_id = current_setting('app.tenant') AND (%(name)s::text IS NULL OR name = %(name)s)
+  AND (%(at)s::timestamptz IS NULL OR (valid_from, id) < (%(at)s, %(last)s))
+ORDER BY valid_from DESC, id DESC LIMIT %(limit)s
+"""  # noqa: S608  # a constant of this module
+
+_NEW_RATE = f"""
+INSERT INTO rates (id, tenant_id, name, automation, value, currency, valid_from, source)
+VALUES (%(id)s, %(tenant)s, %(name)s, %(automation)s, %(value)s, %(currency)s, %(valid_from)s, %(source)s)
+ON CONFLICT (tenant_id, name, automation, valid_from) DO NOTHING
+RETURNING {_RATE}
+"""  # noqa: S608  # a constant of this module
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How one automation is set; the defaults hold where nobody has set anything."""
+
+    paused: bool = False
+    control_share: Decimal = Decimal("0.05")
+    platform_monthly: Decimal = Decimal(0)
+
+
+def settings(connection: Connection) -> dict[str, Setting]:
+    found = rows(connection, _SETTINGS, {})
+    return {row["automation"]: Setting(row["paused"], row["control_share"], row["platform_monthly"]) for row in found}
+
+
+def open_cases(connection: Connection) -> dict[str, dict[str, int]]:
+    """By automation and state."""
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in rows(connection, _OPEN, {}):
+        counts[row["automation"]][row["state"]] = row["n"]
+    return counts
+
+
+def change(connection: Connection, automation: str, wanted: AutomationChange) -> None:
+    connection.exec_driver_sql(_SET, {"automation": automation, **wanted.model_dump()})
+
+
+def baselines(connection: Connection, automation: str | None, cursor: Cursor | None, limit: int) -> list[Baseline]:
+    return many(Baseline, connection, _BASELINES, {"automation": automation, **place(cursor), "limit": limit})
+
+
+def declare(connection: Connection, wanted: NewBaseline, valid_from: datetime, expires_at: datetime) -> Baseline:
+    values = {**wanted.model_dump(), "id": uuid7(), "valid_from": valid_from, "expires_at": expires_at}
+    return one(Baseline, connection, _NEW_BASELINE, values)
+
+
+def rates(connection: Connection, name: str | None, cursor: Cursor | None, limit: int) -> list[Rate]:
+    return many(Rate, connection, _RATES, {"name": name, **place(cursor), "limit": limit})
+
+
+def set_rate(connection: Connection, tenant: str, wanted: NewRate, valid_from: datetime, rate_id: UUID | None = None) -> Rate | None:
+    """None where this rate has a value from that moment already: history is not rewritten."""
+    values = {**wanted.model_dump(), "id": rate_id or uuid7(), "tenant": tenant, "valid_from": valid_from}
+    return maybe(Rate, connection, _NEW_RATE, values)

@@ -1,0 +1,136 @@
+"""How a tenant is set: automations, baselines, rates, keys, and the log of who changed what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, model_validator
+
+from services.ops.schemas.base import CurrencyCode, Identified, Input, Instant, Line, Output, Prose
+from shared.security.apikeys import Role
+
+Share = Annotated[Decimal, Field(ge=0, le=1, max_digits=5, decimal_places=4, examples=["0.05"])]
+Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=4, examples=["250.00"])]
+
+
+class OutcomeRules(Output):
+    adverse: bool
+    automatic: bool
+    choosable: bool
+
+
+class AutomationSummary(Output):
+    """An installed automation as it is set for this tenant."""
+
+    name: str = Field(examples=["claims"])
+    title: str
+    event_type: str
+    tiers: list[str]
+    outcomes: dict[str, OutcomeRules]
+    paused: bool
+    control_share: Decimal
+    platform_monthly: Decimal
+    open_cases: dict[str, int] = Field(description="Cases that are not decided, by state.")
+    data_schema: dict[str, Any] = Field(description="JSON Schema of the event's data.")
+
+
+class AutomationChange(Input):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"paused": True, "control_share": "0.10"}]})
+
+    paused: bool | None = None
+    control_share: Share | None = None
+    platform_monthly: Amount | None = None
+
+
+class NewBaseline(Input):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"automation": "claims", "mean_seconds": "840", "method": "Estimate of three team leads, November 2026."}]
+        }
+    )
+
+    automation: Line
+    stratum: Line = "*"
+    mean_seconds: Annotated[Decimal, Field(ge=0, le=100_000_000, max_digits=18, decimal_places=6)]
+    method: Prose
+    valid_from: Instant | None = Field(default=None, description="Now where it is left out.")
+    expires_at: Instant | None = Field(default=None, description="90 days after `valid_from` where it is left out.")
+
+
+class Baseline(Identified):
+    automation: str
+    stratum: str
+    grade: str = Field(examples=["D"])
+    mean_seconds: Decimal
+    variance_seconds2: Decimal | None
+    n: int
+    method: str
+    valid_from: datetime
+    expires_at: datetime
+    created_at: datetime
+
+
+class NewRate(Input):
+    """``labour_hour`` may be set per automation; ``cpu_hour`` holds for all of them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "labour_hour", "value": "52.40", "currency": "EUR", "source": "HR, loaded cost of grade E9, 2026"}]
+        }
+    )
+
+    name: Annotated[str, Field(pattern="^(labour_hour|cpu_hour)$")]
+    automation: Line = "*"
+    value: Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=8)]
+    currency: CurrencyCode
+    valid_from: Instant | None = Field(default=None, description="Now where it is left out.")
+    source: Prose
+
+    @model_validator(mode="after")
+    def compute_has_one_rate(self) -> NewRate:
+        if self.name == "cpu_hour" and self.automation != "*":
+            raise ValueError("cpu_hour holds for every automation: leave `automation` out")
+        return self
+
+
+class Rate(Identified):
+    name: str
+    automation: str
+    value: Decimal
+    currency: str | None
+    valid_from: datetime
+    source: str
+    created_at: datetime
+
+
+class NewKey(Input):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ERP", "roles": ["integrator"]}]})
+
+    name: Line
+    roles: tuple[Role, ...] = Field(min_length=1, max_length=len(Role))
+    expires_at: Instant | None = None
+
+
+class Key(Identified):
+    name: str
+    prefix: str
+    roles: list[Role]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class KeyCreated(Key):
+    token: str = Field(description="Shown this once and stored nowhere.", examples=["rk_0123456789ab_…"])
+
+
+class AuditRow(Identified):
+    actor: str
+    action: str
+    object_type: str
+    object_id: str
+    detail: Any
+    created_at: datetime

@@ -1,0 +1,1 @@
+"""What happens, noun by noun. Every function runs inside the caller's transaction."""

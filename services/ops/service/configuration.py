@@ -1,0 +1,100 @@
+"""How a tenant is set."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from services.ops.repository import audit, configuration
+from services.ops.repository.audit import Author
+from services.ops.repository.configuration import Setting
+from services.ops.schemas.configuration import (
+    AutomationChange,
+    AutomationSummary,
+    Baseline,
+    NewBaseline,
+    NewRate,
+    OutcomeRules,
+    Rate,
+)
+from shared.automations import registry
+from shared.errors import Conflict, Rejected
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from shared.automations.contract import Automation
+
+# What nobody has measured goes stale in a quarter.
+BASELINE_LASTS = timedelta(days=90)
+
+
+def automations(connection: Connection) -> list[AutomationSummary]:
+    settings, open_cases = configuration.settings(connection), configuration.open_cases(connection)
+    return [
+        _summary(automation, settings.get(name, Setting()), open_cases.get(name, {})) for name, automation in registry.automations().items()
+    ]
+
+
+def _summary(automation: Automation, setting: Setting, open_cases: dict[str, int]) -> AutomationSummary:
+    outcomes = {
+        name: OutcomeRules(adverse=o.adverse, automatic=o.automatic, choosable=o.choosable) for name, o in automation.outcomes.items()
+    }
+    return AutomationSummary(
+        name=automation.name,
+        title=automation.title,
+        event_type=automation.event_type,
+        tiers=[*automation.tiers, "human"],
+        outcomes=outcomes,
+        paused=setting.paused,
+        control_share=setting.control_share,
+        platform_monthly=setting.platform_monthly,
+        open_cases=open_cases,
+        data_schema=schema(automation.name),
+    )
+
+
+def schema(name: str) -> dict[str, Any]:
+    """JSON Schema of the event's data; raises UnknownAutomation."""
+    return registry.automation(name).data_model.model_json_schema()
+
+
+def change(connection: Connection, author: Author, name: str, wanted: AutomationChange) -> AutomationSummary:
+    """Members that are None stay as they are; raises UnknownAutomation."""
+    registry.automation(name)
+    configuration.change(connection, name, wanted)
+    audit.record(connection, author, "automation.changed", name, wanted.model_dump(mode="json", exclude_none=True))
+    return next(summary for summary in automations(connection) if summary.name == name)
+
+
+def declare(connection: Connection, author: Author, wanted: NewBaseline, now: datetime) -> Baseline:
+    """Store what somebody says that manual handling takes: grade D, without an interval.
+
+    Raises:
+        UnknownAutomation: none is installed under that name.
+        Rejected: it would expire before it begins.
+    """
+    registry.automation(wanted.automation)
+    valid_from = wanted.valid_from or now
+    expires_at = wanted.expires_at or valid_from + BASELINE_LASTS
+    if expires_at <= valid_from:
+        raise Rejected("A baseline must expire after it begins.")
+    baseline = configuration.declare(connection, wanted, valid_from, expires_at)
+    audit.record(connection, author, "baseline.declared", baseline.id, baseline.model_dump(mode="json"))
+    return baseline
+
+
+def set_rate(connection: Connection, author: Author, wanted: NewRate, now: datetime) -> Rate:
+    """A rate holds from its date until a later one of the same name.
+
+    Raises:
+        UnknownAutomation: none is installed under that name.
+        Conflict: this rate has a value from that moment already.
+    """
+    if wanted.automation != "*":
+        registry.automation(wanted.automation)
+    rate = configuration.set_rate(connection, author.tenant, wanted, wanted.valid_from or now)
+    if rate is None:
+        raise Conflict("This rate has a value from that moment already; set a new one from a later moment.")
+    audit.record(connection, author, "rate.set", rate.id, rate.model_dump(mode="json"))
+    return rate

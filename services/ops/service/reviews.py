@@ -1,0 +1,148 @@
+"""The work of people: claim, heartbeat, release, submit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from services.ops.repository import audit, reviews
+from services.ops.repository.audit import Author
+from services.ops.repository.reviews import Answer, Filters, Work
+from services.ops.schemas.reviews import ReviewDetail, ReviewHeartbeat, ReviewHeartbeatAnswer, ReviewSubmission, ReviewSubmitted
+from services.ops.service import closing
+from services.ops.service.booking import Clocks, clocks
+from shared.automations import registry
+from shared.errors import Conflict, NotFound, Rejected
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from shared.automations.contract import Automation
+
+
+class UnknownOutcome(Rejected):
+    """This automation has no such outcome, or a person may not submit it."""
+
+    code = "unknown_outcome"
+
+
+def detail(connection: Connection, review_id: UUID) -> ReviewDetail:
+    """Raises NotFound."""
+    found = _details(connection, [review_id])
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+def claim(connection: Connection, review_id: UUID, reviewer: str, duration: timedelta) -> ReviewDetail:
+    """Take a review that nobody works on, or go on with one's own.
+
+    Raises:
+        Conflict: somebody else works on it, or it is done.
+    """
+    if not reviews.claim(connection, review_id, reviewer, duration):
+        raise _refusal(connection, review_id, "Somebody else works on this review, or it is done; take another one.")
+    return detail(connection, review_id)
+
+
+def claim_next(connection: Connection, filters: Filters, reviewer: str, duration: timedelta, limit: int) -> list[ReviewDetail]:
+    """The longest waiting ones; fewer than ``limit``, or none, where there are no more."""
+    return _details(connection, reviews.claim_next(connection, filters, reviewer, duration, limit))
+
+
+def heartbeat(connection: Connection, review_id: UUID, reviewer: str, beat: ReviewHeartbeat, duration: timedelta) -> ReviewHeartbeatAnswer:
+    """Note how long somebody has worked, and keep the claim."""
+    renewed = reviews.heartbeat(connection, review_id, reviewer, beat, duration)
+    if renewed is None:
+        raise _refusal(connection, review_id, "This claim is not yours any more; claim the review again.")
+    return renewed
+
+
+def release(connection: Connection, review_id: UUID, reviewer: str) -> None:
+    """Give a claim back; the work so far stays booked with the review."""
+    if not reviews.release(connection, review_id, reviewer):
+        raise _refusal(connection, review_id, "This claim is not yours, so you cannot give it back.")
+
+
+def submit(connection: Connection, author: Author, review_id: UUID, reviewer: str, answer: ReviewSubmission) -> ReviewSubmitted:
+    """Close a review and, unless it is an audit, its case: decision, callback, ledger lines. The same answer twice is one answer.
+
+    Raises:
+        NotFound: no such review.
+        UnknownOutcome: not one that a person may choose.
+        Conflict: the claim is not the reviewer's, another answer was given, or the case no longer waits for a person.
+    """
+    work = reviews.lock(connection, review_id)
+    if work.state == "submitted":
+        return _given_before(connection, work, reviewer, answer)
+    automation = registry.automation(work.automation)
+    _refuse_unknown(automation, answer.outcome)
+    booked = _clocks(work, answer)
+    if not reviews.submit(connection, work, reviewer, answer.outcome, (booked.active, booked.span, booked.booked)):
+        raise Conflict("This review is not claimed by you; claim it, then submit.")
+    if work.kind == "audit":
+        audit.record(connection, author, "review.audited", work.id, answer.model_dump(mode="json"))
+    else:
+        reviews.cancel_siblings(connection, work)
+        closing.close(connection, work, reviewer, answer, booked.booked)
+    return _submitted(work, reviewer, answer.outcome, booked)
+
+
+def _clocks(work: Work, answer: ReviewSubmission) -> Clocks:
+    reported = max(work.active_seconds, reviews.seconds(answer.active_seconds))
+    return clocks(
+        reported=reported, claim=work.claim_seconds or work.active_seconds, earlier=work.earlier_seconds, time_scale=work.time_scale
+    )
+
+
+def _submitted(work: Work, reviewer: str, outcome: str, booked: Clocks) -> ReviewSubmitted:
+    return ReviewSubmitted(
+        review_id=work.id,
+        case_id=work.case_id,
+        outcome=outcome,
+        submitted_by=reviewer,
+        submitted_at=work.submitted_at or work.now,
+        active_seconds=float(booked.active),
+        span_seconds=float(booked.span),
+        booked_seconds=float(booked.booked),
+    )
+
+
+def _given_before(connection: Connection, work: Work, reviewer: str, answer: ReviewSubmission) -> ReviewSubmitted:
+    """A client that lost our answer asks again and gets it again; clocks are those of the first time."""
+    stored = reviews.audited(connection, work.id) if work.kind == "audit" else reviews.decided(connection, work.case_id)
+    if stored != Answer(answer.outcome, answer.reasons, answer.attributes) or work.submitted_by != reviewer:
+        raise Conflict("This review was submitted before, with another answer.")
+    assert work.span_seconds is not None
+    assert work.booked_seconds is not None
+    return _submitted(work, reviewer, answer.outcome, Clocks(work.active_seconds, work.span_seconds, work.booked_seconds))
+
+
+def _refuse_unknown(automation: Automation, outcome: str) -> None:
+    if outcome not in choosable(automation):
+        raise UnknownOutcome(known=choosable(automation))
+
+
+def choosable(automation: Automation) -> list[str]:
+    return [name for name, outcome in automation.outcomes.items() if outcome.choosable]
+
+
+def _details(connection: Connection, review_ids: Sequence[UUID]) -> list[ReviewDetail]:
+    return [_veiled(row) for row in reviews.details(connection, review_ids)]
+
+
+def _veiled(row: dict[str, Any]) -> ReviewDetail:
+    """Nobody who measures or checks sees a proposal, and nobody starts to read before the clock runs."""
+    if row["kind"] != "exception":
+        row |= {"reasons": [], "proposal": None}
+    if row["state"] == "open":
+        row["event"] = None
+    installed: Iterable[str] = registry.automations()
+    outcomes = choosable(registry.automation(row["automation"])) if row["automation"] in installed else []
+    return ReviewDetail(**row, outcomes=outcomes)
+
+
+def _refusal(connection: Connection, review_id: UUID, why: str) -> Conflict | NotFound:
+    return Conflict(why) if reviews.exists(connection, review_id) else NotFound()
