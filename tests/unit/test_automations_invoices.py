@@ -110,9 +110,7 @@ def test_our_arithmetic_agrees_with_the_reference_unit_tests() -> None:
         if is_reported != (expectation == "error"):
             wrong.append((rule, expectation))
     assert len(cases) >= 80
-    # Two reference tests of BR-CO-15 expect an error because amounts are absent; absence has its own reason codes here.
-    assert [case for case in wrong if case[0] != "BR-CO-15"] == [] or wrong == []
-    assert len(wrong) <= 4
+    assert wrong == []
 
 
 def test_the_index_of_reference_tests_lists_what_we_compare_with() -> None:

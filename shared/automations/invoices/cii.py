@@ -8,7 +8,7 @@ from typing import Final
 from lxml import etree
 
 from shared.automations.invoices.invoice import Invoice, InvoiceLine, Party, TaxSubtotal, Totals
-from shared.automations.invoices.nodes import Node, total
+from shared.automations.invoices.nodes import Node, Paths, total
 
 _DATA: Final = "urn:un:unece:uncefact:data:"
 _NAMESPACES: Final = {
@@ -16,6 +16,7 @@ _NAMESPACES: Final = {
     "ram": f"{_DATA}standard:ReusableAggregateBusinessInformationEntity:100",
     "udt": f"{_DATA}standard:UnqualifiedDataType:100",
 }
+_PATHS: Final = Paths(_NAMESPACES)
 ROOT: Final = f"{{{_NAMESPACES['rsm']}}}CrossIndustryInvoice"
 _SUMS: Final = "ram:SpecifiedTradeSettlementHeaderMonetarySummation"
 # Profiles of Factur-X that carry no lines by design.
@@ -103,7 +104,7 @@ def _ibans(settlement: Node) -> tuple[str, ...]:
 
 def invoice(element: etree._Element) -> Invoice:
     """Reads what is there; checks nothing."""
-    root = Node(element, _NAMESPACES)
+    root = Node(element, _PATHS)
     trade = root.first("rsm:SupplyChainTradeTransaction")
     agreement, settlement = trade.first("ram:ApplicableHeaderTradeAgreement"), trade.first("ram:ApplicableHeaderTradeSettlement")
     profile = root.text("rsm:ExchangedDocumentContext/ram:GuidelineSpecifiedDocumentContextParameter/ram:ID") or ""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Final
 
 from lxml import etree
 
-Namespaces = dict[str, str]
 # Bounded, so that no document can make Decimal arithmetic expensive.
 _NUMBER: Final = re.compile(r"[+-]?\d{1,15}(?:\.\d{0,10})?|[+-]?\.\d{1,10}")
+_PREFIX: Final = re.compile(r"(\w+):")
 _DATE: Final = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 
@@ -29,30 +30,43 @@ def day(text: str | None) -> date | None:
         return None
 
 
+class Paths(dict[str, str]):
+    """Paths with prefixes to the ones that lxml needs, each expanded once: with a map of namespaces it would expand at every call."""
+
+    def __init__(self, namespaces: Mapping[str, str]) -> None:
+        super().__init__()
+        self._namespaces = namespaces
+
+    def __missing__(self, path: str) -> str:
+        expanded = _PREFIX.sub(lambda match: f"{{{self._namespaces[match[1]]}}}", path)
+        self[path] = expanded
+        return expanded
+
+
 class Node:
     """An element, or none: looking into what is not there gives nothing again."""
 
-    __slots__ = ("_element", "_namespaces")
+    __slots__ = ("_element", "_paths")
 
-    def __init__(self, element: etree._Element | None, namespaces: Namespaces) -> None:
+    def __init__(self, element: etree._Element | None, paths: Paths) -> None:
         self._element = element
-        self._namespaces = namespaces
+        self._paths = paths
 
     def __bool__(self) -> bool:
         return self._element is not None
 
     def first(self, path: str) -> Node:
-        return Node(None if self._element is None else self._element.find(path, self._namespaces), self._namespaces)
+        return Node(None if self._element is None else self._element.find(self._paths[path]), self._paths)
 
     def every(self, path: str) -> list[Node]:
         if self._element is None:
             return []
-        return [Node(element, self._namespaces) for element in self._element.findall(path, self._namespaces)]
+        return [Node(element, self._paths) for element in self._element.findall(self._paths[path])]
 
     def text(self, path: str) -> str | None:
         if self._element is None:
             return None
-        found = self._element.findtext(path, None, self._namespaces)
+        found = self._element.findtext(self._paths[path])
         return (found.strip() or None) if isinstance(found, str) else None
 
     def decimal(self, path: str) -> Decimal | None:

@@ -8,10 +8,10 @@ from typing import Final
 from lxml import etree
 
 from shared.automations.invoices.invoice import Invoice, InvoiceLine, Party, TaxSubtotal, Totals
-from shared.automations.invoices.nodes import Node, total
+from shared.automations.invoices.nodes import Node, Paths, total
 
 _SCHEMA: Final = "urn:oasis:names:specification:ubl:schema:xsd:"
-_NAMESPACES: Final = {"cac": f"{_SCHEMA}CommonAggregateComponents-2", "cbc": f"{_SCHEMA}CommonBasicComponents-2"}
+_PATHS: Final = Paths({"cac": f"{_SCHEMA}CommonAggregateComponents-2", "cbc": f"{_SCHEMA}CommonBasicComponents-2"})
 _CREDIT_NOTE: Final = f"{{{_SCHEMA}CreditNote-2}}CreditNote"
 ROOTS: Final = frozenset({f"{{{_SCHEMA}Invoice-2}}Invoice", _CREDIT_NOTE})
 
@@ -36,14 +36,13 @@ def _line(node: Node, quantity: str) -> InvoiceLine:
     )
 
 
-def _tax_total(root: Node, currency: str | None) -> Node:
-    """The VAT total in the document currency; there may be a second one in the accounting currency (BT-111)."""
+def _tax_totals(root: Node, currency: str | None) -> list[Node]:
+    """VAT totals in the document currency: one, if the document is right. One in the accounting currency (BT-111) is left out."""
     totals = root.every("cac:TaxTotal")
-    own = [node for node in totals if node.first("cbc:TaxAmount").attribute("currencyID") in {currency, None}]
-    return next((node for node in own if node.first("cac:TaxSubtotal")), (own or totals or [Node(None, _NAMESPACES)])[0])
+    return [node for node in totals if node.first("cbc:TaxAmount").attribute("currencyID") in {currency, None}] or totals[:1]
 
 
-def _taxes(tax_total: Node) -> tuple[TaxSubtotal, ...]:
+def _taxes(tax_totals: list[Node]) -> tuple[TaxSubtotal, ...]:
     return tuple(
         TaxSubtotal(
             basis=node.decimal("cbc:TaxableAmount"),
@@ -51,18 +50,19 @@ def _taxes(tax_total: Node) -> tuple[TaxSubtotal, ...]:
             rate=node.decimal("cac:TaxCategory/cbc:Percent"),
             category=node.text("cac:TaxCategory/cbc:ID"),
         )
+        for tax_total in tax_totals
         for node in tax_total.every("cac:TaxSubtotal")
     )
 
 
-def _totals(root: Node, tax_total: Node) -> Totals:
+def _totals(root: Node, tax_totals: list[Node]) -> Totals:
     money = root.first("cac:LegalMonetaryTotal")
     return Totals(
         lines=money.decimal("cbc:LineExtensionAmount"),
         allowances=money.decimal("cbc:AllowanceTotalAmount"),
         charges=money.decimal("cbc:ChargeTotalAmount"),
         net=money.decimal("cbc:TaxExclusiveAmount"),
-        tax=tax_total.decimal("cbc:TaxAmount"),
+        tax=total([node.decimal("cbc:TaxAmount") for node in tax_totals]),
         gross=money.decimal("cbc:TaxInclusiveAmount"),
         prepaid=money.decimal("cbc:PrepaidAmount"),
         rounding=money.decimal("cbc:PayableRoundingAmount"),
@@ -78,11 +78,11 @@ def _adjustments(root: Node, indicator: str) -> tuple[Decimal, ...]:
 
 def invoice(element: etree._Element) -> Invoice:
     """Reads what is there; checks nothing."""
-    root = Node(element, _NAMESPACES)
+    root = Node(element, _PATHS)
     is_credit_note = element.tag == _CREDIT_NOTE
     line_tag, quantity = ("CreditNoteLine", "CreditedQuantity") if is_credit_note else ("InvoiceLine", "InvoicedQuantity")
     currency = root.text("cbc:DocumentCurrencyCode")
-    tax_total = _tax_total(root, currency)
+    tax_totals = _tax_totals(root, currency)
     lines = tuple(_line(node, quantity) for node in root.every(f"cac:{line_tag}"))
     accounts = (node.text("cac:PayeeFinancialAccount/cbc:ID") for node in root.every("cac:PaymentMeans"))
     return Invoice(
@@ -93,9 +93,9 @@ def invoice(element: etree._Element) -> Invoice:
         currency=currency,
         seller=_party(root.first("cac:AccountingSupplierParty")),
         buyer=_party(root.first("cac:AccountingCustomerParty")),
-        totals=_totals(root, tax_total),
+        totals=_totals(root, tax_totals),
         lines=lines,
-        taxes=_taxes(tax_total),
+        taxes=_taxes(tax_totals),
         allowances=_adjustments(root, "false"),
         charges=_adjustments(root, "true"),
         ibans=tuple(account for account in accounts if account),
