@@ -1,0 +1,280 @@
+"""Roll-ups hold every committed fact exactly once, whatever happens to the steward."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from threading import Event
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from services.steward import service
+from services.steward.repository import rollups
+from shared.db import unit_of_work
+from shared.ledger import posting
+from shared.ledger import repository as ledger
+from tests.integration.facts import Subject, add_tenant, add_work, decide, engine_of, hours_ago, receive
+from tests.servers import ROOT, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+    from tests.conftest import Database
+
+TIME = "l.unit = 's' AND l.kind IN ('manual_time', 'review_time', 'reversal')"
+# Everything that the three roll-ups must hold, computed from the facts in one go.
+RECOMPUTED = {
+    "roi_hourly": f"""
+        SELECT tenant_id, automation, arm, stratum, tier, date_trunc('hour', decided_at), count(*)::bigint,
+               sum(round(s, 6)), sum(round(s * s, 6))
+        FROM (SELECT d.*, coalesce((SELECT sum(l.quantity) FROM ledger_lines l WHERE l.case_id = d.case_id AND {TIME}), 0) AS s
+              FROM decisions d) per_case GROUP BY 1, 2, 3, 4, 5, 6""",
+    "ledger_hourly": """
+        SELECT l.tenant_id, l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade, coalesce(l.currency, '-'),
+               date_trunc('hour', l.occurred_at), count(*)::bigint, coalesce(sum(l.quantity), 0), coalesce(sum(l.amount), 0)
+        FROM ledger_lines l LEFT JOIN ledger_lines r ON r.id = l.reverses GROUP BY 1, 2, 3, 4, 5, 6, 7""",
+    "conservation_hourly": """
+        SELECT tenant_id, automation, hour, sum(a)::bigint, sum(b)::bigint, sum(c)::bigint, sum(d)::bigint, sum(e)::bigint, sum(f)::bigint
+        FROM (SELECT tenant_id, automation, hour, received AS a, duplicate AS b, rejected AS c, 0 AS d, 0 AS e, 0 AS f FROM intake_batches
+              UNION ALL SELECT tenant_id, automation, date_trunc('hour', received_at), 0, 0, 0,
+                  CASE WHEN arm = 'automated' AND tier <> 'human' THEN 1 ELSE 0 END,
+                  CASE WHEN arm = 'automated' AND tier = 'human' THEN 1 ELSE 0 END, CASE WHEN arm = 'control' THEN 1 ELSE 0 END
+              FROM decisions) facts GROUP BY 1, 2, 3""",
+}
+
+
+@pytest.fixture
+def engine(database: Database) -> Iterator[Engine]:
+    with engine_of(database) as engine:
+        with unit_of_work(engine) as connection:
+            add_tenant(connection)
+        yield engine
+
+
+def assert_rolled_up(engine: Engine) -> None:
+    with unit_of_work(engine, snapshot=True) as connection:
+        for table, recomputed in RECOMPUTED.items():
+            for one, other in ((f"TABLE {table}", recomputed), (recomputed, f"TABLE {table}")):
+                surplus = connection.exec_driver_sql(f"({one}) EXCEPT ALL ({other})").all()
+                assert surplus == [], table
+        assert connection.exec_driver_sql("SELECT count(*) FROM conservation WHERE difference <> 0").scalar_one() == 0
+
+
+def _cases_rolled_up(engine: Engine) -> int:
+    with unit_of_work(engine) as connection:
+        return int(connection.exec_driver_sql("SELECT coalesce(sum(cases), 0) FROM roi_hourly").scalar_one())
+
+
+def test_roll_ups_equal_a_full_recomputation(engine: Engine) -> None:
+    for hours in (0, 1, 5):
+        with unit_of_work(engine) as connection:
+            cases = receive(connection, 40, at=hours_ago(hours), repeated=3)
+        with unit_of_work(engine) as connection:
+            decide(connection, cases[:20], seconds="61.123456789")
+            decide(connection, cases[20:35], tier="human", stratum="other", at=hours_ago(hours))
+        service.roll_up(engine)
+    assert _cases_rolled_up(engine) == 105
+    assert_rolled_up(engine)
+
+
+def test_a_second_run_adds_nothing(engine: Engine) -> None:
+    with unit_of_work(engine) as connection:
+        decide(connection, receive(connection, 10))
+    assert service.roll_up(engine) > 0
+    assert service.roll_up(engine) == 0
+    assert_rolled_up(engine)
+
+
+def test_a_fact_committed_late_by_an_older_transaction_is_not_skipped(engine: Engine) -> None:
+    with engine.connect() as slow:
+        with slow.begin():
+            decide(slow, receive(slow, 1))
+            with unit_of_work(engine) as quick:
+                decide(quick, receive(quick, 10))
+            service.roll_up(engine)
+            assert _cases_rolled_up(engine) == 0
+        service.roll_up(engine)
+    assert _cases_rolled_up(engine) == 11
+    assert_rolled_up(engine)
+
+
+def test_work_after_a_case_was_rolled_up_corrects_sum_and_squares(engine: Engine) -> None:
+    with unit_of_work(engine) as connection:
+        (case,) = [c for c in receive(connection, 40) if c.arm == "control"][:1]
+        decide(connection, [case], seconds="10")
+    service.roll_up(engine)
+    for sequence, seconds in enumerate(("5", "7.5"), start=1):
+        with unit_of_work(engine) as connection:
+            add_work(connection, case, seconds, sequence=sequence)
+    service.roll_up(engine)
+    with unit_of_work(engine) as connection:
+        row = connection.exec_driver_sql("SELECT cases, human_seconds, human_seconds2 FROM roi_hourly").one()
+    assert tuple(row) == (1, Decimal("22.5"), Decimal("506.25"))
+    assert_rolled_up(engine)
+
+
+def test_a_reversal_counts_under_the_kind_that_it_reverses(engine: Engine) -> None:
+    with unit_of_work(engine) as connection:
+        case = receive(connection, 1)[0]
+        decide(connection, [case], tier="human", seconds="10")
+        line = connection.exec_driver_sql("SELECT id, arm, kind FROM ledger_lines WHERE unit = 's'").one()
+    service.roll_up(engine)
+    with unit_of_work(engine) as connection:
+        subject = Subject(case.id, case.tenant, case.automation, case.arm, "s")
+        reversal = posting.Line(
+            tenant_id=subject.tenant_id,
+            automation=subject.automation,
+            case_id=case.id,
+            kind="reversal",
+            grade="A",
+            occurred_at=hours_ago(0),
+            arm=case.arm,
+            quantity=Decimal(-10),
+            unit="s",
+            reverses=line.id,
+        )
+        ledger.post(connection, [reversal])
+    service.roll_up(engine)
+    with unit_of_work(engine) as connection:
+        total = connection.exec_driver_sql(
+            "SELECT sum(quantity) FROM ledger_hourly WHERE kind = %(kind)s", {"kind": line.kind}
+        ).scalar_one()
+        human = connection.exec_driver_sql("SELECT human_seconds, human_seconds2 FROM roi_hourly").one()
+    assert (total, tuple(human)) == (0, (0, 0))
+    assert_rolled_up(engine)
+
+
+def test_a_long_backlog_is_rolled_up_in_steps(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollups, "TRANSACTIONS", 3)
+    for _ in range(20):
+        with unit_of_work(engine) as connection:
+            decide(connection, receive(connection, 2))
+    for _ in range(3):
+        service.roll_up(engine)
+    assert _cases_rolled_up(engine) == 40
+    assert_rolled_up(engine)
+
+
+def test_two_stewards_at_once_count_every_fact_once(engine: Engine) -> None:
+    stopped = Event()
+
+    def steward() -> None:
+        while not stopped.is_set():
+            service.roll_up(engine)
+
+    with ThreadPoolExecutor(2) as pool:
+        stewards = [pool.submit(steward) for _ in range(2)]
+        for _ in range(60):
+            with unit_of_work(engine) as connection:
+                decide(connection, receive(connection, 5, repeated=1))
+        stopped.set()
+        for running in stewards:
+            running.result()
+    service.roll_up(engine)
+    assert _cases_rolled_up(engine) == 300
+    assert_rolled_up(engine)
+
+
+@contextmanager
+def _steward(database: Database, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A real process; killed at the end, if it still lives."""
+    environment = os.environ | {  # noqa: TID251  # a child inherits it
+        "RECOUP_DATABASE_URL": database.app_url,
+        "RECOUP_REDIS_URL": redis_url,
+        "RECOUP_STEWARD_PORT": str(free_port()),
+        "RECOUP_LOG_LEVEL": "error",
+    }
+    process = subprocess.Popen([sys.executable, "-m", "services.steward.main"], cwd=ROOT, env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _await_blocked_steward(database: Database) -> None:
+    with psycopg.connect(database.admin_url.replace("+psycopg", ""), autocommit=True) as connection:
+        for _ in range(200):
+            blocked = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'recoup-steward'"
+                " AND wait_event_type = 'Lock'"
+            ).fetchone()
+            if blocked is not None and blocked[0] > 0:
+                return
+            time.sleep(0.05)
+    pytest.fail("the steward never came to the middle of its transaction")
+
+
+def _await_next_run(engine: Engine) -> None:
+    runs = []
+    for _ in range(400):
+        with unit_of_work(engine) as connection:
+            runs.append(connection.exec_driver_sql("SELECT count(*) FROM job_runs WHERE job = 'roll_up'").scalar_one())
+        if runs[-1] > runs[0]:
+            return
+        time.sleep(0.05)
+    pytest.fail("no steward ever rolled up")
+
+
+def test_a_steward_killed_in_the_middle_of_its_transaction_has_added_nothing(
+    engine: Engine, database: Database, empty_redis_url: str
+) -> None:
+    with unit_of_work(engine) as connection:
+        decide(connection, receive(connection, 5))
+    service.roll_up(engine)
+    with unit_of_work(engine) as connection:
+        decide(connection, receive(connection, 7))
+    with engine.connect() as blocker, blocker.begin(), _steward(database, empty_redis_url) as process:
+        # The last statement of the transaction waits for this row; the two before it are done.
+        blocker.exec_driver_sql("SELECT FROM conservation_hourly FOR UPDATE")
+        _await_blocked_steward(database)
+        process.kill()
+        process.wait()
+    assert _cases_rolled_up(engine) == 5
+    service.roll_up(engine)
+    assert _cases_rolled_up(engine) == 12
+    assert_rolled_up(engine)
+
+
+@pytest.mark.slow
+def test_stewards_killed_again_and_again_count_every_fact_once(engine: Engine, database: Database, empty_redis_url: str) -> None:
+    randomness = random.Random(7)
+    stopped = Event()
+
+    def write() -> int:
+        written = 0
+        while not stopped.is_set():
+            with unit_of_work(engine) as connection:
+                cases = receive(connection, 4, repeated=1)
+                decide(connection, cases, seconds=f"{written % 97}.5", tier="human" if written % 3 else "rules")
+                # Some transactions commit after younger ones.
+                time.sleep(0.01 if written % 5 else 0.1)
+            written += len(cases)
+            with unit_of_work(engine) as connection:
+                add_work(connection, cases[0], "3.25", sequence=1)
+        return written
+
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write) for _ in range(2)]
+        for _ in range(3):
+            with ExitStack() as stack:
+                for _ in range(2):
+                    stack.enter_context(_steward(database, empty_redis_url))
+                _await_next_run(engine)
+                time.sleep(randomness.uniform(0, 1.2))
+        rolled_up_by_the_killed = _cases_rolled_up(engine)
+        stopped.set()
+        written = sum(writer.result() for writer in writers)
+    service.roll_up(engine)
+    assert 0 < rolled_up_by_the_killed <= written == _cases_rolled_up(engine)
+    assert_rolled_up(engine)
