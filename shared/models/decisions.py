@@ -88,9 +88,9 @@ reviews = Table(
     Column("claimed_at", Instant),
     # A claim that is neither renewed by a heartbeat nor submitted until then is given back.
     Column("claim_expires_at", Instant),
-    # Seconds of work by the reviewer's own clock so far, as reported by heartbeats.
+    # Seconds of work in the present claim by the reviewer's own clock, as heartbeats say; once submitted, in all claims.
     Column("active_seconds", Numeric(12, 3), nullable=False, server_default=text("0")),
-    # Server's claim-to-submit time of claims that were given back, so that abandoned work is not lost.
+    # Active seconds of claims that were given back, each capped by its claim's span, so that abandoned work is not lost.
     Column("earlier_seconds", Numeric(12, 3), nullable=False, server_default=text("0")),
     Column("submitted_at", Instant),
     Column("submitted_by", Text),
