@@ -143,10 +143,10 @@ FROM (
     FROM cases
     WHERE state <> 'decided'
     UNION ALL
-    -- Poison records never reach the intake's count: they are received and dead letters at once, until they are resolved.
-    SELECT tenant_id, automation, date_trunc('hour', received_at, 'UTC'), 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1
+    -- A poison record is counted as received when it is stored, and stays a dead letter: to resolve it is only a note.
+    SELECT tenant_id, automation, date_trunc('hour', received_at, 'UTC'), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1
     FROM poison_records
-    WHERE resolved_at IS NULL AND tenant_id IS NOT NULL AND automation IS NOT NULL
+    WHERE tenant_id IS NOT NULL AND automation IS NOT NULL
 ) f
 GROUP BY f.tenant_id, f.automation, f.hour;
 GRANT SELECT ON conservation TO recoup_api, recoup_line;

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
-from pydantic import ValidationError
 from sentry_sdk.crons import capture_checkin
 from sqlalchemy.exc import OperationalError
 
@@ -22,8 +21,8 @@ from services.steward.settings import StewardSettings
 from services.steward.tasks import Runner
 from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database
-from shared.errors import Retryable
-from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings
+from shared.errors import InvariantBroken, Retryable
+from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load
 from shared.taskqueue.app import celery_app
 from shared.taskqueue.orders import Orders
 from shared.telemetry import logs
@@ -51,15 +50,15 @@ class Settings:
 
     @classmethod
     def read(cls) -> Settings:
-        return cls(ProcessSettings(), DatabaseSettings(), RedisSettings(), StewardSettings())
+        return cls(load(ProcessSettings), load(DatabaseSettings), load(RedisSettings), load(StewardSettings))
 
 
 @app.command()
 def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
     """Find what was forgotten, keep the roll-ups, book fixed costs, watch the invariants. Two of them are safe."""
-    settings = _settings()
+    settings = Settings.read()
     if check:
-        typer.echo("settings are valid")
+        typer.echo("steward: settings are valid")
         return
     logs.configure("steward", settings.process.log_level)
     report_errors(settings.process, "steward")
@@ -104,16 +103,6 @@ def _run(settings: Settings, engine: Engine, stopped: Event) -> None:
     log.info("steward_stopped")
 
 
-def _settings() -> Settings:
-    """Exits with status 1 where a setting is missing or wrong; its value is not shown, because it may be a secret."""
-    try:
-        return Settings.read()
-    except ValidationError as error:
-        for problem in error.errors():
-            typer.echo(f"{error.title}.{'.'.join(map(str, problem['loc']))}: {problem['msg']}", err=True)
-        raise typer.Exit(1) from None
-
-
 def _await_database(engine: Engine, stopped: Event) -> bool:
     """False where the process was told to end before the database could be reached."""
     while not stopped.is_set():
@@ -122,6 +111,9 @@ def _await_database(engine: Engine, stopped: Event) -> bool:
         except OperationalError:
             log.warning("database_unreachable")
             stopped.wait(1)
+        except InvariantBroken as error:
+            typer.echo(error.message, err=True)
+            raise typer.Exit(1) from error
         else:
             return True
     return False
