@@ -106,19 +106,19 @@ def events(automation: Automation, records: Iterable[Mapping[str, Any]], label: 
             yield Example(features, target, str(record.get("event_id", number)))
 
 
-def synthetic(automation: Automation, seed: int, passed: Callable[[], None]) -> tuple[list[Example], Source]:
-    """Examples of the automation's generator; ``passed`` is called for each event."""
+def synthetic(automation: Automation, n: int, seed: int, passed: Callable[[], None]) -> tuple[list[Example], Source]:
+    """Examples of the first ``n`` events of the automation's generator; ``passed`` is called for each event."""
     digest = hashlib.sha256()
 
     def records() -> Iterator[Mapping[str, Any]]:
-        for event in generate(automation.name, SYNTHETIC, seed):
+        for event in generate(automation.name, n, seed):
             record = asdict(event)
             digest.update(json.dumps(record, default=str, sort_keys=True).encode())
             passed()
             yield record
 
     found = list(events(automation, records()))
-    return found, Source(f"services.lab.synth {automation.name}, n={SYNTHETIC}, seed={seed}", "Apache-2.0 (generated)", digest.hexdigest())
+    return found, Source(f"services.lab.synth {automation.name}, n={n}, seed={seed}", "Apache-2.0 (generated)", digest.hexdigest())
 
 
 def cfpb(path: Path, labels: Iterable[str]) -> tuple[list[Example], Source]:
@@ -127,7 +127,7 @@ def cfpb(path: Path, labels: Iterable[str]) -> tuple[list[Example], Source]:
     found = [example for example in texts(path, "narrative", "product") if example.label in wanted]
     source = Source(
         "CFPB Consumer Complaint Database, narratives (sample, cfpb-narratives)",
-        "US government data, public domain",
+        "US government data, published openly",
         hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     return found, source

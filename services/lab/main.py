@@ -48,7 +48,7 @@ def _figures(title: str, figures: dict[str, Any]) -> Table:
     return table
 
 
-def _training_data(task: str, data: Path | None, seed: int) -> tuple[list[examples.Example], examples.Source]:
+def _training_data(task: str, data: Path | None, n: int, seed: int) -> tuple[list[examples.Example], examples.Source]:
     found = automation(task)
     if task == "complaints":
         products = [name for name, outcome in found.outcomes.items() if outcome.automatic]
@@ -56,8 +56,8 @@ def _training_data(task: str, data: Path | None, seed: int) -> tuple[list[exampl
     if data is not None:
         raise typer.BadParameter(f"{task} is trained on synthetic events; --data is for complaints")
     with _progress() as progress:
-        bar = progress.add_task("synthetic events", total=examples.SYNTHETIC)
-        return examples.synthetic(found, seed, lambda: progress.advance(bar))
+        bar = progress.add_task("synthetic events", total=n)
+        return examples.synthetic(found, n, seed, lambda: progress.advance(bar))
 
 
 def _store(pack: Pack, content: bytes, out: Path) -> None:
@@ -73,11 +73,12 @@ def train(
     task: Task,
     out: Annotated[Path, typer.Option(help="Folder of the pack; an existing manifest there keeps its other packs.")],
     data: Annotated[Path | None, typer.Option(help="CSV of complaint narratives with columns narrative and product.")] = None,
+    n: Annotated[int, typer.Option(min=1_000, help="Number of synthetic events, for the other tasks.")] = examples.SYNTHETIC,
     seed: Seed = 0,
 ) -> None:
     """Train, calibrate, certify and store one nano model."""
     try:
-        found, source = _training_data(_checked(task), data, seed)
+        found, source = _training_data(_checked(task), data, n, seed)
         with _console().status(f"training {task} on {len(found)} examples"):
             pack, content = training.train(automation(task), found, source, seed)
     except RecoupError as error:

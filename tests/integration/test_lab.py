@@ -1,0 +1,115 @@
+"""The lab from its command line: synthesise, train, evaluate; and that what is shipped is what it would train."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.lab import selection
+from services.lab.examples import Example, split
+from services.lab.main import app
+from services.worker.runtime.build import SHIPPED, build_cascade
+from services.worker.runtime.pack import load
+from shared.automations.contract import Features
+from shared.automations.pack import MANIFEST, parse
+from shared.automations.registry import automation
+
+DATA = Path(os.environ.get("RECOUP_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))  # noqa: TID251 - where public data are is the machine's
+CFPB = DATA / "cfpb-narratives/narratives_train.csv.gz"
+
+
+def _lab(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def _figures(*arguments: str | Path) -> dict[str, Any]:
+    result = _lab("evaluate", *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    figures: dict[str, Any] = json.loads(result.stdout)
+    return figures
+
+
+def test_training_twice_gives_the_same_bytes_and_a_pack_that_the_worker_runs(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        result = _lab("train", "--task", "claims", "--n", "4000", "--seed", "3", "--out", tmp_path / folder)
+        assert result.exit_code == 0, result.output
+    first, second = ({path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("a", "b"))
+    assert first == second
+    assert build_cascade(automation("claims"), load(tmp_path / "a"), tmp_path / "a").tiers[1].name == "nano"
+
+
+def test_training_one_task_keeps_the_packs_of_the_others(tmp_path: Path) -> None:
+    for task in ("invoices", "claims"):
+        assert _lab("train", "--task", task, "--n", "1500", "--out", tmp_path).exit_code == 0
+    assert [pack.task for pack in parse((tmp_path / MANIFEST).read_text(encoding="utf-8"))] == ["claims", "invoices"]
+
+
+@pytest.mark.slow
+def test_the_shipped_complaints_model_is_what_the_lab_trains(tmp_path: Path) -> None:
+    result = _lab("train", "--task", "complaints", "--data", CFPB, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    trained, shipped = load(tmp_path)["complaints", "nano"], load(SHIPPED)["complaints", "nano"]
+    assert trained.training["data_sha256"] == shipped.training["data_sha256"]
+    # Bytes are equal on one machine; another processor may round a weight the other way.
+    assert trained.report["accuracy"] == pytest.approx(shipped.report["accuracy"], abs=0.005)
+    assert trained.report["accuracy"] >= 0.80
+
+
+def test_evaluating_the_shipped_complaints_pack_on_real_complaints() -> None:
+    figures = _figures("--pack", "complaints", "--data", CFPB, "--text", "narrative", "--label", "product")
+    assert figures["n"] + figures["dropped"] == 5_967
+    assert figures["dropped"] == 6
+    assert figures["accuracy"] > 0.85
+    assert set(figures["labels"]) == set(load(SHIPPED)["complaints", "nano"].labels)
+
+
+@pytest.mark.parametrize(("task", "accuracy", "error"), [("claims", 0.95, 0.03), ("complaints", 0.9, 0.05), ("invoices", 0.95, 0.03)])
+def test_shipped_packs_hold_on_fresh_synthetic_events(tmp_path: Path, task: str, accuracy: float, error: float) -> None:
+    events = tmp_path / "events.jsonl"
+    assert _lab("synth", "--task", task, "--n", "3000", "--seed", "77", "--out", events).exit_code == 0
+    assert len(events.read_text(encoding="utf-8").splitlines()) == 3_000
+    figures = _figures("--pack", f"{task}-nano", "--data", events)
+    assert figures["accuracy"] >= accuracy
+    assert figures["selective_error"] <= error
+    assert figures["coverage"] >= 0.7
+
+
+def test_a_folder_with_one_pack_can_be_evaluated(tmp_path: Path) -> None:
+    assert _lab("train", "--task", "claims", "--n", "1500", "--out", tmp_path / "pack").exit_code == 0
+    data = tmp_path / "few.csv"
+    data.write_text(
+        "words,right\nthe windscreen is broken and the receipt is enclosed,fast_track_pay\nno such label,unheard\n", encoding="utf-8"
+    )
+    figures = _figures("--pack", tmp_path / "pack", "--data", data, "--text", "words", "--label", "right")
+    assert (figures["n"], figures["dropped"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "--task", "tea", "--out", "x"),
+        ("synth", "--task", "tea", "--out", "x"),
+        ("evaluate", "--pack", "none", "--data", CFPB, "--text", "narrative"),
+        ("evaluate", "--pack", "complaints", "--data", CFPB, "--text", "no such column"),
+        ("evaluate", "--pack", "claims", "--data", CFPB),
+    ],
+)
+def test_wrong_arguments_are_explained(arguments: tuple[str | Path, ...]) -> None:
+    result = _lab(*arguments)
+    assert result.exit_code == 2
+    assert "Error" in result.output
+
+
+def test_thresholds_keep_the_error_below_target_with_proof() -> None:
+    assert selection.upper_bound(0, 149) <= 0.02 < selection.upper_bound(0, 148)
+    assert selection.upper_bound(0, 0) == selection.upper_bound(5, 5) == 1.0
+
+
+def test_near_copies_are_in_one_split() -> None:
+    first, second = (Example(Features(text), "x", text[:80]) for text in ("a" * 100, "a" * 90 + "b" * 10))
+    assert split(first) == split(second)
