@@ -13,6 +13,7 @@ from shared.eventlog.grouping import Append, Grouping, Limits
 from shared.eventlog.kafka_record import kafka_record
 from shared.eventlog.kafka_sender import DELIVERY_SECONDS, KafkaSender
 from shared.eventlog.port import LogUnavailable
+from shared.eventlog.reachable import some_broker_listens
 from shared.intake.record import Receipt
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 # Groups that wait for the broker at a time; the limits on records and bytes are the real bound.
 TRIPS = 1000
 CHECK_SECONDS = 1.0
-TOUCH_SECONDS = 1.0
+SILENCE_SECONDS = 1.0
 
 
 class KafkaLog:
@@ -70,7 +71,7 @@ class KafkaLog:
             await self._known.close()
 
     def ready(self) -> bool:
-        return self._sender.connected and self._reachable and not self._sender.silence > TOUCH_SECONDS
+        return self._sender.connected and self._reachable and not self._sender.silence > SILENCE_SECONDS
 
     async def _send(self, group: Sequence[Append]) -> None:
         records = [record for append in group for record in append.records]
@@ -104,7 +105,7 @@ class KafkaLog:
         """Connect, replace a dead producer, and look whether a broker listens."""
         loop = asyncio.get_running_loop()
         while True:
-            self._reachable = await self._some_broker_listens()
+            self._reachable = await loop.run_in_executor(None, some_broker_listens, self._settings.bootstrap_servers)
             try:
                 # Not before somebody listens: a producer that finds nobody leaves threads behind.
                 if self._reachable:
@@ -112,16 +113,6 @@ class KafkaLog:
             except LogUnavailable as error:
                 log.warning("kafka_unavailable", detail=error.context.get("detail"))
             await asyncio.sleep(CHECK_SECONDS)
-
-    async def _some_broker_listens(self) -> bool:
-        for server in self._settings.bootstrap_servers.split(","):
-            host, _, port = server.rpartition(":")
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(TOUCH_SECONDS):
-                    _, writer = await asyncio.open_connection(host, int(port))
-                writer.close()
-                return True
-        return False
 
 
 def _resolve(landed: asyncio.Future[list[BaseException | None]], errors: list[BaseException | None]) -> None:

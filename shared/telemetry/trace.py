@@ -27,5 +27,9 @@ def continued(header: str | None) -> str:
     return f"{version}-{trace_id}-{secrets.token_hex(8)}-{flags}"
 
 
+def is_valid(header: str) -> bool:
+    return _VALID.fullmatch(header) is not None
+
+
 def trace_id(header: str) -> str:
     return header.split("-")[1]
