@@ -1,0 +1,98 @@
+"""What a case's verdict means for the tables: pure, so that it can be computed with no transaction open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.worker.cascade import CascadeResult
+from services.worker.case import Case
+from shared.automations.contract import Automation, Verdict
+from shared.casework.values import MODEL, Decided, Mark, NewReview, ReviewKind
+from shared.errors import InvariantBroken
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Everything that one case leaves behind, but for the cost, which is known last.
+
+    Attributes:
+        result: None in the control arm, where no tier was asked.
+        decided: None where a person must decide; then there is a review.
+    """
+
+    case: Case
+    mark: Mark
+    result: CascadeResult | None = None
+    decided: Decided | None = None
+    review: NewReview | None = None
+
+    @property
+    def settled_by(self) -> str:
+        """Tier, `review` or `control`: a closed set for metrics."""
+        if self.decided is not None:
+            return self.decided.tier
+        return "control" if self.result is None else "review"
+
+
+def for_control(case: Case) -> Effects:
+    """A person decides without any help: no reasons, no proposal."""
+    return Effects(case, _mark(case, "review"), review=_review(case, ReviewKind.CONTROL))
+
+
+def for_result(case: Case, result: CascadeResult, automation: Automation, *, at: datetime) -> Effects:
+    """A decision where the verdict may be final, else work for a person.
+
+    Raises:
+        InvariantBroken: the cascade calls a verdict final that only a person may give.
+    """
+    if result.verdict is not None:
+        return Effects(case, _mark(case, "decided"), result, decided=_decided(case, result, result.verdict, automation, at))
+    review = _review(case, ReviewKind.EXCEPTION, result.reasons, _proposal(result.proposed))
+    return Effects(case, _mark(case, "review"), result, review=review)
+
+
+def _mark(case: Case, state: str) -> Mark:
+    return Mark(case.claim.case_id, case.claim.attempt, state, case.stratum)
+
+
+def _review(case: Case, kind: ReviewKind, reasons: tuple[str, ...] = (), proposal: dict[str, object] | None = None) -> NewReview:
+    claim = case.claim
+    return NewReview(
+        case_id=claim.case_id, tenant_id=claim.tenant_id, automation=claim.automation, kind=kind, reasons=reasons, proposal=proposal
+    )
+
+
+def _proposal(proposed: Verdict | None) -> dict[str, object] | None:
+    if proposed is None:
+        return None
+    return {"outcome": proposed.outcome, "confidence": proposed.confidence, "attributes": dict(proposed.attributes)}
+
+
+def _decided(case: Case, result: CascadeResult, verdict: Verdict, automation: Automation, at: datetime) -> Decided:
+    # The cascade has made sure already; a wrong payment or refusal is worth asking twice.
+    if verdict.outcome is None or result.tier is None or automation.requires_person(verdict.outcome):
+        raise InvariantBroken("only a person may give this verdict", automation=automation.name, outcome=verdict.outcome)
+    claim = case.claim
+    return Decided(
+        case_id=claim.case_id,
+        tenant_id=claim.tenant_id,
+        automation=claim.automation,
+        arm=claim.arm,
+        stratum=case.stratum,
+        source=claim.source,
+        event_id=claim.event_id,
+        event_type=claim.event_type,
+        occurred_at=claim.occurred_at,
+        received_at=claim.received_at,
+        traceparent=claim.traceparent,
+        outcome=verdict.outcome,
+        adverse=False,
+        confidence=verdict.confidence,
+        reasons=result.reasons,
+        attributes=verdict.attributes,
+        tier=result.tier,
+        model_version=result.model,
+        decided_by=MODEL,
+        decided_at=at,
+    )

@@ -1,0 +1,134 @@
+"""Puts the worker together and runs it: Celery's main process, which forks, and what each child makes for itself."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import redis
+import structlog
+from celery import signals
+from sqlalchemy.exc import DBAPIError
+
+from services.worker import tasks
+from services.worker.backoff import delay
+from services.worker.repository import is_reachable
+from services.worker.runtime.build import SHIPPED, build_cascades
+from services.worker.service import Decider, Limits
+from services.worker.settings import WorkerSettings
+from shared.clock import SystemClock
+from shared.db import engine_for, refuse_unsafe_database
+from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load
+from shared.taskqueue.app import QUEUE, celery_app
+from shared.telemetry import logs
+from shared.telemetry.errors import report_errors
+from shared.web import health
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+log = structlog.get_logger()
+
+SERVICE = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    process: ProcessSettings
+    database: DatabaseSettings
+    redis: RedisSettings
+    worker: WorkerSettings
+
+
+def load_settings() -> Settings:
+    """Ends the process with status 2 where a variable is missing or wrong."""
+    return Settings(load(ProcessSettings), load(DatabaseSettings), load(RedisSettings), load(WorkerSettings))
+
+
+def serve(settings: Settings) -> None:
+    """Until SIGTERM; running orders end first."""
+    logs.configure(SERVICE, settings.process.log_level)
+    report_errors(settings.process, SERVICE)
+    engine = engine_for(settings.database.model_copy(update={"pool_size": 1}), role="recoup_line", application="worker-main")
+    # Before work comes in: broken packs and an unsafe database end the process at once.
+    build_cascades(_models(settings.worker))
+    _await_database(engine)
+    server = health.serve(settings.process.host, settings.worker.port, _readiness(engine, settings.redis))
+    try:
+        _work(settings)
+    finally:
+        server.close()
+        engine.dispose()
+
+
+def _work(settings: Settings) -> None:
+    app = celery_app(settings.redis)
+    app.conf.worker_redirect_stdouts = False
+    tasks.register(app, partial(_decider, settings))
+    # Otherwise Celery would bring a format of its own.
+    signals.setup_logging.connect(_keep_logging, weak=False)
+    app.worker_main(
+        [
+            "--quiet",
+            "worker",
+            "--pool=prefork",
+            f"--concurrency={settings.worker.processes}",
+            f"--queues={QUEUE}",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]
+    )
+
+
+def _keep_logging(**_: object) -> None:
+    """Ours is configured already."""
+
+
+def _decider(settings: Settings) -> Decider:
+    """In the child, at its first order."""
+    engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application=SERVICE)
+    log.info("decider_built")
+    return Decider(engine, build_cascades(_models(settings.worker)), SystemClock(), limits(settings.worker))
+
+
+def limits(settings: WorkerSettings) -> Limits:
+    draw = random.SystemRandom().random
+    return Limits(
+        lease=settings.lease,
+        attempt_cap=settings.attempt_cap,
+        rest=lambda attempt: delay(attempt, settings.backoff_base, settings.backoff_cap, draw()),
+    )
+
+
+def _models(settings: WorkerSettings) -> Path:
+    return settings.models or SHIPPED
+
+
+def _readiness(engine: Engine, settings: RedisSettings) -> Callable[[], Mapping[str, bool]]:
+    client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=2, socket_connect_timeout=2)
+    return lambda: {"database": is_reachable(engine), "redis": _answers(client)}
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _await_database(engine: Engine) -> None:
+    """Raises UnsafeDatabase at once; waits for a database that does not answer yet, as after a reboot."""
+    while True:
+        try:
+            refuse_unsafe_database(engine)
+        except DBAPIError as error:
+            log.warning("database_unavailable", error=type(error).__name__)
+            time.sleep(1)
+        else:
+            return

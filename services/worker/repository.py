@@ -1,0 +1,189 @@
+"""The worker's SQL: claims, fingerprints, rates, inferences, and giving cases back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import orjson
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.worker.case import Case, Claimed
+from services.worker.effects import Effects
+from shared.db import unit_of_work
+from shared.errors import Retryable
+from shared.money import Money, currency
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A case whose run failed.
+
+    Attributes:
+        error: class of the error, without its message, which may hold a customer's data.
+        rest: how long nobody shall try again.
+    """
+
+    case_id: UUID
+    attempt: int
+    error: str
+    rest: timedelta
+
+
+# State and attempts say whether a case may be claimed; the tenant's switch too, because an order may be older than the pause.
+_CLAIMABLE = (
+    " c.automation = %(automation)s AND c.attempt < %(cap)s"
+    " AND (c.state = 'pending' OR (c.state = 'processing' AND c.lease_until < now()))"
+    " AND NOT EXISTS (SELECT FROM automation_settings s"
+    " WHERE s.tenant_id = c.tenant_id AND s.automation = c.automation AND s.paused)"
+)
+# In the order of ids and skipping what somebody else holds: two workers with overlapping orders neither wait nor deadlock.
+_CLAIM = (
+    "WITH free AS (SELECT c.id FROM cases c WHERE c.id = ANY(%(ids)b::uuid[]) AND (c.attempt = 0) = %(fresh)s AND"  # noqa: S608  # constants
+    + _CLAIMABLE
+    + " ORDER BY c.id FOR UPDATE OF c SKIP LOCKED),"
+    " mine AS (UPDATE cases c SET state = 'processing', attempt = c.attempt + 1, lease_until = now() + %(lease)s FROM free"
+    " WHERE c.id = free.id RETURNING c.id, c.tenant_id, c.automation, c.arm, c.source, c.event_id, c.event_type, c.occurred_at,"
+    " c.received_at, c.traceparent, c.attempt)"
+    " SELECT mine.*, p.body FROM mine LEFT JOIN payloads p ON p.received_at = mine.received_at AND p.case_id = mine.id"
+    " ORDER BY mine.received_at, mine.id"
+)
+_RETRIES = (
+    "SELECT c.id FROM cases c WHERE c.id = ANY(%(ids)b::uuid[]) AND c.attempt > 0 AND"  # noqa: S608  # two constants
+    + _CLAIMABLE
+    + " ORDER BY c.attempt, c.id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRules:
+    automation: str
+    lease: timedelta
+    attempt_cap: int
+
+
+def claim(connection: Connection, ids: Sequence[UUID], rules: ClaimRules, *, fresh: bool) -> list[Claimed]:
+    """Take cases for this worker; absent are those that are settled, leased to somebody else, used up or paused.
+
+    Args:
+        fresh: only cases that nobody has tried yet, else only those that somebody has.
+    """
+    rows = connection.exec_driver_sql(
+        _CLAIM,
+        {"ids": list(ids), "automation": rules.automation, "cap": rules.attempt_cap, "lease": rules.lease, "fresh": fresh},
+    )
+    return [Claimed(*row) for row in rows]
+
+
+def retries(connection: Connection, ids: Sequence[UUID], rules: ClaimRules) -> list[UUID]:
+    """Of these cases, those that may be tried again: fewest attempts first, so that a case that kills its worker comes last."""
+    rows = connection.exec_driver_sql(_RETRIES, {"ids": list(ids), "automation": rules.automation, "cap": rules.attempt_cap})
+    return list(rows.scalars())
+
+
+def cpu_hour_rates(connection: Connection, tenants: Iterable[str]) -> dict[str, Money]:
+    """Price of an hour of one core that is valid now, by tenant; absent where none is known."""
+    rows = connection.exec_driver_sql(
+        "SELECT DISTINCT ON (tenant_id) tenant_id, value, currency FROM rates WHERE tenant_id = ANY(%(tenants)b::text[])"
+        " AND name = 'cpu_hour' AND automation = '*' AND currency IS NOT NULL AND valid_from <= now()"
+        " ORDER BY tenant_id, valid_from DESC",
+        {"tenants": list(tenants)},
+    )
+    return {tenant: Money(value, currency(code)) for tenant, value, code in rows}
+
+
+def register_fingerprints(connection: Connection, cases: Sequence[Case]) -> dict[UUID, UUID]:
+    """Remember which case was the first with each fingerprint; returns that first case's id for every later one.
+
+    Among cases of one call the one received first wins. Sorted, because two workers that insert in different orders would deadlock.
+    """
+    keyed = sorted(
+        ((c.tenant_id, c.fingerprint, c.claim.received_at, c.case_id, c.automation) for c in cases if c.fingerprint is not None),
+    )
+    values = {
+        "tenants": [tenant for tenant, _, _, _, _ in keyed],
+        "prints": [fingerprint for _, fingerprint, _, _, _ in keyed],
+        "cases": [case_id for _, _, _, case_id, _ in keyed],
+        "automations": [automation for _, _, _, _, automation in keyed],
+    }
+    connection.exec_driver_sql(
+        "INSERT INTO case_fingerprints (tenant_id, automation, fingerprint, case_id)"
+        " SELECT * FROM unnest(%(tenants)b::text[], %(automations)b::text[], %(prints)b::bytea[], %(cases)b::uuid[])"
+        " ON CONFLICT DO NOTHING",
+        values,
+    )
+    rows = connection.exec_driver_sql(
+        "SELECT mine.case_id, f.case_id FROM unnest(%(tenants)b::text[], %(automations)b::text[], %(prints)b::bytea[], %(cases)b::uuid[])"
+        " AS mine (tenant_id, automation, fingerprint, case_id) JOIN case_fingerprints f USING (tenant_id, automation, fingerprint)"
+        " WHERE f.case_id <> mine.case_id",
+        values,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def record_inferences(connection: Connection, effects: Sequence[Effects]) -> None:
+    """What each tier said about each case, and what it cost."""
+    rows = [
+        (effect.case, position, step)
+        for effect in effects
+        if effect.result is not None
+        for position, step in enumerate(effect.result.steps)
+    ]
+    if not rows:
+        return
+    results = [step.result for _, _, step in rows]
+    connection.exec_driver_sql(
+        "INSERT INTO inferences (case_id, attempt, position, tenant_id, tier, model_version, outcome, label, score, detail,"
+        " cpu_ns, wall_ns)"
+        " SELECT * FROM unnest(%(cases)b::uuid[], %(attempts)b::int[], %(positions)b::int[], %(tenants)b::text[], %(tiers)b::text[],"
+        " %(models)b::text[], %(outcomes)b::text[], %(labels)b::text[], %(scores)b::float8[], %(details)s::jsonb[], %(cpu)b::bigint[],"
+        " %(wall)b::bigint[])",
+        {
+            "cases": [case.claim.case_id for case, _, _ in rows],
+            "attempts": [case.claim.attempt for case, _, _ in rows],
+            "positions": [position for _, position, _ in rows],
+            "tenants": [case.claim.tenant_id for case, _, _ in rows],
+            "tiers": [step.tier for _, _, step in rows],
+            "models": [result.model for result in results],
+            "outcomes": [result.verdict.outcome for result in results],
+            "labels": [result.verdict.label for result in results],
+            "scores": [result.score for result in results],
+            "details": [_detail(result.verdict.reasons, result.probabilities) for result in results],
+            "cpu": [result.usage.cpu_ns for result in results],
+            "wall": [result.usage.wall_ns for result in results],
+        },
+    )
+
+
+def _detail(reasons: Sequence[str], probabilities: Mapping[str, float]) -> str:
+    return orjson.dumps({"reasons": reasons, "probabilities": dict(probabilities)}).decode()
+
+
+def give_back(connection: Connection, returned: Sequence[Returned]) -> None:
+    """Let cases wait for another run; those that somebody has taken over since stay as they are."""
+    connection.exec_driver_sql(
+        "UPDATE cases c SET state = 'pending', lease_until = NULL, last_error = r.error, next_dispatch_at = now() + r.rest"
+        " FROM unnest(%(ids)b::uuid[], %(attempts)b::int[], %(errors)b::text[], %(rests)b::interval[]) AS r (id, attempt, error, rest)"
+        " WHERE c.id = r.id AND c.state = 'processing' AND c.attempt = r.attempt",
+        {
+            "ids": [case.case_id for case in returned],
+            "attempts": [case.attempt for case in returned],
+            "errors": [case.error for case in returned],
+            "rests": [case.rest for case in returned],
+        },
+    )
+
+
+def is_reachable(engine: Engine) -> bool:
+    try:
+        with unit_of_work(engine) as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except (Retryable, SQLAlchemyError):
+        return False
+    return True

@@ -1,0 +1,107 @@
+"""One run of claimed cases: read, ask the cascade, write every effect behind the fence. All or nothing but for what a tier failed on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from services.worker import repository
+from services.worker.case import Case, Claimed, read
+from services.worker.cost import Meter, compute_lines
+from services.worker.effects import Effects, for_control, for_result
+from shared.casework import repository as casework
+from shared.db import unit_of_work
+from shared.ledger import repository as ledger
+from shared.telemetry import metrics
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from services.worker.cascade import Cascade
+    from services.worker.rates import Rates
+    from shared.clock import Clock
+
+log = structlog.get_logger()
+
+
+class Failure(NamedTuple):
+    """Attributes: error: class of the exception."""
+
+    claim: Claimed
+    error: str
+
+
+class Runner:
+    def __init__(self, engine: Engine, clock: Clock, rates: Rates) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._rates = rates
+
+    def run(self, cascade: Cascade, claims: Sequence[Claimed], meter: Meter) -> list[Failure]:
+        """Settle the cases; returns those that a tier failed on, which stay claimed.
+
+        Raises:
+            Retryable: the database is away, or the outcome of the commit is unknown.
+            Exception: a payload or an effect is not possible; nothing has been written for any of the cases.
+        """
+        cases = [read(cascade.automation, claim) for claim in claims]
+        self._find_duplicates(cases)
+        effects, failures = self._decide(cascade, cases)
+        if effects:
+            self._write(effects, meter)
+        return failures
+
+    def _find_duplicates(self, cases: Sequence[Case]) -> None:
+        """Both arms are registered; only the automated one is told."""
+        if all(case.fingerprint is None for case in cases):
+            return
+        with unit_of_work(self._engine) as connection:
+            first = repository.register_fingerprints(connection, cases)
+        for case in cases:
+            if not case.is_control:
+                case.duplicate_of = first.get(case.case_id)
+
+    def _decide(self, cascade: Cascade, cases: Sequence[Case]) -> tuple[list[Effects], list[Failure]]:
+        effects = [for_control(case) for case in cases if case.is_control]
+        failures: list[Failure] = []
+        automated = [case for case in cases if not case.is_control]
+        results = cascade.decide([case.as_input() for case in automated])
+        now = self._clock.now()
+        for case, result in zip(automated, results, strict=True):
+            if result.error is not None:
+                failures.append(Failure(case.claim, result.error))
+            else:
+                effects.append(for_result(case, result, cascade.automation, at=now))
+        return effects, failures
+
+    def _write(self, effects: Sequence[Effects], meter: Meter) -> None:
+        with unit_of_work(self._engine) as connection:
+            mine = casework.mark_processed(connection, [effect.mark for effect in effects])
+            kept = [effect for effect in effects if effect.mark.case_id in mine]
+            if kept:
+                self._write_kept(connection, kept, meter)
+        _count(kept, fenced=len(effects) - len(kept))
+
+    def _write_kept(self, connection: Connection, kept: Sequence[Effects], meter: Meter) -> None:
+        casework.record_decisions(connection, [effect.decided for effect in kept if effect.decided is not None])
+        casework.open_reviews(connection, [effect.review for effect in kept if effect.review is not None])
+        repository.record_inferences(connection, kept)
+        # Last, because only then is the cost known, but for that of these lines themselves.
+        ledger.post(connection, compute_lines(kept, meter.lap(), self._rates.cpu_hours(), at=self._clock.now()))
+
+
+def _count(kept: Sequence[Effects], *, fenced: int) -> None:
+    for (automation, result), count in Counter((effect.case.automation, effect.settled_by) for effect in kept).items():
+        metrics.decided.labels(automation, result).inc(count)
+    tiers: Counter[tuple[str, str]] = Counter()
+    for effect in kept:
+        for step in effect.result.steps if effect.result else ():
+            tiers[effect.case.automation, step.tier] += step.result.usage.cpu_ns
+    for (automation, tier), cpu_ns in tiers.items():
+        metrics.inference_cpu_seconds.labels(automation, tier).inc(cpu_ns / 1e9)
+    if fenced:
+        metrics.fenced.inc(fenced)
+        log.warning("effects_fenced", cases=fenced)

@@ -1,0 +1,30 @@
+"""What the worker reads from the environment beside the shared settings."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from shared.settings import prefixed
+
+
+class WorkerSettings(BaseSettings):
+    model_config = prefixed("RECOUP_WORKER_")
+
+    # Health and metrics.
+    port: int = Field(default=9102, ge=0, le=65535)
+    # Child processes; one per core, because each runs its models in one thread.
+    processes: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256)
+    # Longer than the task queue's hard time limit (30 s): a case is taken over only after its run has been ended.
+    lease: timedelta = Field(default=timedelta(seconds=40), ge=timedelta(seconds=1))
+    # Runs of one case that may fail before a person must look; the same as the steward's.
+    attempt_cap: int = Field(default=5, ge=1, le=100)
+    # Waiting time after a failed run: base * 2^(attempt - 1), at most the cap, half of it at random.
+    backoff_base: timedelta = timedelta(seconds=2)
+    backoff_cap: timedelta = timedelta(minutes=5)
+    # Folder with models.toml; unset: the models that are shipped.
+    models: Path | None = None

@@ -1,0 +1,45 @@
+"""The one task: an order to decide cases of an automation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from shared.errors import InvariantBroken
+from shared.taskqueue.app import DECIDE
+from shared.telemetry import trace
+
+if TYPE_CHECKING:
+    from celery import Celery, Task
+
+    from services.worker.service import Decider
+
+
+class PerProcess:
+    """Makes the decider at first use: connections, models and tokenizers do not survive a fork."""
+
+    def __init__(self, build: Callable[[], Decider]) -> None:
+        self._build = build
+        self._decider: Decider | None = None
+        self._pid = 0
+
+    def get(self) -> Decider:
+        """Raises InvariantBroken where it was made before a fork."""
+        if self._decider is None:
+            self._decider, self._pid = self._build(), os.getpid()
+        if self._pid != os.getpid():
+            raise InvariantBroken("a decider crossed a fork", made_in=self._pid, used_in=os.getpid())
+        return self._decider
+
+
+def register(app: Celery, build: Callable[[], Decider]) -> None:
+    """Args: build: called once in each process that carries out orders."""
+    deciders = PerProcess(build)
+
+    def decide(task: Task[Any, Any], automation: str, ids: list[str]) -> None:
+        trace.current.set(trace.continued(task.request.get("traceparent")))
+        deciders.get().decide(automation, [UUID(case_id) for case_id in ids])
+
+    app.task(name=DECIDE, bind=True, ignore_result=True)(decide)
