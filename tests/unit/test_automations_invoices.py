@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 from pydantic import ValidationError
@@ -199,11 +199,13 @@ def test_unknown_fields_and_floods_are_refused() -> None:
             AUTOMATION.data_model.model_validate(data)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_no_text_crashes_the_reader(document: str) -> None:
     _everything(document)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["LineExtensionAmount", "TaxAmount", "IssueDate", "PayableAmount", "ID"]), st.text(max_size=30))
 def test_no_value_in_a_document_crashes_the_checks(tag: str, value: str) -> None:
     event = next(event for event in generate("invoices", 200, 1) if str(event.data.get("document", "")).find("<Invoice ") > 0)

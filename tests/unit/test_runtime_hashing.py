@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.automations import hashing
@@ -28,6 +28,7 @@ def _row(sparse: hashing.Sparse, row: int) -> tuple[bytes, bytes]:
     return sparse.ids[inside].tobytes(), sparse.values[inside].tobytes()
 
 
+@settings(deadline=None)
 @given(documents, st.randoms(use_true_random=False))
 def test_a_row_is_the_same_alone_and_in_any_batch_and_order(batch: list[Features], random: object) -> None:
     alone = [_row(hashing.encode([document], BUCKETS), 0) for document in batch]
@@ -52,6 +53,7 @@ def _plain(text: str) -> set[str]:
     return {*words, *(f"{a} {b}" for a, b in pairwise(words))}
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("abcXYZ 019.,é-"), max_size=120))
 def test_tokens_are_the_words_and_word_pairs_of_a_plain_tokenizer(text: str) -> None:
     found = hashing.encode([Features(text)], 1 << 30)

@@ -70,6 +70,7 @@ def test_the_time_of_a_batch_is_split_over_its_cases(automation: Automation, tie
     assert max(result.usage.cpu_ns for result in results) - min(result.usage.cpu_ns for result in results) <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**12), st.integers(1, 500))
 def test_shares_add_up(total: int, count: int) -> None:
     assert sum(shares(total, count)) == total

@@ -25,14 +25,14 @@ FEWEST_WORDS: Final = 5
 
 # Kind of urgency: stems that must occur at all, which is cheap to see, and the words that count.
 _URGENT: Final = {
-    "legal_threat": (("attorney", "lawyer", "law", "sue", "suing", "court", "summons", "legal", "litigation"),
-                     r"attorneys?|lawyers?|lawsuit|sue|suing|sued|court|summons|legal action|litigation"),
+    "legal_threat": (("attorney", "lawyer", "lawsuit", " sue", "suing", "court", "summons", "legal action", "litigation"),
+                     r"attorneys?|lawyers?|lawsuit|sue[ds]?|suing|court|summons|legal action|litigation"),
     "home_at_risk": (("foreclos", "evict", "auction", "sheriff"),
                      r"foreclos\w*|evict\w*|auction(?:ed)? (?:of )?(?:my|our|the) (?:home|house)|sheriff'?s? sale"),
     "vulnerable": (("elder", "disab", "widow", "veteran", "hospital", "cancer", "dementia", "deceased", "80 years", "security income"),
                    r"elderly|disab(?:led|ility)|widow\w*|veteran|hospital\w*|cancer|dementia|deceased|80 years old|social security income"),
-    "fraud_now": (("identity", "hacked", "authori", "scam"), r"identity theft|stolen identity|hacked|unauthori[sz]ed|scam\w*"),
-    "livelihood": (("garnish", "repossess", "frozen", "rent", "food", "medic", "homeless"),
+    "fraud_now": (("identity", "hacked", "unauthori", "scam"), r"identity theft|stolen identity|hacked|unauthori[sz]ed|scam\w*"),
+    "livelihood": (("garnish", "repossess", "frozen", "not pay ", "t pay ", "not buy ", "t buy ", "homeless"),
                    r"garnish\w*|repossess\w*|frozen|can(?:not|'?t) (?:pay|buy) (?:my )?(?:rent|food|medic\w+)|homeless"),
 }  # fmt: skip
 _PATTERNS: Final = {kind: (stems, re.compile(rf"\b(?:{words})\b")) for kind, (stems, words) in _URGENT.items()}
@@ -58,7 +58,7 @@ def features(complaint: ComplaintReceived) -> Features | None:
 
 def urgency(text: str) -> tuple[str, tuple[str, ...]]:
     """``high``, ``raised`` or ``normal``, and the kinds of words that say so."""
-    lowered = text.lower()
+    lowered = f" {text.lower()}"
     kinds = tuple(
         kind for kind, (stems, pattern) in _PATTERNS.items() if any(stem in lowered for stem in stems) and pattern.search(lowered)
     )
