@@ -1,0 +1,68 @@
+"""Sums as the roll-ups hold them: what the figures are computed from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from shared.measure.baselines import Baseline, Moments
+
+
+class CaseSum(NamedTuple):
+    """Decided cases; ``bucket`` is None where the whole period is one."""
+
+    automation: str
+    arm: str
+    stratum: str
+    tier: str
+    bucket: datetime | None
+    cases: int
+    seconds: Decimal
+    squares: Decimal
+
+    @property
+    def moments(self) -> Moments:
+        return Moments(self.cases, float(self.seconds), float(self.squares))
+
+
+class MoneySum(NamedTuple):
+    """Ledger lines with an amount, net of reversals."""
+
+    automation: str
+    arm: str
+    kind: str
+    grade: str
+    currency: str
+    bucket: datetime | None
+    amount: Decimal
+
+
+class DatedRate(NamedTuple):
+    """The newest rate of its name and automation at the end of the period."""
+
+    name: str
+    automation: str
+    value: Decimal
+    currency: str | None
+    valid_from: datetime
+    source: str
+
+
+class StoredBaseline(NamedTuple):
+    """The newest baseline of an automation and stratum at the end of the period."""
+
+    automation: str
+    stratum: str
+    baseline: Baseline
+
+
+class Tally(NamedTuple):
+    """Everything that an answer about one period is computed from, as of one moment."""
+
+    cases: list[CaseSum]
+    money: list[MoneySum]
+    baselines: list[StoredBaseline]
+    rates: list[DatedRate]
+    currency: str
+    rolled_at: datetime

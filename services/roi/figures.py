@@ -1,0 +1,172 @@
+"""From sums to figures: the estimate of each automation, its parts, and how they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.roi import valuation
+from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
+from shared.measure.baselines import EMPTY, Grade, Moments
+from shared.measure.savings import Estimate, Fit, combine, estimate, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from services.roi.facts import CaseSum, MoneySum, Tally
+    from services.roi.valuation import Valuation
+
+HUMAN = "human"
+_THOUSANDTH = Decimal("0.001")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One automation in one period.
+
+    Attributes:
+        fitted: its baselines, for estimates of parts of the period.
+    """
+
+    automation: str
+    cases: Sequence[CaseSum]
+    money: Sequence[MoneySum]
+    fitted: Fit
+    estimate: Estimate
+
+
+def accounts(tally: Tally, min_grade: Grade) -> list[Account]:
+    """One for each automation with cases or money, by name."""
+    names = sorted({row.automation for row in tally.cases} | {row.automation for row in tally.money})
+    return [_account(name, tally, min_grade) for name in names]
+
+
+def part(account: Account, cases: Iterable[CaseSum], min_grade: Grade) -> Estimate:
+    """The estimate of some of an account's cases, by the baselines of its whole period."""
+    return graded(estimate(account.fitted, _by_stratum(cases, "automated")), min_grade)
+
+
+def graded(found: Estimate, min_grade: Grade) -> Estimate:
+    """Without its figures where the evidence is worse than asked for."""
+    if found.grade is None or found.grade.reaches(min_grade):
+        return found
+    note = f"evidence of grade {found.grade} is below min_grade {min_grade}"
+    return replace(found, point=None, low=None, high=None, grade=None, spreads=(), covered=0, note=note)
+
+
+def credited(money: Iterable[MoneySum], min_grade: Grade) -> list[MoneySum]:
+    """Costs whatever their evidence, because leaving one out would flatter; gains only with the evidence asked for."""
+    return [row for row in money if row.kind in valuation.COSTS or Grade(row.grade).reaches(min_grade)]
+
+
+def figures(account: Account, prices: Valuation, min_grade: Grade) -> Figures:
+    hour = prices.labour(account.automation)
+    value = None if hour is None or account.estimate.point is None else valuation.labour_value(account.estimate, hour[0])
+    converted = prices.convert(credited(account.money, min_grade))
+    used = [*converted.used, *(() if hour is None else hour[1])]
+    return Figures(
+        automation=account.automation,
+        cases=count(account.cases),
+        saved=saved(account.estimate),
+        money=_worth(converted, account.estimate.cases, value),
+        rates=[valuation.shown(rate) for rate in dict.fromkeys(used)],
+    )
+
+
+def total(found: Sequence[Account], parts: Sequence[Figures], prices: Valuation, min_grade: Grade) -> Figures:
+    """All automations together; the bounds of the sum are narrower than the sums of the bounds."""
+    together = combine(account.estimate for account in found)
+    floors = sum((Decimal(repr(account.estimate.floor)) for account in found), Decimal(0))
+    shown = saved(together)
+    if together.low is None:
+        shown = shown.model_copy(update={"at_least_hours": _hours(floors)})
+    value = valuation.total_labour_value(
+        figure.money.labour_value for account, figure in zip(found, parts, strict=True) if account.estimate.point is not None
+    )
+    converted = prices.convert(credited((row for account in found for row in account.money), min_grade))
+    return Figures(
+        automation=None,
+        cases=count([row for account in found for row in account.cases]),
+        saved=shown,
+        money=_worth(converted, together.cases, value),
+        rates=list({rate.model_dump_json(): rate for figure in parts for rate in figure.rates}.values()),
+    )
+
+
+def by_grade(found: Iterable[Account]) -> list[GradeShare]:
+    """Point estimates by the evidence behind them."""
+    sums: dict[Grade, float] = {}
+    for account in found:
+        if account.estimate.grade is not None and account.estimate.point is not None:
+            sums[account.estimate.grade] = sums.get(account.estimate.grade, 0.0) + account.estimate.point
+    return [GradeShare(grade=grade, seconds=_seconds(value)) for grade, value in sorted(sums.items())]
+
+
+def count(rows: Iterable[CaseSum]) -> Cases:
+    control = automated = human = 0
+    for row in rows:
+        if row.arm == "control":
+            control += row.cases
+        elif row.tier == HUMAN:
+            human += row.cases
+        else:
+            automated += row.cases
+    return Cases(total=control + automated + human, automated=automated, human=human, control=control)
+
+
+def interval(found: Estimate) -> Interval:
+    low, point, high = (None if value is None else _seconds(value) for value in (found.low, found.point, found.high))
+    return Interval(low=low, point=point, high=high)
+
+
+def saved(found: Estimate) -> Saved:
+    low, point, high = (None if value is None else _hours(Decimal(repr(value))) for value in (found.low, found.point, found.high))
+    return Saved(
+        at_least_hours=_hours(Decimal(repr(found.floor))),
+        hours=HoursInterval(low=low, point=point, high=high),
+        seconds=interval(found),
+        grade=found.grade,
+        covered_cases=found.covered,
+        note=found.note,
+    )
+
+
+def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
+    cases = [row for row in tally.cases if row.automation == name]
+    stored = {row.stratum: row.baseline for row in tally.baselines if row.automation == name}
+    control, automated = _by_stratum(cases, "control"), _by_stratum(cases, "automated")
+    fitted = fit(control, automated, stored)
+    money = [row for row in tally.money if row.automation == name]
+    return Account(name, cases, money, fitted, graded(estimate(fitted, automated), min_grade))
+
+
+def _by_stratum(rows: Iterable[CaseSum], arm: str) -> Mapping[str, Moments]:
+    sums: dict[str, Moments] = {}
+    for row in rows:
+        if row.arm == arm:
+            sums[row.stratum] = sums.get(row.stratum, EMPTY) + row.moments
+    return sums
+
+
+def _worth(converted: valuation.Converted, cases: int, labour: LabourValue | None) -> Worth:
+    sums = {kind: valuation.amount(converted.sums.get(kind, Decimal(0))) for kind in (*valuation.COSTS, "cash")}
+    return Worth(
+        compute_cost=sums["compute"],
+        remote_model_cost=sums["remote_model"],
+        platform_cost=sums["platform"],
+        error_cost=sums["error"],
+        total_cost=valuation.amount(converted.cost),
+        cost_per_event=(converted.cost / cases).quantize(Decimal("1e-8")) if cases else None,
+        cash=sums["cash"],
+        labour_value=labour,
+        unconverted=list(converted.foreign),
+    )
+
+
+def _seconds(value: float) -> Decimal:
+    return Decimal(repr(value)).quantize(_THOUSANDTH)
+
+
+def _hours(seconds: Decimal) -> Decimal:
+    return (seconds / 3600).quantize(_THOUSANDTH)

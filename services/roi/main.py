@@ -1,0 +1,101 @@
+"""Reads roll-ups and ledger lines; writes nothing; answers HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter
+
+from services.roi import endpoints
+from services.roi.service import Roi
+from services.roi.settings import RoiSettings
+from shared.clock import SystemClock
+from shared.db import engine_for, refuse_unsafe_database
+from shared.errors import InvariantBroken, Retryable
+from shared.settings import DatabaseSettings, ProcessSettings, load
+from shared.telemetry import logs
+from shared.telemetry.errors import report_errors
+from shared.web import serve
+from shared.web.app import create_app
+from shared.web.auth import Authenticator
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from shared.clock import Clock
+
+app = typer.Typer(add_completion=False, help="API for figures: what automation saved.")
+
+
+@app.command()
+def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
+    """Answer until SIGTERM."""
+    process, database, settings = load(ProcessSettings), load(DatabaseSettings), load(RoiSettings)
+    if check:
+        typer.echo("roi: settings are valid")
+        return
+    logs.configure("roi", process.log_level)
+    report_errors(process, "roi")
+    engine = engine_for(database, role="recoup_api", application="roi")
+    clock = SystemClock()
+    roi = Roi(engine, clock)
+    _await_safe_database(engine, roi)
+    serve.run(build(roi, engine, clock, threads=database.pool_size), process.host, settings.port)
+    engine.dispose()
+
+
+def build(roi: Roi, engine: Engine, clock: Clock, *, threads: int) -> FastAPI:
+    """The application.
+
+    Args:
+        threads: requests worked on at once: as many as there are connections, so that none waits for one in vain.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = threads
+        yield
+
+    api = create_app(
+        title="Recoup ROI",
+        service="roi",
+        clock=clock,
+        readiness=lambda: _readiness(roi),
+        description=endpoints.DESCRIPTION,
+        lifespan=lifespan,
+    )
+    api.state.roi = roi
+    api.state.authenticator = Authenticator(engine, clock)
+    api.include_router(endpoints.router)
+    return api
+
+
+def _await_safe_database(engine: Engine, roi: Roi) -> None:
+    def checked() -> None:
+        # Turns a database that is away into Retryable.
+        roi.database_answers()
+        refuse_unsafe_database(engine)
+
+    patient = Retrying(retry=retry_if_exception_type(Retryable), wait=wait_exponential_jitter(0.2, max=5), reraise=True)
+    try:
+        patient(checked)
+    except InvariantBroken as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(1) from error
+
+
+def _readiness(roi: Roi) -> Mapping[str, bool]:
+    try:
+        roi.database_answers()
+    except Retryable:
+        return {"database": False}
+    return {"database": True}
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,87 @@
+"""Periods and the buckets that they are cut into, in whole hours of UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from shared.errors import Rejected
+
+HOUR = timedelta(hours=1)
+DEFAULT_LENGTH = timedelta(days=30)
+LONGEST = timedelta(days=800)
+# An answer stays small enough to draw.
+MOST_BUCKETS = 1000
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+class BadPeriod(Rejected):
+    """The period cannot be answered."""
+
+    code = "bad_period"
+
+
+class Bucket(StrEnum):
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    """Begins on Monday, 00:00 UTC."""
+
+    @property
+    def length(self) -> timedelta:
+        return {Bucket.HOUR: HOUR, Bucket.DAY: timedelta(days=1), Bucket.WEEK: timedelta(weeks=1)}[self]
+
+    def start(self, moment: datetime) -> datetime:
+        """Start of the bucket that an aware UTC moment is in."""
+        hour = moment.replace(minute=0, second=0, microsecond=0)
+        match self:
+            case Bucket.HOUR:
+                return hour
+            case Bucket.DAY:
+                return hour.replace(hour=0)
+            case Bucket.WEEK:
+                return hour.replace(hour=0) - timedelta(days=hour.weekday())
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """``start <= hour < end``, both at full hours of UTC."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, start: datetime | None, end: datetime | None, *, now: datetime, default: timedelta = DEFAULT_LENGTH) -> Period:
+        """Widened to whole hours; without an end until the end of this hour, without a start of ``default`` length.
+
+        Raises:
+            BadPeriod: it is empty, too long, or outside the years 2000 to 2199.
+        """
+        last = _up((end or now).astimezone(UTC)) if end is None or _FIRST <= end < _LAST else None
+        if last is None or (start is not None and not _FIRST <= start < _LAST):
+            raise BadPeriod("`from` and `to` must lie between the years 2000 and 2199.")
+        first = Bucket.HOUR.start(start.astimezone(UTC)) if start is not None else last - default
+        if first >= last:
+            raise BadPeriod("`from` must be before `to`.")
+        if last - first > LONGEST:
+            raise BadPeriod(f"A period may have {LONGEST.days} days at most.")
+        return cls(first, last)
+
+    def buckets(self, bucket: Bucket) -> Iterator[datetime]:
+        """Starts of every bucket that the period touches."""
+        first = bucket.start(self.start)
+        while first < self.end:
+            yield first
+            first += bucket.length
+
+    def refuse_too_many(self, bucket: Bucket) -> None:
+        """Raises BadPeriod where there are more buckets than an answer may have."""
+        if (self.end - bucket.start(self.start)) / bucket.length > MOST_BUCKETS:
+            raise BadPeriod(f"The period has more than {MOST_BUCKETS} buckets; ask for longer buckets or a shorter period.")
+
+
+def _up(moment: datetime) -> datetime:
+    start = Bucket.HOUR.start(moment)
+    return start if start == moment else start + HOUR

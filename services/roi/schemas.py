@@ -1,0 +1,216 @@
+"""What the ROI API answers. Decimals are strings, so that no client rounds them by accident; instants are UTC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.measure.baselines import Grade
+
+Seconds = Annotated[Decimal, Field(examples=["1123200.000"])]
+Hours = Annotated[Decimal, Field(examples=["312.00"])]
+Amount = Annotated[Decimal, Field(examples=["1834.12"])]
+CurrencyCode = Annotated[str, Field(examples=["EUR"])]
+
+
+class Output(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Asked(Output):
+    """What the figures are about: whole hours of UTC, widened where the question was not."""
+
+    start: datetime = Field(serialization_alias="from", examples=["2026-10-24T00:00:00Z"])
+    end: datetime = Field(serialization_alias="to", examples=["2026-11-23T00:00:00Z"])
+    computed_through: datetime = Field(description="Facts committed before are in the figures.", examples=["2026-11-22T23:59:59.400Z"])
+    min_grade: Grade
+    currency: CurrencyCode
+
+
+class Cases(Output):
+    """Cases decided in the period."""
+
+    total: int = Field(examples=[12000])
+    automated: int = Field(description="Decided by a tier.", examples=[9800])
+    human: int = Field(description="Automated arm, decided by a person.", examples=[1600])
+    control: int = Field(description="Held out at random, decided by a person without help.", examples=[600])
+
+
+class Interval(Output):
+    """A 95 % interval. Null where the evidence has no spread (grade D) or there is none; `note` says which."""
+
+    low: Seconds | None
+    point: Seconds | None
+    high: Seconds | None
+
+
+class HoursInterval(Output):
+    low: Hours | None
+    point: Hours | None
+    high: Hours | None
+
+
+class Saved(Output):
+    """Human time that automation saved on the cases of the automated arm: their manual time less the human time spent on them."""
+
+    at_least_hours: Hours = Field(
+        description="The headline: the lower bound of the interval. Evidence without an interval claims nothing here, but a loss counts."
+    )
+    hours: HoursInterval
+    seconds: Interval
+    grade: Grade | None = Field(description="The worst evidence in the figure.")
+    covered_cases: int = Field(description="Cases of the automated arm that have a baseline.", examples=[11400])
+    note: str | None = Field(examples=[None])
+
+
+class GradeShare(Output):
+    grade: Grade
+    seconds: Seconds
+
+
+class Rate(Output):
+    """A dated price that was used."""
+
+    name: str = Field(examples=["labour_hour"])
+    automation: str = Field(examples=["*"])
+    value: Decimal = Field(examples=["42.50"])
+    currency: CurrencyCode | None
+    valid_from: datetime
+    source: str = Field(examples=["payroll 2026"])
+
+
+class Foreign(Output):
+    """Money that has no dated exchange rate to the answer's currency: shown, never guessed, and in no sum."""
+
+    kind: str = Field(examples=["cash"])
+    currency: CurrencyCode
+    amount: Amount
+
+
+class LabourValue(Output):
+    """Hours saved x the newest labour rate of the period's end. Capacity, not cash."""
+
+    low: Amount | None
+    point: Amount | None
+    high: Amount | None
+
+
+class Worth(Output):
+    """Money. Capacity released (`labour_value`) stands beside cash and is never added to it."""
+
+    compute_cost: Amount
+    remote_model_cost: Amount
+    platform_cost: Amount
+    error_cost: Amount
+    total_cost: Amount
+    cost_per_event: Decimal | None = Field(description="Total cost by cases of the automated arm.", examples=["0.000812"])
+    cash: Amount = Field(description="Observed money effects, such as a duplicate payment that was stopped.")
+    labour_value: LabourValue | None = Field(description="Hours saved at the labour rate; null without a rate.")
+    unconverted: list[Foreign]
+
+
+class Figures(Output):
+    """One automation, or all of them together."""
+
+    automation: str | None = Field(description="Null in the total.", examples=["claims"])
+    cases: Cases
+    saved: Saved
+    money: Worth
+    rates: list[Rate]
+
+
+class Summary(Asked):
+    """Every figure that the evidence of `min_grade` or better supports."""
+
+    total: Figures
+    by_grade: list[GradeShare]
+    automations: list[Figures]
+
+
+class Point(Output):
+    """One bucket. Intervals of buckets share their baselines: they do not add up to the interval of the period."""
+
+    start: datetime
+    cases: Cases
+    seconds: Interval
+    total_cost: Amount
+    cash: Amount
+
+
+class Series(Output):
+    automation: str | None = Field(examples=["claims"])
+    points: list[Point]
+
+
+class Timeseries(Asked):
+    bucket: Literal["hour", "day", "week"]
+    series: list[Series]
+
+
+class Part(Output):
+    """What one value of the dimension holds. Money stays in its own currency here."""
+
+    key: str = Field(examples=["claims"])
+    cases: int | None = Field(description="Null where the dimension is one of money only.")
+    human_seconds: Seconds | None
+    seconds_saved: Seconds | None = Field(description="Point estimate; null where the dimension has none.")
+    money: list[Foreign]
+
+
+class Breakdown(Asked):
+    by: Literal["automation", "arm", "tier", "grade", "currency", "stratum"]
+    parts: list[Part]
+
+
+class Balance(Output):
+    """Where every record of one hour of receipt is. `difference` is 0, or there is an incident."""
+
+    automation: str = Field(examples=["claims"])
+    hour: datetime
+    received: int = Field(examples=[420])
+    automated: int = Field(examples=[300])
+    human: int = Field(examples=[40])
+    control: int = Field(examples=[20])
+    duplicate: int = Field(examples=[10])
+    rejected: int = Field(examples=[0])
+    in_flight: int = Field(description="Pending, in processing, or waiting for a person.", examples=[50])
+    dead_letter: int = Field(description="Quarantined now, plus poison records.", examples=[0])
+    difference: int = Field(examples=[0])
+    pending: int = Field(examples=[5])
+    processing: int = Field(examples=[5])
+    review: int = Field(examples=[40])
+    quarantined: int = Field(examples=[0])
+    poison: int = Field(examples=[0])
+
+
+class Conservation(Output):
+    """received = automated + human + control + duplicate + rejected + in_flight + dead_letter, exact at `as_of`."""
+
+    start: datetime = Field(serialization_alias="from")
+    end: datetime = Field(serialization_alias="to")
+    as_of: datetime
+    holds: bool
+    hours: list[Balance]
+
+
+class LedgerLine(Output):
+    id: UUID
+    automation: str
+    case_id: UUID | None
+    kind: str = Field(examples=["compute"])
+    sequence: int
+    arm: str | None
+    stratum: str | None
+    quantity: Decimal | None = Field(examples=["0.001200000"])
+    unit: str | None = Field(examples=["cpu_s"])
+    amount: Decimal | None = Field(examples=["0.0000001200"])
+    currency: CurrencyCode | None
+    grade: Grade
+    baseline_id: UUID | None
+    occurred_at: datetime
+    booked_at: datetime
+    reverses: UUID | None

@@ -1,0 +1,150 @@
+"""Answers: one snapshot of the sums, then arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from services.roi import breakdown, figures, repository
+from services.roi.breakdown import Dimension
+from services.roi.period import Bucket, Period
+from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Point, Series, Summary, Timeseries
+from services.roi.valuation import Valuation, amount
+from shared.db import unit_of_work
+from shared.measure.baselines import Grade
+from shared.measure.savings import combine
+from shared.web.pagination import Cursor, Page
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from services.roi.facts import Tally
+    from services.roi.figures import Account
+    from shared.clock import Clock
+
+CONSERVATION_LENGTH = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What every answer about savings depends on.
+
+    Attributes:
+        automation: None asks for all.
+        currency: None asks in the tenant's own.
+        min_grade: evidence below it saves nothing.
+    """
+
+    start: datetime | None
+    end: datetime | None
+    automation: str | None
+    currency: str | None
+    min_grade: Grade
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerQuestion:
+    """Lines booked in a period; None does not filter."""
+
+    start: datetime | None
+    end: datetime | None
+    automation: str | None
+    kind: str | None
+    case_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Roi:
+    engine: Engine
+    clock: Clock
+
+    def summary(self, tenant: str, question: Question) -> Summary:
+        period, tally = self._tally(tenant, question, None)
+        found = figures.accounts(tally, question.min_grade)
+        prices = Valuation.of(tally.rates, question.currency or tally.currency)
+        parts = [figures.figures(account, prices, question.min_grade) for account in found]
+        return Summary(
+            **dict(_asked(question, period, tally)),
+            total=figures.total(found, parts, prices, question.min_grade),
+            by_grade=figures.by_grade(found),
+            automations=parts,
+        )
+
+    def timeseries(self, tenant: str, question: Question, bucket: Bucket) -> Timeseries:
+        period, tally = self._tally(tenant, question, bucket)
+        starts = list(period.buckets(bucket))
+        found = figures.accounts(tally, question.min_grade)
+        prices = Valuation.of(tally.rates, question.currency or tally.currency)
+        series = [
+            Series(automation=a.automation, points=[_point([a], start, prices, question.min_grade) for start in starts]) for a in found
+        ]
+        together = Series(automation=None, points=[_point(found, start, prices, question.min_grade) for start in starts])
+        return Timeseries(**dict(_asked(question, period, tally)), bucket=bucket.value, series=[together, *series])
+
+    def breakdown(self, tenant: str, question: Question, by: Dimension) -> Breakdown:
+        period, tally = self._tally(tenant, question, None)
+        parts = breakdown.parts(figures.accounts(tally, question.min_grade), by, question.min_grade)
+        return Breakdown(**dict(_asked(question, period, tally)), by=by.value, parts=parts)
+
+    def conservation(self, tenant: str, start: datetime | None, end: datetime | None, automation: str | None) -> Conservation:
+        now = self.clock.now()
+        period = Period.of(start, end, now=now, default=CONSERVATION_LENGTH)
+        period.refuse_too_many(Bucket.HOUR)
+        with unit_of_work(self.engine, tenant=tenant, snapshot=True) as connection:
+            hours = repository.conservation(connection, tenant, period, automation)
+        return Conservation(start=period.start, end=period.end, as_of=now, holds=all(hour.difference == 0 for hour in hours), hours=hours)
+
+    def ledger(self, tenant: str, wanted: LedgerQuestion, cursor: Cursor | None, limit: int) -> Page[LedgerLine]:
+        period = Period.of(wanted.start, wanted.end, now=self.clock.now())
+        filters = {
+            "start": period.start,
+            "end": period.end,
+            "automation": wanted.automation,
+            "kind": wanted.kind,
+            "case_id": wanted.case_id,
+        }
+        with unit_of_work(self.engine, tenant=tenant) as connection:
+            lines = repository.ledger_page(connection, tenant, filters, cursor, limit + 1)
+        last = lines[limit - 1] if len(lines) > limit else None
+        return Page[LedgerLine](items=lines[:limit], next_cursor=None if last is None else Cursor(last.booked_at, last.id).encode())
+
+    def database_answers(self) -> None:
+        """Raises Retryable where it does not."""
+        with unit_of_work(self.engine) as connection:
+            repository.answers(connection)
+
+    def _tally(self, tenant: str, question: Question, bucket: Bucket | None) -> tuple[Period, Tally]:
+        now = self.clock.now()
+        period = Period.of(question.start, question.end, now=now)
+        if bucket is not None:
+            period.refuse_too_many(bucket)
+        with unit_of_work(self.engine, tenant=tenant, snapshot=True) as connection:
+            tally = repository.tally(connection, tenant, period, at=min(now, period.end), automation=question.automation, bucket=bucket)
+        return period, tally
+
+
+def _point(found: Sequence[Account], start: datetime, prices: Valuation, min_grade: Grade) -> Point:
+    cases = {account.automation: [row for row in account.cases if row.bucket == start] for account in found}
+    money = [row for account in found for row in account.money if row.bucket == start]
+    converted = prices.convert(figures.credited(money, min_grade))
+    return Point(
+        start=start,
+        cases=figures.count([row for rows in cases.values() for row in rows]),
+        seconds=figures.interval(combine(figures.part(account, cases[account.automation], min_grade) for account in found)),
+        total_cost=amount(converted.cost),
+        cash=amount(converted.sums.get("cash", Decimal(0))),
+    )
+
+
+def _asked(question: Question, period: Period, tally: Tally) -> Asked:
+    return Asked(
+        start=period.start,
+        end=period.end,
+        computed_through=tally.rolled_at,
+        min_grade=question.min_grade,
+        currency=question.currency or tally.currency,
+    )

@@ -1,0 +1,110 @@
+"""Money in one currency, at dated rates; what has no rate is named, never guessed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.roi.schemas import Foreign, LabourValue, Rate
+
+if TYPE_CHECKING:
+    from services.roi.facts import DatedRate, MoneySum
+    from shared.measure.savings import Estimate
+
+COSTS = ("compute", "remote_model", "platform", "error")
+LABOUR = "labour_hour"
+EVERY_AUTOMATION = "*"
+# Compute of a single case is far below a minor unit.
+_AMOUNT = Decimal("1e-6")
+_SECONDS_PER_HOUR = Decimal(3600)
+
+
+def amount(value: Decimal) -> Decimal:
+    return value.quantize(_AMOUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """Attributes: sums: by kind, in the currency asked for; foreign: what could not be converted; used: rates that were needed."""
+
+    sums: Mapping[str, Decimal]
+    foreign: tuple[Foreign, ...]
+    used: tuple[DatedRate, ...]
+
+    @property
+    def cost(self) -> Decimal:
+        return sum((self.sums.get(kind, Decimal(0)) for kind in COSTS), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """Dated rates of one moment and the currency of the answer."""
+
+    rates: Mapping[tuple[str, str], DatedRate]
+    currency: str
+
+    @classmethod
+    def of(cls, rates: Iterable[DatedRate], currency: str) -> Valuation:
+        return cls({(rate.name, rate.automation): rate for rate in rates}, currency)
+
+    def convert(self, sums: Iterable[MoneySum]) -> Converted:
+        converted: dict[str, Decimal] = defaultdict(Decimal)
+        foreign: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        used: dict[str, DatedRate] = {}
+        for money in sums:
+            factor, rate = self._factor(money.currency)
+            if factor is None:
+                foreign[money.kind, money.currency] += money.amount
+                continue
+            converted[money.kind] += money.amount * factor
+            if rate is not None:
+                used[rate.name] = rate
+        rest = (Foreign(kind=kind, currency=currency, amount=amount(value)) for (kind, currency), value in sorted(foreign.items()))
+        return Converted(converted, tuple(rest), tuple(used.values()))
+
+    def labour(self, automation: str) -> tuple[Decimal, tuple[DatedRate, ...]] | None:
+        """Price of an hour and the rates behind it; None where none is known in this currency."""
+        rate = self.rates.get((LABOUR, automation)) or self.rates.get((LABOUR, EVERY_AUTOMATION))
+        if rate is None or rate.currency is None:
+            return None
+        factor, exchange = self._factor(rate.currency)
+        return None if factor is None else (rate.value * factor, (rate,) if exchange is None else (rate, exchange))
+
+    def _factor(self, currency: str) -> tuple[Decimal | None, DatedRate | None]:
+        if currency == self.currency:
+            return Decimal(1), None
+        there = self.rates.get((f"fx:{currency}:{self.currency}", EVERY_AUTOMATION))
+        if there is not None:
+            return there.value, there
+        back = self.rates.get((f"fx:{self.currency}:{currency}", EVERY_AUTOMATION))
+        return (1 / back.value, back) if back is not None and back.value > 0 else (None, None)
+
+
+def labour_value(estimate: Estimate, hour: Decimal) -> LabourValue:
+    """Hours saved at ``hour`` each."""
+    low, point, high = (
+        None if seconds is None else amount(Decimal(repr(seconds)) / _SECONDS_PER_HOUR * hour)
+        for seconds in (estimate.low, estimate.point, estimate.high)
+    )
+    return LabourValue(low=low, point=point, high=high)
+
+
+def total_labour_value(parts: Iterable[LabourValue | None]) -> LabourValue | None:
+    """The sum; its bounds are sums of bounds, which is wider than need be. None where a part is unknown."""
+    values = list(parts)
+    if not values or any(value is None for value in values):
+        return None
+    known = [value for value in values if value is not None]
+    return LabourValue(low=_sum([v.low for v in known]), point=_sum([v.point for v in known]), high=_sum([v.high for v in known]))
+
+
+def shown(rate: DatedRate) -> Rate:
+    return Rate(**rate._asdict())
+
+
+def _sum(values: list[Decimal | None]) -> Decimal | None:
+    known = [value for value in values if value is not None]
+    return sum(known, Decimal(0)) if len(known) == len(values) else None
