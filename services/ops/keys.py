@@ -19,6 +19,7 @@ from services.ops.repository import keys as stored
 from services.ops.repository.audit import Author
 from services.ops.schemas.configuration import NewKey
 from services.ops.service import keys
+from shared import money
 from shared.clock import SystemClock
 from shared.db import engine_for, unit_of_work
 from shared.errors import RecoupError
@@ -53,6 +54,10 @@ def create_tenant(  # options of a command
     """Create a tenant with default rates; one that exists stays as it is."""
     if not _TENANT_ID.fullmatch(tenant):
         raise typer.BadParameter("an id has lower-case letters, digits and hyphens only")
+    try:
+        money.currency(currency)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     if time_scale != 1 and not simulated:
         raise typer.BadParameter("only a --simulated tenant may scale time")
     scale = Decimal(str(time_scale)) if simulated else None

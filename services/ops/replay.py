@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from services.ops.repository import cases
 from services.ops.repository.audit import Author
 from services.ops.service import replay
+from shared.automations import registry
 from shared.db import engine_for, unit_of_work
 from shared.errors import RecoupError
 from shared.settings import DatabaseSettings, load
@@ -37,6 +38,7 @@ def main(
 ) -> None:
     """Attempts start anew and the cases' open reviews are cancelled. Safe to repeat: what is not quarantined any more is left alone."""
     with _engine() as engine:
+        registry.automation(automation)
         with unit_of_work(engine) as connection:
             waiting = min(limit, cases.count_quarantined(connection, tenant, automation))
         if dry_run:

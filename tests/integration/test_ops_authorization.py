@@ -1,0 +1,163 @@
+"""Every route, every role, and what belongs to others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.ids import uuid7
+from tests.ops_desk import ROLES, Desk, open_desk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Database
+
+INTEGRATOR, OPERATOR, EXECUTIVE, ADMIN = ROLES
+ENGINEERS = {INTEGRATOR, OPERATOR, ADMIN}
+OPERATORS = {OPERATOR, ADMIN}
+INTEGRATORS = {INTEGRATOR, ADMIN}
+ANALYSTS = {EXECUTIVE, OPERATOR, ADMIN}
+
+# Who may call what. A route that is not named here fails the first test.
+MATRIX: Mapping[tuple[str, str], set[str]] = {
+    ("GET", "/v1/cases"): ENGINEERS,
+    ("GET", "/v1/cases/{case_id}"): ENGINEERS,
+    ("POST", "/v1/cases/{case_id}/replay"): OPERATORS,
+    ("POST", "/v1/replay"): OPERATORS,
+    ("GET", "/v1/reviews"): OPERATORS,
+    ("GET", "/v1/reviews/{review_id}"): OPERATORS,
+    ("POST", "/v1/reviews/claim-next"): OPERATORS,
+    ("POST", "/v1/reviews/{review_id}/claim"): OPERATORS,
+    ("POST", "/v1/reviews/{review_id}/heartbeat"): OPERATORS,
+    ("POST", "/v1/reviews/{review_id}/release"): OPERATORS,
+    ("POST", "/v1/reviews/{review_id}/submit"): OPERATORS,
+    ("GET", "/v1/deliveries"): ENGINEERS,
+    ("POST", "/v1/deliveries/replay"): ENGINEERS,
+    ("POST", "/v1/deliveries/{delivery_id}/replay"): ENGINEERS,
+    ("GET", "/v1/dead-letters"): OPERATORS,
+    ("GET", "/v1/dead-letters/{letter_id}"): OPERATORS,
+    ("POST", "/v1/dead-letters/{letter_id}/resolve"): OPERATORS,
+    ("GET", "/v1/automations"): set(ROLES),
+    ("GET", "/v1/automations/{name}/schema"): set(ROLES),
+    ("PATCH", "/v1/automations/{name}"): OPERATORS,
+    ("GET", "/v1/baselines"): ANALYSTS,
+    ("POST", "/v1/baselines"): {ADMIN},
+    ("GET", "/v1/rates"): ANALYSTS,
+    ("POST", "/v1/rates"): {ADMIN},
+    ("GET", "/v1/sources"): INTEGRATORS,
+    ("POST", "/v1/sources"): INTEGRATORS,
+    ("GET", "/v1/sources/{source_id}"): INTEGRATORS,
+    ("PATCH", "/v1/sources/{source_id}"): INTEGRATORS,
+    ("DELETE", "/v1/sources/{source_id}"): INTEGRATORS,
+    ("POST", "/v1/sources/{source_id}/try"): INTEGRATORS,
+    ("GET", "/v1/sources/{source_id}/secrets"): INTEGRATORS,
+    ("POST", "/v1/sources/{source_id}/secrets"): INTEGRATORS,
+    ("GET", "/v1/endpoints"): INTEGRATORS,
+    ("POST", "/v1/endpoints"): INTEGRATORS,
+    ("GET", "/v1/endpoints/{endpoint_id}"): INTEGRATORS,
+    ("PATCH", "/v1/endpoints/{endpoint_id}"): INTEGRATORS,
+    ("DELETE", "/v1/endpoints/{endpoint_id}"): INTEGRATORS,
+    ("GET", "/v1/endpoints/{endpoint_id}/secrets"): INTEGRATORS,
+    ("POST", "/v1/endpoints/{endpoint_id}/secrets"): INTEGRATORS,
+    ("GET", "/v1/keys"): {ADMIN},
+    ("POST", "/v1/keys"): {ADMIN},
+    ("POST", "/v1/keys/{key_id}/revoke"): {ADMIN},
+    ("GET", "/v1/audit"): {ADMIN},
+}
+
+
+@pytest.fixture
+def desk(database: Database) -> Iterator[Desk]:
+    with open_desk(database) as desk:
+        yield desk
+
+
+def _operations(desk: Desk) -> dict[tuple[str, str], dict[str, Any]]:
+    paths = desk.app.openapi()["paths"]
+    return {(method.upper(), path): operation for path, methods in paths.items() for method, operation in methods.items()}
+
+
+def _body(desk: Desk, operation: dict[str, Any]) -> object:
+    """The first example of the operation's body."""
+    if "requestBody" not in operation:
+        return None
+    name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    return desk.app.openapi()["components"]["schemas"][name]["examples"][0]
+
+
+def test_the_matrix_names_every_route(desk: Desk) -> None:
+    assert set(_operations(desk)) == set(MATRIX)
+
+
+def test_each_role_may_call_its_routes_and_no_others(desk: Desk) -> None:
+    for (method, path), operation in _operations(desk).items():
+        url = path.replace("{name}", "claims")
+        url = "/".join(str(uuid7()) if part.startswith("{") else part for part in url.split("/"))
+        for role in ROLES:
+            status = desk.call(method, url, _body(desk, operation), role=role).status_code
+            assert (status != 403) == (role in MATRIX[method, path]), (method, path, role, status)
+            assert status < 500, (method, path, role, status)
+
+
+def test_nobody_gets_in_without_a_key(desk: Desk) -> None:
+    for (method, path), operation in _operations(desk).items():
+        for headers in ({}, {"Authorization": "Bearer rk_nobody_x"}, {"Authorization": "Basic YTpi"}):
+            answer = desk.client.request(method, path, json=_body(desk, operation), headers=headers)
+            assert answer.status_code == 401, (method, path)
+
+
+def _belongings_of_other(desk: Desk) -> dict[str, str]:
+    """Ids of the tenant ``other``, by the name of the path parameter."""
+    case, review = desk.waiting(tenant="other")
+    desk.post("/v1/reviews/claim-next", {"reviewer": "m.weber"}, tenant="other")
+    source = desk.post(
+        "/v1/sources", {"name": "s", "event_type": "com.recoup.claim.filed.v1", "mapping": {"id": "id", "data": "data"}}, tenant="other"
+    )
+    endpoint = desk.post("/v1/endpoints", {"url": "https://other.example/hook"}, tenant="other")
+    key = desk.post("/v1/keys", {"name": "k", "roles": ["operator"]}, tenant="other")
+    delivery = desk.delivery(case, endpoint["id"], "dead")
+    ids = {"case_id": case, "review_id": review, "delivery_id": delivery, "letter_id": desk.poison("other")}
+    ids |= {"source_id": source["id"], "endpoint_id": endpoint["id"], "key_id": key["id"]}
+    return {name: str(value) for name, value in ids.items()}
+
+
+def _everything(desk: Desk) -> dict[str, list[dict[str, Any]]]:
+    tables = desk.rows(
+        "SELECT table_name AS name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'tenant_id' ORDER BY 1"
+    )
+    # `last_used_at` of a key is what using it changes.
+    return {
+        table["name"]: desk.rows(f"SELECT to_jsonb(t) - 'last_used_at' AS r FROM {table['name']} t WHERE tenant_id = 'other' ORDER BY 1")
+        for table in tables
+    }
+
+
+def test_what_belongs_to_others_does_not_exist_and_does_not_change(desk: Desk) -> None:
+    ids = _belongings_of_other(desk)
+    before = _everything(desk)
+    for (method, path), operation in _operations(desk).items():
+        if "_id}" not in path:
+            continue
+        answer = desk.call(method, path.format(**ids), _body(desk, operation))
+        assert answer.status_code == 404, (method, path, answer.text)
+    assert _everything(desk) == before
+
+
+def test_lists_and_bulk_orders_never_reach_others(desk: Desk) -> None:
+    ids = _belongings_of_other(desk)
+    desk.case(tenant="other", state="quarantined")
+    before = _everything(desk)
+    for method, path in _operations(desk):
+        if method == "GET" and "{" not in path and path not in {"/v1/automations", "/v1/keys", "/v1/audit"}:
+            assert desk.get(path)["items"] == [], path
+    assert all(row["name"] != "k" for row in desk.get("/v1/keys"))
+    assert all("other" not in row["actor"] for row in desk.get("/v1/audit")["items"])
+    assert all(automation["open_cases"] == {} for automation in desk.get("/v1/automations"))
+    assert desk.post("/v1/replay", {"automation": "claims"})["count"] == 0
+    assert desk.post("/v1/reviews/claim-next", {"reviewer": "ada", "limit": 50}) == []
+    span = {"created_from": "2020-01-01T00:00:00Z", "created_until": "2100-01-01T00:00:00Z", "endpoint_id": ids["endpoint_id"]}
+    assert desk.post("/v1/deliveries/replay", span)["count"] == 0
+    assert _everything(desk) == before

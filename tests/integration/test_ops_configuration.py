@@ -1,0 +1,174 @@
+"""How a tenant is set, and who set it so."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.security import apikeys
+from tests.ops_desk import CLAIM, Desk, open_desk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Database
+
+SOURCE = {
+    "name": "portal",
+    "event_type": "com.recoup.claim.filed.v1",
+    "mapping": {"id": "claim.number", "data": "claim.fields", "time": "sent_at"},
+}
+
+
+@pytest.fixture
+def desk(database: Database) -> Iterator[Desk]:
+    with open_desk(database) as desk:
+        yield desk
+
+
+def _actions(desk: Desk) -> list[str]:
+    return [row["action"] for row in desk.rows("SELECT action FROM audit_log ORDER BY created_at, id")]
+
+
+def test_automations_show_their_settings_outcomes_and_open_cases(desk: Desk) -> None:
+    desk.case(state="review")
+    desk.case(state="decided")
+    claims = next(a for a in desk.get("/v1/automations") if a["name"] == "claims")
+    assert (claims["paused"], claims["control_share"], claims["open_cases"]) == (False, "0.05", {"review": 1})
+    assert claims["outcomes"]["special_investigation"] == {"adverse": True, "automatic": True, "choosable": True}
+    assert claims["data_schema"] == desk.get("/v1/automations/claims/schema")
+    assert desk.call("GET", "/v1/automations/nonsense/schema").status_code == 404
+
+
+def test_a_change_of_an_automation_keeps_what_it_does_not_name_and_is_audited(desk: Desk) -> None:
+    desk.patch("/v1/automations/claims", {"control_share": "0.1", "platform_monthly": "250"})
+    changed = desk.patch("/v1/automations/claims", {"paused": True}, role="operator")
+    assert (changed["paused"], Decimal(changed["control_share"]), Decimal(changed["platform_monthly"])) == (
+        True,
+        Decimal("0.1"),
+        Decimal(250),
+    )
+    log = desk.get("/v1/audit")["items"]
+    assert [(row["action"], row["object_id"], row["detail"]) for row in log[:1]] == [("automation.changed", "claims", {"paused": True})]
+    assert log[0]["actor"].startswith("operator of acme (rk_")
+    assert desk.call("PATCH", "/v1/automations/claims", {"control_share": "1.5"}).status_code == 422
+    assert desk.call("PATCH", "/v1/automations/claims", {"pausd": True}).status_code == 422
+
+
+def test_a_declared_baseline_has_grade_d_and_expires_after_90_days(desk: Desk) -> None:
+    made = desk.post("/v1/baselines", {"automation": "claims", "mean_seconds": "840", "method": "Three team leads"})
+    assert (made["grade"], made["variance_seconds2"], made["n"]) == ("D", None, 0)
+    assert datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["valid_from"]) == timedelta(days=90)
+    assert [b["id"] for b in desk.get("/v1/baselines?automation=claims", role="executive")["items"]] == [made["id"]]
+    backwards = {"valid_from": "2026-02-01T00:00:00Z", "expires_at": "2026-01-01T00:00:00Z"}
+    refused = desk.call("POST", "/v1/baselines", {"automation": "claims", "mean_seconds": "1", "method": "x", **backwards})
+    assert refused.status_code == 422
+
+
+def test_a_rate_has_a_date_and_a_source_and_its_history_is_not_rewritten(desk: Desk) -> None:
+    rate = {"name": "labour_hour", "value": "52.40", "currency": "EUR", "source": "HR 2026", "valid_from": "2026-01-01T00:00:00Z"}
+    assert desk.post("/v1/rates", rate)["value"] == "52.40000000"
+    assert desk.call("POST", "/v1/rates", rate | {"value": "99"}).status_code == 409
+    assert desk.call("POST", "/v1/rates", rate | {"name": "cpu_hour", "automation": "claims"}).status_code == 422
+    assert [Decimal(r["value"]) for r in desk.get("/v1/rates?name=labour_hour")["items"]] == [Decimal("52.4")]
+    assert _actions(desk) == ["rate.set"]
+
+
+def test_a_source_shows_its_secret_once(desk: Desk) -> None:
+    made = desk.post("/v1/sources", SOURCE)
+    sealed = bytes(desk.rows("SELECT sealed FROM source_secrets")[0]["sealed"])
+    assert made["webhook_path"] == f"/v1/webhooks/{made['id']}"
+    assert desk.vault.open(sealed) == made["secret"]
+    shown = desk.call("GET", f"/v1/sources/{made['id']}").text + desk.call("GET", f"/v1/sources/{made['id']}/secrets").text
+    assert made["secret"] not in shown
+    assert made["secret"] not in str(desk.rows("SELECT * FROM audit_log"))
+
+
+def test_a_mapping_that_cannot_be_parsed_or_a_type_nobody_handles_is_refused(desk: Desk) -> None:
+    bad = desk.call("POST", "/v1/sources", SOURCE | {"mapping": {"id": "a..b", "data": "@"}})
+    assert (bad.status_code, bad.json()["errors"][0]["field"]) == (422, "id")
+    assert desk.call("POST", "/v1/sources", SOURCE | {"event_type": "nobody.v1"}).status_code == 422
+    desk.post("/v1/sources", SOURCE)
+    assert desk.call("POST", "/v1/sources", SOURCE).status_code == 409
+
+
+def test_a_trial_shows_the_event_or_what_to_fix(desk: Desk) -> None:
+    source = desk.post("/v1/sources", SOURCE)["id"]
+    good = {"sent_at": "2026-11-23T08:00:00Z", "claim": {"number": "C-1", "fields": CLAIM}}
+    result = desk.post(f"/v1/sources/{source}/try", {"payload": good})
+    assert (result["accepted"], result["event"]["id"], result["event"]["source"]) == (True, "C-1", "/sources/portal")
+    wrong = desk.post(f"/v1/sources/{source}/try", {"payload": {"claim": {"number": "C-1", "fields": CLAIM | {"line": "boat"}}}})
+    assert (wrong["accepted"], wrong["errors"][0]["field"], wrong["event"]["data"]["line"]) == (False, "data.line", "boat")
+    missing = desk.post(f"/v1/sources/{source}/try", {"payload": {}})
+    assert (missing["event"], missing["errors"][0]["field"]) == (None, "id")
+    assert desk.rows("SELECT * FROM cases") == []
+
+
+def test_a_source_can_be_changed_disabled_and_deleted(desk: Desk) -> None:
+    source = desk.post("/v1/sources", SOURCE)["id"]
+    changed = desk.patch(f"/v1/sources/{source}", {"name": "portal 2", "disabled": True})
+    assert (changed["name"], changed["mapping"]["id"], changed["disabled_at"] is None) == ("portal 2", "claim.number", False)
+    again = desk.patch(f"/v1/sources/{source}", {"mapping": None, "disabled": False})
+    assert (again["mapping"], again["disabled_at"]) == (None, None)
+    assert desk.call("DELETE", f"/v1/sources/{source}").status_code == 204
+    assert desk.call("DELETE", f"/v1/sources/{source}").status_code == 404
+    assert desk.rows("SELECT * FROM source_secrets") == []
+    assert _actions(desk) == ["source.created", "source.changed", "source.changed", "source.deleted"]
+
+
+@pytest.mark.parametrize(("path", "body"), [("sources", SOURCE), ("endpoints", {"url": "https://erp.example.com/hook"})])
+def test_a_rotated_secret_stays_valid_for_the_overlap(desk: Desk, path: str, body: dict[str, object]) -> None:
+    owner = desk.post(f"/v1/{path}", body)["id"]
+    new = desk.post(f"/v1/{path}/{owner}/secrets", {})
+    secrets = desk.get(f"/v1/{path}/{owner}/secrets")
+    assert secrets[0]["id"] == new["id"]
+    assert secrets[0]["expires_at"] is None
+    left = datetime.fromisoformat(secrets[1]["expires_at"]) - datetime.fromisoformat(new["created_at"])
+    assert left == timedelta(hours=24)
+    desk.post(f"/v1/{path}/{owner}/secrets", {"overlap_hours": 0})
+    expiries = [datetime.fromisoformat(s["expires_at"]) for s in desk.get(f"/v1/{path}/{owner}/secrets")[1:]]
+    assert max(expiries) <= datetime.fromisoformat(desk.get(f"/v1/{path}/{owner}/secrets")[0]["created_at"])
+
+
+def test_a_senders_own_secret_can_be_kept(desk: Desk) -> None:
+    secret = "whsec_" + "A" * 32
+    assert desk.post("/v1/sources", SOURCE | {"secret": secret})["secret"] == secret
+    assert desk.call("POST", "/v1/sources", SOURCE | {"name": "b", "secret": "whsec_short"}).status_code == 422
+
+
+@pytest.mark.parametrize("url", ["ftp://x.example", "https://", "https://user:pw@x.example", "https://x.example/#a", "https://x:99999/"])
+def test_an_address_that_cannot_be_called_is_refused(desk: Desk, url: str) -> None:
+    assert desk.call("POST", "/v1/endpoints", {"url": url}).status_code == 422
+
+
+def test_enabling_an_endpoint_forgets_its_failures(desk: Desk) -> None:
+    endpoint = desk.post("/v1/endpoints", {"url": "https://erp.example.com/hook", "automations": ["invoices"]})["id"]
+    desk.sql.execute("UPDATE endpoints SET state = 'disabled', disabled_reason = 'gone', failing_since = now()")
+    changed = desk.patch(f"/v1/endpoints/{endpoint}", {"state": "enabled"})
+    assert (changed["state"], changed["disabled_reason"], changed["failing_since"]) == ("enabled", None, None)
+    assert changed["automations"] == ["invoices"]
+    assert desk.patch(f"/v1/endpoints/{endpoint}", {"automations": []})["automations"] == []
+    assert desk.call("PATCH", f"/v1/endpoints/{endpoint}", {"automations": ["nonsense"]}).status_code == 404
+
+
+def test_a_key_is_shown_once_stored_as_a_hash_and_can_be_revoked(desk: Desk) -> None:
+    made = desk.post("/v1/keys", {"name": "ERP", "roles": ["integrator"]})
+    parts = apikeys.split(made["token"])
+    assert parts is not None
+    row = desk.rows("SELECT * FROM api_keys WHERE id = %s", made["id"])[0]
+    assert apikeys.matches(parts[1], row["secret_sha256"])
+    assert parts[1] not in desk.call("GET", "/v1/keys").text + str(row) + str(desk.rows("SELECT * FROM audit_log"))
+    assert desk.post(f"/v1/keys/{made['id']}/revoke")["revoked_at"]
+    refused = desk.client.get("/v1/cases", headers={"Authorization": f"Bearer {made['token']}"})
+    assert refused.status_code == 401
+    assert _actions(desk) == ["key.created", "key.revoked"]
+    assert desk.call("POST", "/v1/keys", {"name": "x", "roles": ["root"]}).status_code == 422
+
+
+def test_a_refused_change_leaves_no_audit_row(desk: Desk) -> None:
+    desk.call("POST", "/v1/sources", SOURCE | {"event_type": "nobody.v1"})
+    desk.call("PATCH", "/v1/automations/nonsense", {"paused": True})
+    assert _actions(desk) == []
