@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.worker.case import Case, Claimed
 from services.worker.effects import Effects
+from shared.casework.repository import as_json
 from shared.db import unit_of_work
 from shared.errors import Retryable
 from shared.money import Money, currency
@@ -141,9 +141,11 @@ def record_inferences(connection: Connection, effects: Sequence[Effects]) -> Non
     connection.exec_driver_sql(
         "INSERT INTO inferences (case_id, attempt, position, tenant_id, tier, model_version, outcome, label, score, detail,"
         " cpu_ns, wall_ns)"
-        " SELECT * FROM unnest(%(cases)b::uuid[], %(attempts)b::int[], %(positions)b::int[], %(tenants)b::text[], %(tiers)b::text[],"
-        " %(models)b::text[], %(outcomes)b::text[], %(labels)b::text[], %(scores)b::float8[], %(details)s::jsonb[], %(cpu)b::bigint[],"
-        " %(wall)b::bigint[])",
+        " SELECT i.case_id, i.attempt, i.position, i.tenant_id, i.tier, i.model_version, i.outcome, i.label, i.score, i.detail::jsonb,"
+        " i.cpu_ns, i.wall_ns FROM unnest(%(cases)b::uuid[], %(attempts)b::int[], %(positions)b::int[], %(tenants)b::text[],"
+        " %(tiers)b::text[], %(models)b::text[], %(outcomes)b::text[], %(labels)b::text[], %(scores)b::float8[], %(details)b::text[],"
+        " %(cpu)b::bigint[], %(wall)b::bigint[]) AS i (case_id, attempt, position, tenant_id, tier, model_version, outcome, label, score,"
+        " detail, cpu_ns, wall_ns)",
         {
             "cases": [case.claim.case_id for case, _, _ in rows],
             "attempts": [case.claim.attempt for case, _, _ in rows],
@@ -154,15 +156,11 @@ def record_inferences(connection: Connection, effects: Sequence[Effects]) -> Non
             "outcomes": [result.verdict.outcome for result in results],
             "labels": [result.verdict.label for result in results],
             "scores": [result.score for result in results],
-            "details": [_detail(result.verdict.reasons, result.probabilities) for result in results],
+            "details": as_json({"reasons": result.verdict.reasons, "probabilities": dict(result.probabilities)} for result in results),
             "cpu": [result.usage.cpu_ns for result in results],
             "wall": [result.usage.wall_ns for result in results],
         },
     )
-
-
-def _detail(reasons: Sequence[str], probabilities: Mapping[str, float]) -> str:
-    return orjson.dumps({"reasons": reasons, "probabilities": dict(probabilities)}).decode()
 
 
 def give_back(connection: Connection, returned: Sequence[Returned]) -> None:

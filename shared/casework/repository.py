@@ -94,10 +94,13 @@ def _insert_decisions(connection: Connection, decided: Sequence[Decided]) -> Non
     connection.exec_driver_sql(
         "INSERT INTO decisions (case_id, tenant_id, automation, arm, stratum, source, outcome, adverse, confidence, reasons, attributes,"
         " tier, model_version, decided_by, received_at, decided_at)"
-        " SELECT * FROM unnest(%(cases)b::uuid[], %(tenants)b::text[], %(automations)b::text[], %(arms)b::text[], %(strata)b::text[],"
-        " %(sources)b::text[], %(outcomes)b::text[], %(adverse)b::bool[], %(confidence)b::float8[], %(reasons)s::jsonb[],"
-        " %(attributes)s::jsonb[], %(tiers)b::text[], %(versions)b::text[], %(deciders)b::text[], %(received)b::timestamptz[],"
-        " %(decided)b::timestamptz[])",
+        " SELECT d.case_id, d.tenant_id, d.automation, d.arm, d.stratum, d.source, d.outcome, d.adverse, d.confidence, d.reasons::jsonb,"
+        " d.attributes::jsonb, d.tier, d.model_version, d.decided_by, d.received_at, d.decided_at"
+        " FROM unnest(%(cases)b::uuid[], %(tenants)b::text[], %(automations)b::text[], %(arms)b::text[], %(strata)b::text[],"
+        " %(sources)b::text[], %(outcomes)b::text[], %(adverse)b::bool[], %(confidence)b::float8[], %(reasons)b::text[],"
+        " %(attributes)b::text[], %(tiers)b::text[], %(versions)b::text[], %(deciders)b::text[], %(received)b::timestamptz[],"
+        " %(decided)b::timestamptz[]) AS d (case_id, tenant_id, automation, arm, stratum, source, outcome, adverse, confidence, reasons,"
+        " attributes, tier, model_version, decided_by, received_at, decided_at)",
         {
             "cases": [d.case_id for d in decided],
             "tenants": [d.tenant_id for d in decided],
@@ -143,9 +146,10 @@ def open_reviews(connection: Connection, reviews: Sequence[NewReview]) -> None:
         return
     connection.exec_driver_sql(
         "INSERT INTO reviews (id, tenant_id, case_id, automation, kind, round, reasons, proposal)"
-        " SELECT n.id, n.tenant_id, n.case_id, n.automation, n.kind, coalesce(earlier.rounds, 0), n.reasons, n.proposal"
+        " SELECT n.id, n.tenant_id, n.case_id, n.automation, n.kind, coalesce(earlier.rounds, 0), n.reasons::jsonb,"
+        " n.proposal::jsonb"
         " FROM unnest(%(ids)b::uuid[], %(tenants)b::text[], %(cases)b::uuid[], %(automations)b::text[], %(kinds)b::text[],"
-        " %(reasons)s::jsonb[], %(proposals)s::jsonb[]) AS n (id, tenant_id, case_id, automation, kind, reasons, proposal)"
+        " %(reasons)b::text[], %(proposals)b::text[]) AS n (id, tenant_id, case_id, automation, kind, reasons, proposal)"
         " CROSS JOIN LATERAL (SELECT max(r.round) + 1 AS rounds, bool_or(r.state IN ('open', 'claimed')) AS waiting"
         " FROM reviews r WHERE r.case_id = n.case_id AND r.kind = n.kind) AS earlier"
         " WHERE earlier.waiting IS NOT TRUE",
@@ -162,5 +166,5 @@ def open_reviews(connection: Connection, reviews: Sequence[NewReview]) -> None:
 
 
 def as_json(values: Iterable[object]) -> list[str]:
-    """For a ``jsonb[]`` parameter."""
+    """For a ``text[]`` parameter, cast to ``jsonb`` row by row: psycopg sends ``jsonb[]`` as escaped text, at seven times the CPU."""
     return [orjson.dumps(value).decode() for value in values]

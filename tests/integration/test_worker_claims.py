@@ -15,6 +15,7 @@ from services.worker.repository import ClaimRules, claim
 from services.worker.rules import RulesTier
 from shared.automations.contract import Automation, Context, Outcome, Verdict
 from shared.db import unit_of_work
+from shared.errors import Retryable
 from tests.intake_data import add_tenant, engine_of, rows
 from tests.worker_data import INJURY, claim_cases, decider, record, rules_only, synthetic_cases, waiting
 
@@ -132,6 +133,37 @@ def test_a_slow_failure_does_not_give_back_what_somebody_else_has_settled(engine
     ids = waiting(engine, [record("1", {"name": "slow"}, task)])
     decider(engine, rules_only([task])).decide("probe", ids)
     assert rows(database, "SELECT state, last_error FROM cases") == [("decided", None)]
+
+
+def test_effects_that_cannot_be_committed_now_leave_the_case_for_after_its_lease(engine: Engine, database: Database) -> None:
+    blocker = engine.connect()
+
+    def block(_name: str) -> None:
+        blocker.exec_driver_sql("SELECT FROM cases FOR UPDATE")
+
+    task = _probing(block)
+    ids = waiting(engine, [record("1", {"name": "n"}, task)])
+    worker = decider(engine, rules_only([task]))
+    with pytest.raises(Retryable):
+        worker.decide("probe", ids)
+    blocker.close()
+    assert rows(database, "SELECT state, attempt FROM cases") == [("processing", 1)]
+    assert rows(database, "SELECT count(*) FROM ledger_lines") == [(0,)]
+    _execute(database, "UPDATE cases SET lease_until = now() - interval '1 second'")
+    decider(engine, rules_only([_probing(lambda _name: None)])).decide("probe", ids)
+    assert rows(database, "SELECT state, attempt FROM cases") == [("decided", 2)]
+
+
+def test_connections_that_died_while_tiers_decided_are_replaced(engine: Engine, database: Database) -> None:
+    def cut(_name: str) -> None:
+        _execute(
+            database,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+
+    task = _probing(cut)
+    decider(engine, rules_only([task])).decide("probe", waiting(engine, [record("1", {"name": "n"}, task)]))
+    assert rows(database, "SELECT state, attempt FROM cases") == [("decided", 1)]
 
 
 def test_no_transaction_is_open_while_tiers_decide(engine: Engine, database: Database) -> None:

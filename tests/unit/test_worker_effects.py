@@ -1,0 +1,105 @@
+"""What a verdict means for the tables, and what it cost."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.worker.cascade import Cascade, CascadeResult
+from services.worker.case import Case, Claimed, read
+from services.worker.cost import compute_lines
+from services.worker.effects import Effects, for_control, for_result
+from services.worker.rules import RulesTier
+from services.worker.tiers import shares
+from shared.automations.registry import automation
+from shared.casework.values import ReviewKind
+from shared.errors import InvariantBroken
+from tests.intake_data import NOON
+from tests.worker_data import INJURY, SUSPICIOUS, record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLAIMS = automation("claims")
+
+
+def _claimed(data: object = INJURY, *, arm: str = "automated", body: bytes | None = b"") -> Claimed:
+    event = record("1", data, CLAIMS)
+    return Claimed(
+        case_id=uuid4(),
+        tenant_id="acme",
+        automation="claims",
+        arm=arm,
+        source=event.source,
+        event_id=event.event_id,
+        event_type=event.event_type,
+        occurred_at=NOON,
+        received_at=NOON,
+        traceparent=None,
+        attempt=1,
+        body=event.body if body is not None else None,
+    )
+
+
+def _case(data: Mapping[str, object] = INJURY, arm: str = "automated") -> Case:
+    return read(CLAIMS, _claimed(data, arm=arm))
+
+
+def _result(case: Case) -> CascadeResult:
+    (result,) = Cascade(CLAIMS, [RulesTier(CLAIMS)]).decide([case.as_input()])
+    return result
+
+
+def _effects(data: Mapping[str, object] = INJURY) -> Effects:
+    case = _case(data)
+    return for_result(case, _result(case), CLAIMS, at=NOON)
+
+
+def test_a_final_verdict_is_a_decision_and_no_review() -> None:
+    effects = _effects()
+    assert effects.decided is not None
+    assert (effects.mark.state, effects.settled_by, effects.review) == ("decided", "rules", None)
+    assert (effects.decided.outcome, effects.decided.adverse) == ("adjuster", False)
+
+
+def test_an_adverse_verdict_is_a_review_and_no_decision() -> None:
+    effects = _effects(SUSPICIOUS)
+    assert effects.review is not None
+    assert (effects.mark.state, effects.settled_by, effects.decided) == ("review", "review", None)
+    assert effects.review.kind is ReviewKind.EXCEPTION
+
+
+def test_a_cascade_that_calls_an_adverse_verdict_final_is_not_believed() -> None:
+    case = _case(SUSPICIOUS)
+    honest = _result(case)
+    wrong = CascadeResult(honest.case, honest.proposed, honest.tier, None, honest.reasons, honest.steps)
+    with pytest.raises(InvariantBroken):
+        for_result(case, wrong, CLAIMS, at=NOON)
+
+
+def test_a_control_review_tells_its_reviewer_nothing() -> None:
+    effects = for_control(_case(SUSPICIOUS, arm="control"))
+    assert effects.review is not None
+    assert (effects.review.kind, effects.review.reasons, effects.review.proposal) == (ReviewKind.CONTROL, (), None)
+    assert effects.settled_by == "control"
+
+
+def test_a_case_whose_payload_is_gone_cannot_be_read() -> None:
+    with pytest.raises(InvariantBroken, match="no payload"):
+        read(CLAIMS, _claimed(body=None))
+
+
+@given(st.integers(0, 10**9), st.integers(1, 5), st.integers(0, 3))
+def test_every_measured_nanosecond_is_given_to_a_case_once(extra: int, automated: int, control: int) -> None:
+    """But for the control arm's share of what is around the tiers, which costs nobody anything by definition."""
+    effects = [_effects() for _ in range(automated)] + [for_control(_case(arm="control")) for _ in range(control)]
+    in_tiers = sum(effect.result.usage.cpu_ns for effect in effects if effect.result)
+    lines = compute_lines(effects, in_tiers + extra, {}, at=NOON)
+    booked = sum((line.quantity or Decimal(0) for line in lines), Decimal(0))
+    assert len(lines) == automated
+    assert booked == Decimal(in_tiers + sum(shares(extra, automated + control)[:automated])).scaleb(-9)
