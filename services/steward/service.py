@@ -122,7 +122,7 @@ def ensure_partitions(engine: Engine) -> int:
 def book_platform_costs(engine: Engine) -> int:
     """One line for every full hour that has none; returns how many were booked."""
     with unit_of_work(engine) as connection:
-        return ledger.post_platform(connection, [_platform_line(hour) for hour in upkeep.unbooked_hours(connection)])
+        return ledger.post_platform(connection, [platform_line(hour) for hour in upkeep.unbooked_hours(connection)])
 
 
 def hourly_share(monthly: Decimal, year: int, month: int) -> Decimal:
@@ -130,7 +130,7 @@ def hourly_share(monthly: Decimal, year: int, month: int) -> Decimal:
     return monthly / (monthrange(year, month)[1] * 24)
 
 
-def _platform_line(unbooked: upkeep.UnbookedHour) -> posting.Line:
+def platform_line(unbooked: upkeep.UnbookedHour) -> posting.Line:
     share = hourly_share(unbooked.monthly, unbooked.hour.year, unbooked.hour.month)
     return posting.for_platform(unbooked.tenant, unbooked.automation, Money(share, currency(unbooked.currency)), hour=unbooked.hour)
 

@@ -7,7 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.measure.baselines import EMPTY, Baseline, Grade, Moments
@@ -139,6 +139,7 @@ def test_the_quantile_agrees_with_the_printed_table_of_student(degrees: float, t
     assert quantile(degrees) == pytest.approx(table, abs=0.002)
 
 
+@settings(deadline=None)
 @given(by_stratum, by_stratum)
 def test_every_automated_case_is_counted_or_named_as_missing(control: dict[str, Moments], automated: dict[str, Moments]) -> None:
     found = estimate(fit(control, automated, {}), automated)
@@ -147,6 +148,7 @@ def test_every_automated_case_is_counted_or_named_as_missing(control: dict[str, 
     assert found.covered == (found.cases if enough else 0)
 
 
+@settings(deadline=None)
 @given(by_stratum, by_stratum)
 def test_a_group_is_large_enough_or_there_are_no_groups(control: dict[str, Moments], automated: dict[str, Moments]) -> None:
     fitted = fit(control, automated, {})
@@ -154,6 +156,7 @@ def test_a_group_is_large_enough_or_there_are_no_groups(control: dict[str, Momen
     assert sum(baseline.n for baseline in fitted.baselines.values()) in {0, sum(part.n for part in control.values())}
 
 
+@settings(deadline=None)
 @given(by_stratum, by_stratum)
 def test_the_point_lies_inside_its_interval(control: dict[str, Moments], automated: dict[str, Moments]) -> None:
     found = estimate(fit(control, automated, {}), automated)
@@ -163,6 +166,7 @@ def test_the_point_lies_inside_its_interval(control: dict[str, Moments], automat
         assert found.low <= found.point <= found.high
 
 
+@settings(deadline=None)
 @given(by_stratum, by_stratum, st.floats(0, 1e4))
 def test_work_spent_on_automated_cases_lowers_the_savings_by_itself(
     control: dict[str, Moments], automated: dict[str, Moments], spent: float
@@ -176,6 +180,7 @@ def test_work_spent_on_automated_cases_lowers_the_savings_by_itself(
         assert after.point == pytest.approx(before.point - spent, rel=1e-9, abs=1e-3)
 
 
+@settings(deadline=None)
 @given(by_stratum, by_stratum)
 def test_parts_of_a_period_add_up_to_its_point(control: dict[str, Moments], automated: dict[str, Moments]) -> None:
     fitted = fit(control, automated, {})
