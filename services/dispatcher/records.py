@@ -119,12 +119,20 @@ def _incoming(raw: Raw, tenant: str, now: datetime) -> Incoming:
 
 
 def _body(raw: Raw, value: bytes, event: Event) -> tuple[bytes, bytes]:
-    """The gateway sends the canonical body with its digest; others send what they like, and are brought into the same form."""
+    """The gateway says which bytes its sender sent (a webhook's own body, unmapped); who does not say has sent the event itself."""
     digest = hashlib.sha256(value)
-    if raw.header(BODY_SHA256) == digest.hexdigest():
-        return value, digest.digest()
+    said = _digest(raw.header(BODY_SHA256))
+    if said == digest.digest():
+        return value, said
     body = event.canonical()
-    return body, hashlib.sha256(body).digest()
+    return body, said or hashlib.sha256(body).digest()
+
+
+def _digest(text: str | None) -> bytes | None:
+    """None where it is no SHA-256 in hexadecimal."""
+    if text is None or not re.fullmatch(r"[0-9a-f]{64}", text):
+        return None
+    return bytes.fromhex(text)
 
 
 def _tenant(raw: Raw) -> str | None:

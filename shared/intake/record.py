@@ -18,7 +18,8 @@ class Incoming:
         occurred_at: at the source; ``received_at`` where the event does not say.
         received_at: by us, first contact.
         body: canonical CloudEvents JSON (`Event.canonical`).
-        body_sha256: digest of ``body``: two events of one identity must agree in it.
+        body_sha256: digest of what the sender sent, to which two events of one identity must agree: ``body``, or the payload of a webhook
+            before it was mapped.
         traceparent: W3C trace context of the request that brought it.
     """
 

@@ -135,7 +135,7 @@ class Company:
     def work_reviews(self) -> int:
         """Claim and submit until the queue is empty; returns how many were submitted now."""
         done = 0
-        while reviews := self.ask("ops", "POST", "/v1/reviews/claim-next", json={"reviewer": "clerk", "limit": 25})["items"]:
+        while reviews := self.ask("ops", "POST", "/v1/reviews/claim-next", json={"reviewer": "clerk", "limit": 25}):
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(self._submit, reviews))
             done += len(reviews)
