@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from services.gateway.mapping import compiled
 from shared.errors import InvariantBroken
+from shared.events.mapping import compiled, source_uri
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from services.gateway.mapping import PayloadMapping
     from services.gateway.repository import SourceRow
+    from shared.events.mapping import PayloadMapping
     from shared.security.vault import Vault
 
 
@@ -35,7 +34,7 @@ class Source:
     @property
     def uri(self) -> str:
         """The CloudEvents source of its events."""
-        return f"/sources/{quote(self.name, safe='')}"
+        return source_uri(self.name)
 
 
 def opened(row: SourceRow, vault: Vault) -> Source:
