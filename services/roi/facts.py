@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from shared.measure.baselines import Baseline, Moments
 
@@ -66,3 +67,13 @@ class Tally(NamedTuple):
     rates: list[DatedRate]
     currency: str
     rolled_at: datetime
+
+
+Sum = TypeVar("Sum", CaseSum, MoneySum)
+
+
+def by_bucket(rows: Iterable[Sum]) -> dict[datetime | None, list[Sum]]:
+    buckets: dict[datetime | None, list[Sum]] = {}
+    for row in rows:
+        buckets.setdefault(row.bucket, []).append(row)
+    return buckets

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from services.roi import breakdown, figures, repository
 from services.roi.breakdown import Dimension
+from services.roi.facts import by_bucket
 from services.roi.period import Bucket, Period
 from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Point, Series, Summary, Timeseries
 from services.roi.valuation import Valuation, amount
@@ -79,11 +80,9 @@ class Roi:
         starts = list(period.buckets(bucket))
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
-        series = [
-            Series(automation=a.automation, points=[_point([a], start, prices, question.min_grade) for start in starts]) for a in found
-        ]
-        together = Series(automation=None, points=[_point(found, start, prices, question.min_grade) for start in starts])
-        return Timeseries(**dict(_asked(question, period, tally)), bucket=bucket.value, series=[together, *series])
+        total = Series(automation=None, points=_series(found, starts, prices, question.min_grade))
+        series = [Series(automation=a.automation, points=_series([a], starts, prices, question.min_grade)) for a in found]
+        return Timeseries(**dict(_asked(question, period, tally)), bucket=bucket.value, series=[total, *series])
 
     def breakdown(self, tenant: str, question: Question, by: Dimension) -> Breakdown:
         period, tally = self._tally(tenant, question, None)
@@ -127,17 +126,24 @@ class Roi:
         return period, tally
 
 
-def _point(found: Sequence[Account], start: datetime, prices: Valuation, min_grade: Grade) -> Point:
-    cases = {account.automation: [row for row in account.cases if row.bucket == start] for account in found}
-    money = [row for account in found for row in account.money if row.bucket == start]
-    converted = prices.convert(figures.credited(money, min_grade))
-    return Point(
-        start=start,
-        cases=figures.count([row for rows in cases.values() for row in rows]),
-        seconds=figures.interval(combine(figures.part(account, cases[account.automation], min_grade) for account in found)),
-        total_cost=amount(converted.cost),
-        cash=amount(converted.sums.get("cash", Decimal(0))),
-    )
+def _series(found: Sequence[Account], starts: Sequence[datetime], prices: Valuation, min_grade: Grade) -> list[Point]:
+    """One point for every start, of all these accounts together."""
+    cases = {account.automation: by_bucket(account.cases) for account in found}
+    money = by_bucket([row for account in found for row in account.money])
+    points = []
+    for start in starts:
+        converted = prices.convert(figures.credited(money.get(start, []), min_grade))
+        estimates = (figures.part(account, cases[account.automation].get(start, []), min_grade) for account in found)
+        points.append(
+            Point(
+                start=start,
+                cases=figures.count([row for buckets in cases.values() for row in buckets.get(start, [])]),
+                seconds=figures.interval(combine(estimates)),
+                total_cost=amount(converted.cost),
+                cash=amount(converted.sums.get("cash", Decimal(0))),
+            )
+        )
+    return points
 
 
 def _asked(question: Question, period: Period, tally: Tally) -> Asked:
