@@ -46,9 +46,18 @@ def _essence(node: Any) -> Any:
     return [_essence(member) for member in node] if isinstance(node, list) else node
 
 
+def _operation(operation: dict[str, Any]) -> dict[str, Any]:
+    """Without the problems, which every operation shares."""
+    answers = {status: answer for status, answer in operation["responses"].items() if status.startswith("2")}
+    essence: dict[str, Any] = _essence(
+        {"parameters": operation.get("parameters", []), "body": operation.get("requestBody"), "answers": answers}
+    )
+    return essence
+
+
 def _normalized(document: dict[str, Any]) -> str:
-    kept = {"paths": document["paths"], "schemas": document["components"]["schemas"]}
-    return json.dumps(_essence(kept), indent=1, sort_keys=True) + "\n"
+    paths = {path: {method: _operation(o) for method, o in methods.items()} for path, methods in document["paths"].items()}
+    return json.dumps({"paths": paths, "schemas": _essence(document["components"]["schemas"])}, indent=1, sort_keys=True) + "\n"
 
 
 def test_the_document_is_the_reviewed_one(desk: Desk) -> None:
@@ -78,6 +87,7 @@ def test_nothing_that_fits_the_document_breaks_the_server(desk: Desk) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", desk.app)
     headers = {"Authorization": f"Bearer {desk.token('acme', 'admin')}"}
     ids = _belongings(desk)
+    answered: set[int] = set()
     checks = [not_a_server_error, response_schema_conformance, status_code_conformance]
     for result in schema.get_all_operations():
         assert isinstance(result, Ok), result
@@ -92,14 +102,23 @@ def test_nothing_that_fits_the_document_breaks_the_server(desk: Desk) -> None:
             known = {name: ids[name] for name in case.path_parameters or {} if name in ids}
             for parameters in ({}, known) if known else ({},):
                 case.path_parameters = {**(case.path_parameters or {}), **parameters}
-                case.call_and_validate(headers=headers, checks=checks)
+                answered.add(case.call_and_validate(headers=headers, checks=checks).status_code)
 
         attack()
+    assert answered >= {200, 201, 202, 204}, "the examples never got past the first check"
 
 
 def _belongings(desk: Desk) -> dict[str, str]:
     case, review = desk.waiting()
     source = desk.post("/v1/sources", {"name": "s", "event_type": "com.recoup.claim.filed.v1"})
     endpoint = desk.post("/v1/endpoints", {"url": "https://other.example/hook"})
-    ids = {"case_id": case, "review_id": review, "source_id": source["id"], "endpoint_id": endpoint["id"], "letter_id": desk.poison()}
+    delivery = desk.delivery(case, endpoint["id"], "dead")
+    ids = {
+        "case_id": case,
+        "review_id": review,
+        "delivery_id": delivery,
+        "source_id": source["id"],
+        "endpoint_id": endpoint["id"],
+        "letter_id": desk.poison(),
+    }
     return {name: str(value) for name, value in ids.items()} | {"name": "claims"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from services.ops.endpoints.access import Engineer
 from services.ops.endpoints.queries import page
@@ -41,8 +41,7 @@ def replay_many(session: Engineer, order: BulkRedelivery) -> Count:
 
 
 @router.post("/{delivery_id}/replay", status_code=202, summary="Deliver again")
-def replay_one(session: Engineer, delivery_id: UUID) -> Response:
+def replay_one(session: Engineer, delivery_id: UUID) -> DeliverySummary:
     """A dead or delivered one, with the same `webhook-id` and the same bytes."""
     with session.transaction() as connection:
-        replay.delivery(connection, session.author, delivery_id)
-    return Response(status_code=202)
+        return replay.delivery(connection, session.author, delivery_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.ops.repository import audit, cases, dead_letters, deliveries
 from services.ops.repository.audit import Author
 from services.ops.schemas.base import Count
-from services.ops.schemas.replay import BulkRedelivery, CaseReplayed, DeadLetterDetail
+from services.ops.schemas.replay import BulkRedelivery, CaseReplayed, DeadLetterDetail, DeliverySummary
 from shared.automations import registry
 from shared.errors import Conflict
 
@@ -50,7 +50,7 @@ def bulk(connection: Connection, author: Author, automation: str, limit: int) ->
     return Count(count=len(replayed), more=more)
 
 
-def delivery(connection: Connection, author: Author, delivery_id: UUID) -> None:
+def delivery(connection: Connection, author: Author, delivery_id: UUID) -> DeliverySummary:
     """Deliver again: same ``webhook-id``, same bytes.
 
     Raises:
@@ -60,6 +60,7 @@ def delivery(connection: Connection, author: Author, delivery_id: UUID) -> None:
     if not deliveries.again(connection, delivery_id):
         raise Conflict("This delivery is on its way already.")
     audit.record(connection, author, "delivery.replayed", delivery_id)
+    return deliveries.lock(connection, delivery_id)
 
 
 def many_deliveries(connection: Connection, author: Author, order: BulkRedelivery) -> Count:
