@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
 from services.dispatcher.records import Raw
@@ -98,7 +99,7 @@ class Loop:
         """
         while not stopped.is_set():
             self._pulse.beat()
-            polled = self._client.poll(timeout_ms=POLL_MILLISECONDS)
+            polled = self._poll(POLL_MILLISECONDS)
             if polled:
                 self._handle(polled, stopped)
             if self._clock.monotonic() >= self._next_look:
@@ -124,6 +125,17 @@ class Loop:
             break
         self._client.resume(*self._client.paused())
 
+    def _poll(self, milliseconds: int) -> Polled:
+        """Nothing where the broker is away: the client connects again by itself."""
+        try:
+            polled: Polled = self._client.poll(timeout_ms=milliseconds)
+        except RetriableError as error:
+            log.warning("kafka_unavailable", error=type(error).__name__)
+            self.kafka_answers = False
+            time.sleep(milliseconds / 1000)
+            return {}
+        return polled
+
     def _hold(self, seconds: float, stopped: Event) -> None:
         """Stay in the group without taking more: whatever a poll brings all the same is given back by seeking."""
         self._progress.forget()
@@ -132,7 +144,7 @@ class Loop:
             self._pulse.beat()
             # Again each time: partitions that have just been assigned are not paused.
             self._client.pause(*self._client.assignment())
-            for partition, records in self._client.poll(timeout_ms=100).items():
+            for partition, records in self._poll(100).items():
                 self._client.seek(partition, records[0].offset)
 
     def _commit(self, polled: Polled) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kafka import KafkaConsumer
     from sqlalchemy import Engine
 
-app = typer.Typer(add_completion=False, help="Kafka to the inbox.")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Kafka to the inbox.")
 log = structlog.get_logger()
 
 RETRY_SECONDS = 1.0
@@ -102,6 +102,10 @@ def _run(settings: Settings, engine: Engine, client: KafkaConsumer, readiness: H
     except Stalled as error:
         log.error("consumer_stalled", **error.context)  # noqa: TRY400  # the stack says nothing here
         raise typer.Exit(1) from None
+    except Exception as error:
+        # Nothing of the batch in hand is committed: whoever comes next starts with it.
+        log.exception("dispatcher_failed")
+        raise typer.Exit(1) from error
     finally:
         client.close(autocommit=False, timeout_ms=5000)
         line.announcer.close()
