@@ -68,6 +68,8 @@ def _ensure_roles(connection: Connection, app_password: str | None) -> None:
     for role in GROUP_ROLES:
         _ensure_role(connection, role, "NOLOGIN")
     _ensure_role(connection, LOGIN_ROLE, "LOGIN NOINHERIT")
+    # Advisory locks hold within one database, roles belong to all: this one waits for a migration of another database on the server.
+    connection.exec_driver_sql("COMMENT ON ROLE recoup_owner IS 'Owns the tables of Recoup'")
     raw = connection.connection.driver_connection
     assert raw is not None
     name = sql.Identifier(raw.info.dbname)

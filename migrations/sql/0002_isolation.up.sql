@@ -44,7 +44,8 @@ GRANT INSERT ON payloads, case_fingerprints, intake_batches, inferences, review_
 GRANT INSERT, UPDATE ON roi_hourly, ledger_hourly, conservation_hourly TO recoup_line;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO recoup_api, recoup_line;
 
--- Append-only: no privilege to change, and triggers that also fire for the owner and under session_replication_role = replica.
+-- Append-only: no privilege to change, and triggers that also fire for the owner and under session_replication_role = replica; once a
+-- statement as well, because the owner, to whom row-level security shows no row, would not be told.
 GRANT INSERT ON ledger_lines, decisions, audit_log TO recoup_api, recoup_line;
 GRANT INSERT ON ledger_seals TO recoup_line;
 
@@ -59,7 +60,7 @@ DECLARE
 BEGIN
     FOREACH t IN ARRAY ARRAY['ledger_lines', 'ledger_seals', 'decisions', 'audit_log'] LOOP
         EXECUTE format('CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', t);
-        EXECUTE format('CREATE TRIGGER append_only_table BEFORE TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', t);
+        EXECUTE format('CREATE TRIGGER append_only_table BEFORE UPDATE OR DELETE OR TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', t);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only_rows', t);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only_table', t);
     END LOOP;
@@ -89,18 +90,25 @@ $$;
 CREATE TABLE payloads_default PARTITION OF payloads DEFAULT;
 
 CREATE FUNCTION ensure_payload_partitions(months_ahead integer)
-RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     first_day timestamptz;
     made integer := 0;
 BEGIN
     FOR step IN 0..least(months_ahead, 36) LOOP
-        first_day := date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + make_interval(months => step);
-        IF to_regclass('payloads_' || to_char(first_day AT TIME ZONE 'UTC', 'YYYYMM')) IS NULL THEN
+        -- Months are added in the function's own time zone: elsewhere a month that a clock change falls into has the wrong end.
+        first_day := date_trunc('month', now()) + make_interval(months => step);
+        CONTINUE WHEN to_regclass('payloads_' || to_char(first_day, 'YYYYMM')) IS NOT NULL;
+        BEGIN
             EXECUTE format('CREATE TABLE %I PARTITION OF payloads FOR VALUES FROM (%L) TO (%L)',
-                           'payloads_' || to_char(first_day AT TIME ZONE 'UTC', 'YYYYMM'), first_day, first_day + interval '1 month');
+                           'payloads_' || to_char(first_day, 'YYYYMM'), first_day, first_day + interval '1 month');
             made := made + 1;
-        END IF;
+        EXCEPTION
+            -- The default partition already holds rows of this month, so they stay there; the months after it still get theirs.
+            WHEN check_violation THEN NULL;
+            -- Somebody else made it at the same moment.
+            WHEN duplicate_table OR unique_violation THEN NULL;
+        END;
     END LOOP;
     RETURN made;
 END $$;
