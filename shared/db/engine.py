@@ -43,6 +43,8 @@ def engine_for(settings: DatabaseSettings, *, role: Role, application: str) -> E
         # Finds connections that died with a server restart before they are used.
         pool_pre_ping=True,
         pool_recycle=1800,
+        # An error's message would repeat the values of its statement, and messages end up in logs of libraries.
+        hide_parameters=True,
         connect_args={
             "application_name": f"recoup-{application}",
             "options": options,

@@ -38,8 +38,8 @@ def unit_of_work(engine: Engine, *, tenant: str | None = None, snapshot: bool = 
                     connection.execute(text("SELECT set_config('app.tenant', :tenant, true)"), {"tenant": tenant})
                 yield connection
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise DatabaseUnavailable(detail=type(error).__name__) from error
+        raise DatabaseUnavailable(cause=type(error).__name__) from error
     except DBAPIError as error:
         if error.connection_invalidated:
-            raise DatabaseUnavailable(detail=type(error).__name__) from error
+            raise DatabaseUnavailable(cause=type(error).__name__) from error
         raise
