@@ -13,6 +13,8 @@ from contextvars import ContextVar
 _VALID = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+# Where an ASGI scope keeps it, for what runs outside of the middleware that sets `current`.
+SCOPE_KEY = "recoup.traceparent"
 
 
 def new() -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING
+
+import structlog
 
 from shared.web.exposition import exposition
 
@@ -13,12 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+log = structlog.get_logger()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  # the standard library's signature
+        """A probe that hangs up early is no news, and the standard library's answer is a traceback with the error's message on stderr."""
+        log.warning("health_request_failed", exc_info=sys.exception())
+
+
 class HealthServer:
     """Answers ``/healthz``, ``/readyz`` and ``/metrics`` from a daemon thread until closed."""
 
     def __init__(self, host: str, port: int, readiness: Callable[[], Mapping[str, bool]]) -> None:
-        self._server = ThreadingHTTPServer((host, port), _handler(readiness))
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), _handler(readiness))
         self._thread = Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
 
@@ -39,13 +52,16 @@ def serve(host: str, port: int, readiness: Callable[[], Mapping[str, bool]]) -> 
 
 def _handler(readiness: Callable[[], Mapping[str, bool]]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        # A client that says nothing holds a thread no longer than this; seconds.
+        timeout = 10
+
         def do_GET(self) -> None:  # the standard library's name
-            match self.path:
+            match self.path.partition("?")[0]:
                 case "/healthz":
                     self._answer(200, b"alive\n", "text/plain")
                 case "/readyz":
-                    parts = readiness()
-                    self._answer(200 if all(parts.values()) else 503, json.dumps(dict(parts)).encode(), "application/json")
+                    parts = _asked(readiness)
+                    self._answer(200 if all(parts.values()) else 503, json.dumps(parts).encode(), "application/json")
                 case "/metrics":
                     self._answer(200, *exposition())
                 case _:
@@ -62,3 +78,12 @@ def _handler(readiness: Callable[[], Mapping[str, bool]]) -> type[BaseHTTPReques
             self.wfile.write(body)
 
     return Handler
+
+
+def _asked(readiness: Callable[[], Mapping[str, bool]]) -> dict[str, bool]:
+    """A check that raises says no: silence would look like a process that hangs."""
+    try:
+        return dict(readiness())
+    except Exception:  # whatever it is, the answer is the same
+        log.warning("readiness_check_failed", exc_info=True)
+        return {"check": False}

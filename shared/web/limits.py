@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.errors import TooLarge, UnsupportedMedia
+from shared.errors import Malformed, Rejected, TooLarge, UnsupportedMedia
 from shared.web import problem
 
 if TYPE_CHECKING:
@@ -27,31 +27,38 @@ class BodyLimit:
             refusal = UnsupportedMedia("Content-Encoding is not accepted; send the body uncompressed.")
             await problem.of(refusal)(scope, receive, send)
             return
-        body = await self._read(receive, headers.get(b"content-length"))
-        if body is None:
-            await problem.of(TooLarge(f"The body is larger than {self._limit} bytes; send fewer events at once.", limit=self._limit))(
-                scope, receive, send
-            )
+        try:
+            body = await self._read(receive, headers.get(b"content-length"))
+        except Rejected as refusal:
+            await problem.of(refusal)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 
-    async def _read(self, receive: Receive, declared: bytes | None) -> bytes | None:
-        """The whole body; None where it is too large, in which case the rest is never read."""
+    async def _read(self, receive: Receive, declared: bytes | None) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge: the rest is never read.
+            Malformed: the client left before its end; half a body may well be a valid one that says something else.
+        """
         if declared is not None and declared.isdigit() and int(declared) > self._limit:
-            return None
+            raise self._too_large()
         parts: list[bytes] = []
         size = 0
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                break
+                raise Malformed("The body ended early.")
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self._limit:
-                return None
+                raise self._too_large()
             if not message.get("more_body", False):
                 break
         return b"".join(parts)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body is larger than {self._limit} bytes; send fewer events at once.", limit=self._limit)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from shared.clock import Clock
 
 
+# Some servers pass on whatever word a client puts there.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
 class Observe:
     """Sets the trace of the request, answers with its ``traceparent``, and counts time by route template and status."""
 
@@ -29,6 +33,7 @@ class Observe:
         incoming = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
         header = trace.continued(incoming.decode("ascii", "replace") or None)
         token = trace.current.set(header)
+        scope[trace.SCOPE_KEY] = header
         started = self._clock.monotonic()
         status = "500"
 
@@ -46,7 +51,10 @@ class Observe:
             await self._app(scope, receive, observed)
         finally:
             trace.current.reset(token)
-            # The template, not the path: ids would make the label set unbounded.
-            route = getattr(scope.get("route"), "path", "unmatched")
-            seconds = self._clock.monotonic() - started
-            metrics.http_seconds.labels(self._service, scope["method"], route, status).observe(seconds)
+            metrics.http_seconds.labels(self._service, *_labels(scope), status).observe(self._clock.monotonic() - started)
+
+
+def _labels(scope: Scope) -> tuple[str, str]:
+    """Method and route: the template, not the path, because ids would make the set of labels unbounded."""
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    return method, getattr(scope.get("route"), "path", "unmatched")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -15,6 +14,8 @@ from pydantic import BaseModel, Field
 from shared.errors import Malformed
 
 Item = TypeVar("Item")
+
+_NOT_OURS = "`cursor` must be the `next_cursor` of an earlier page."
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Items a page.")]
 Cursored = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
@@ -35,7 +36,7 @@ class Cursor:
     id: UUID
 
     def encode(self) -> str:
-        return base64.urlsafe_b64encode(f"{self.at.isoformat()}|{self.id}".encode()).decode()
+        return base64.urlsafe_b64encode(f"{self.at.astimezone(UTC).isoformat()}|{self.id}".encode()).decode()
 
     @classmethod
     def decode(cls, text: str | None) -> Cursor | None:
@@ -45,8 +46,9 @@ class Cursor:
         try:
             at, _, identity = base64.urlsafe_b64decode(text.encode()).decode().partition("|")
             cursor = cls(datetime.fromisoformat(at), UUID(identity))
-        except (ValueError, binascii.Error) as error:
-            raise Malformed("`cursor` must be the `next_cursor` of an earlier page.") from error
-        if cursor.at.tzinfo is None:
-            raise Malformed("`cursor` must be the `next_cursor` of an earlier page.")
+        except ValueError as error:
+            raise Malformed(_NOT_OURS) from error
+        # An instant at the edge of the calendar with another offset would only fail in the query.
+        if cursor.at.utcoffset() != timedelta(0):
+            raise Malformed(_NOT_OURS)
         return cursor

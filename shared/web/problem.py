@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -79,13 +79,14 @@ _TITLES = {
 }  # fmt: skip
 
 
-def response(status: int, code: str, detail: str, **extra: object) -> Response:
+def response(status: int, code: str, detail: str, /, **extra: object) -> Response:
     """A problem as an HTTP response; ``extra`` members (``errors``, ``known``, …) are added as they are."""
-    body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "code": code, "detail": detail, **extra}
+    body = {**extra, "type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "code": code, "detail": detail}
     headers = {"Retry-After": str(extra.get("retry_after", RETRY_AFTER_SECONDS))} if status in {429, 503} else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(orjson.dumps(body, default=str), status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    # The standard library's, because a field name that a client made up may be a lone surrogate, which stricter encoders refuse.
+    return Response(json.dumps(body, default=str), status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def of(error: RecoupError) -> Response:
@@ -115,8 +116,10 @@ def install(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
-    async def unexpected(_request: Request, error: Exception) -> Response:
-        log.error("request_failed", error=type(error).__name__, trace=trace.current.get(), exc_info=error)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        # Called outside of every middleware, `Observe` included, which has left its trace for us.
+        trace.current.set(request.scope.get(trace.SCOPE_KEY))
+        log.error("request_failed", error=type(error).__name__, exc_info=error)
         return response(500, "internal", "Something went wrong here; it has been reported.")
 
     app.add_exception_handler(RecoupError, recoup_error)
