@@ -24,7 +24,7 @@ def configure(service: str, level: str) -> None:
         _add_trace_id,
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[_first_line_without_values, *shared],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _stack_without_values,
@@ -52,6 +52,15 @@ def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     header = trace.current.get()
     if header is not None:
         event.setdefault("trace_id", trace.trace_id(header))
+    return event
+
+
+def _first_line_without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A library that logs an error tends to put its message into the text: of such a record only the template's first line stays."""
+    if event.get("exc_info"):
+        error = event["_record"].exc_info[1]
+        text = str(event["_record"].msg).partition("\n")[0]
+        event["event"] = text.replace(str(error), "…") if str(error) else text
     return event
 
 
