@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ class Report:
                 "system": platform.system(),
                 "python": platform.python_version(),
             },
-            "rows": [{"metric": r.metric, "value": r.value, "unit": r.unit, "target": r.target, "met": r.met} for r in self.rows],
+            "rows": [{"metric": r.metric, "value": _finite(r.value), "unit": r.unit, "target": r.target, "met": r.met} for r in self.rows],
         }
 
     def _table(self) -> Table:
@@ -103,3 +104,8 @@ class Report:
             sign = {"min": "≥ ", "max": "≤ ", "equal": "= "}[row.bound]
             table.add_row(row.metric, value, row.unit, "" if row.target is None else f"{sign}{row.target}", marks[row.met])
         return table
+
+
+def _finite(value: Value) -> Value:
+    """JSON has no NaN and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 
 def prefixed(prefix: str) -> SettingsConfigDict:
@@ -29,6 +29,11 @@ def load(kind: type[Settings]) -> Settings:
         for problem in error.errors(include_input=False, include_url=False):
             name = (prefix + "_".join(str(part) for part in problem["loc"])).upper()
             sys.stderr.write(f"{name}: {problem['msg']}\n")
+        raise SystemExit(2) from error
+    except SettingsError as error:
+        # The message names the field and the source, not the value.
+        field = str(error).partition('"')[2].partition('"')[0].upper()
+        sys.stderr.write(f"{kind.model_config.get('env_prefix', '')}{field}: lists and mappings are written as JSON\n")
         raise SystemExit(2) from error
 
 

@@ -42,7 +42,7 @@ def digest(secret: str) -> bytes:
 def split(token: str) -> tuple[str, str] | None:
     """``(prefix, secret)``, or None where the token has not the form of a key."""
     parts = token.split("_", 2)
-    if len(parts) != 3 or parts[0] != "rk" or not parts[1] or not parts[2]:
+    if len(parts) != 3 or parts[0] != "rk" or not (parts[1].isascii() and parts[1].isalnum()) or not parts[2]:
         return None
     return parts[1], parts[2]
 
