@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Annotated, cast
+from typing import IO, Annotated, NamedTuple, cast
 
 import httpx
 import orjson
@@ -15,7 +15,7 @@ import typer
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
 
 from shared.settings import load, prefixed
@@ -57,7 +57,8 @@ def events(
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client, _progress(console) as progress:
         task = progress.add_task("sending", total=lines)
         for batch in _batches(_lines(file)):
-            tally.update(_send(client, batch, progress, task))
+            tally.update(_send(client, batch, progress.console))
+            progress.advance(task, len(batch))
     console.print(", ".join(f"{count} {what}" for what, count in sorted(tally.items())) or "nothing to send")
     if tally["refused"]:
         raise typer.Exit(1)
@@ -67,9 +68,14 @@ def _progress(console: Console) -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
 
 
-def _lines(file: Path) -> Iterator[bytes]:
+class _Line(NamedTuple):
+    number: int
+    event: bytes
+
+
+def _lines(file: Path) -> Iterator[_Line]:
     with _opened(file) as handle:
-        yield from (line.strip() for line in handle if line.strip())
+        yield from (_Line(number, line.strip()) for number, line in enumerate(handle, 1) if line.strip())
 
 
 def _opened(file: Path) -> IO[bytes]:
@@ -78,36 +84,46 @@ def _opened(file: Path) -> IO[bytes]:
     return file.open("rb")
 
 
-def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
-    batch: list[bytes] = []
+def _batches(lines: Iterator[_Line]) -> Iterator[list[_Line]]:
+    batch: list[_Line] = []
     size = 0
     for line in lines:
-        if batch and (size + len(line) > _BATCH_BYTES or len(batch) >= _BATCH_EVENTS):
+        if batch and (size + len(line.event) > _BATCH_BYTES or len(batch) >= _BATCH_EVENTS):
             yield batch
             batch, size = [], 0
         batch.append(line)
-        size += len(line) + 1
+        size += len(line.event) + 1
     if batch:
         yield batch
 
 
-def _send(client: httpx.Client, batch: list[bytes], progress: Progress, task: TaskID) -> Counter[str]:
+def _send(client: httpx.Client, batch: list[_Line], console: Console) -> Counter[str]:
     """Send a batch; one that is refused is sent again event by event, so that one bad line does not hold up its neighbours."""
-    answer = _post(client, b"[" + b",".join(batch) + b"]", "application/cloudevents-batch+json")
+    answer = _post(client, b"[" + b",".join(line.event for line in batch) + b"]", "application/cloudevents-batch+json")
     if answer.is_success:
-        progress.advance(task, len(batch))
-        return Counter(event["status"] for event in answer.json()["events"])
+        return _statuses(answer)
     tally: Counter[str] = Counter()
     for line in batch:
-        single = _post(client, line, "application/cloudevents+json")
-        progress.advance(task)
+        single = _post(client, line.event, "application/cloudevents+json")
         if single.is_success:
-            tally.update(event["status"] for event in single.json()["events"])
+            tally.update(_statuses(single))
         else:
             tally["refused"] += 1
-            problem = orjson.loads(single.content)
-            progress.console.print(f"refused ({single.status_code}): {problem.get('detail')} {list(islice(problem.get('errors', []), 3))}")
+            # No markup: brackets in an answer are text.
+            console.print(f"line {line.number} refused ({single.status_code}): {_reason(single)}", markup=False, soft_wrap=True)
     return tally
+
+
+def _statuses(answer: httpx.Response) -> Counter[str]:
+    return Counter(event["status"] for event in answer.json()["events"])
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        problem = orjson.loads(answer.content)
+        return " ".join([str(problem["detail"]), *(str(error) for error in islice(problem.get("errors", []), 3))])
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        return answer.reason_phrase
 
 
 def _post(client: httpx.Client, body: bytes, content_type: str) -> httpx.Response:
@@ -129,6 +145,8 @@ def _post(client: httpx.Client, body: bytes, content_type: str) -> httpx.Respons
     except RetryError as error:
         raise typer.BadParameter(f"the gateway at {client.base_url} does not accept events; is it running?") from error
     assert answer is not None
+    if answer.status_code in {401, 403}:
+        raise typer.BadParameter(f"the gateway does not accept the key in RECOUP_API_KEY: {_reason(answer)}")
     return answer
 
 

@@ -50,7 +50,8 @@ def run(command: Command, arguments: list[str]) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in {"services", "shared", "migrations"}:
             raise
-        typer.echo(f"recoup {command.name} needs {error.name!r}: pip install 'recoup[{command.extra}]'", err=True)
+        distribution = f"recoup[{command.extra}]" if command.extra else "recoup"
+        typer.echo(f"recoup {command.name} needs {error.name!r}: pip install '{distribution}'", err=True)
         raise typer.Exit(2) from error
     module.app(arguments, prog_name=f"recoup {command.name}")
 
