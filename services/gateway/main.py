@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,15 +140,14 @@ def _lifespan(event_log: EventLog, rejections: Rejections) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def alive(_app: FastAPI) -> AsyncIterator[None]:
         await event_log.start()
-        counting = asyncio.create_task(rejections.run())
+        stop = asyncio.Event()
+        counting = asyncio.create_task(rejections.run(stop))
         try:
             yield
         finally:
-            counting.cancel()
-            with suppress(asyncio.CancelledError):
-                await counting
+            stop.set()
+            await counting
             await event_log.close()
-            await rejections.flush()
 
     return alive
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -39,10 +40,11 @@ class Rejections:
         hour = self._clock.now().replace(minute=0, second=0, microsecond=0)
         self._waiting[tenant, hour][automation] += events
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+    async def run(self, stop: asyncio.Event) -> None:
+        """Flush every second until ``stop`` is set, and once more then."""
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), FLUSH_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:
