@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from services.lab.demo.tally import Tally
 
 CLERKS = 16
-_IDLE_SECONDS = 0.25
+# A clerk without work looks again after that; more often would only load the line that is being shown.
+_IDLE_SECONDS = 0.8
 
 
 @dataclass(slots=True)
