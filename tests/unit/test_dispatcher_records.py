@@ -1,40 +1,87 @@
-"""What a Kafka record becomes."""
+"""Reading one Kafka record."""
 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+import json
+from datetime import UTC, datetime, timedelta
 
-from services.dispatcher.records import Raw, read
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.dispatcher.records import Poison, Raw, read
 from shared.eventlog.kafka_record import kafka_record
-from shared.events.envelope import Event
 from shared.intake.record import Incoming
 
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-COMPLAINT = Event(id="c-1", source="/sources/crm", type="com.recoup.complaint.received.v1", data={"text": "My card was charged twice."})
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+CLAIM = {
+    "policy_number": "KFZ-1",
+    "policy_start": "2026-01-01",
+    "policy_end": "2026-12-31",
+    "line": "motor",
+    "cause": "glass",
+    "loss_date": "2026-10-01",
+    "reported_date": "2026-10-02",
+    "amount_claimed": 412.9,
+    "currency": "EUR",
+    "sum_insured": "20000",
+}
+EVENT = json.dumps({"specversion": "1.0", "id": "1", "source": "/erp", "type": "com.recoup.claim.filed.v1", "data": CLAIM}).encode()
 
 
-def gateway_record(digest: bytes) -> Incoming:
-    return Incoming("acme", COMPLAINT.source, COMPLAINT.id, COMPLAINT.type, "complaints", NOON, NOON, COMPLAINT.canonical(), digest)
+def raw(value: bytes | None = EVENT, *, timestamp: int | None = None, **headers: str) -> Raw:
+    return Raw("events", 0, 7, timestamp, value, [(name, text.encode()) for name, text in headers.items()])
 
 
-def through_kafka(record: Incoming) -> object:
-    sent = kafka_record("events", record)
-    return read(Raw("events", 0, 7, None, sent.value, sent.headers), NOON)
+def milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
-def test_a_record_of_the_gateway_comes_out_as_it_went_in() -> None:
-    record = gateway_record(hashlib.sha256(COMPLAINT.canonical()).digest())
-    assert through_kafka(record) == record
+def test_what_the_gateway_wrote_is_read_back_as_it_was() -> None:
+    first = read(raw(tenant="acme", traceparent=TRACE, received_at="2026-11-23T11:59:00+00:00"), NOW)
+    assert isinstance(first, Incoming)
+    written = kafka_record("events", first)
+    assert read(Raw("events", 0, 8, None, written.value, written.headers), NOW) == first
 
 
-def test_the_digest_of_a_webhooks_own_bytes_survives_so_that_a_resend_is_a_duplicate_wherever_it_is_looked_up() -> None:
-    record = gateway_record(hashlib.sha256(b'{"complaint": "as the CRM writes it"}').digest())
-    assert through_kafka(record) == record
+@given(st.binary(max_size=200) | st.none(), st.dictionaries(st.text(max_size=12), st.binary(max_size=40) | st.none(), max_size=5))
+def test_no_record_is_bad_enough_to_raise(value: bytes | None, headers: dict[str, bytes | None]) -> None:
+    assert isinstance(read(Raw("events", 0, 0, -1, value, list(headers.items())), NOW), Poison)
+    assert isinstance(read(Raw("events", 0, 0, 2**62, value, [*headers.items(), ("tenant", b"acme")]), NOW), Poison)
 
 
-def test_who_says_nonsense_about_the_digest_has_sent_the_event_itself() -> None:
-    value = COMPLAINT.canonical()
-    found = read(Raw("events", 0, 7, None, value, [("tenant", b"acme"), ("body_sha256", b"ABC")]), NOON)
-    assert isinstance(found, Incoming)
-    assert found.body_sha256 == hashlib.sha256(value).digest()
+@pytest.mark.parametrize(
+    ("stamp", "header", "expected"),
+    [
+        (milliseconds(NOW - timedelta(hours=2)), "", NOW - timedelta(hours=2)),
+        (milliseconds(NOW - timedelta(hours=2)), "2026-11-23T11:00:00+00:00", NOW - timedelta(hours=1)),
+        (milliseconds(NOW - timedelta(hours=2)), "2026-11-23T11:00:00", NOW - timedelta(hours=2)),
+        (milliseconds(NOW + timedelta(days=2)), "", NOW),
+        (1000, "", NOW),
+        (-1, "yesterday", NOW),
+        (None, "0001-01-01T00:00:00+23:00", NOW),
+        (2**62, "", NOW),
+    ],
+)
+def test_the_time_of_receipt_is_the_best_that_can_be_true(stamp: int | None, header: str, expected: datetime) -> None:
+    incoming = read(raw(timestamp=stamp, tenant="acme", received_at=header), NOW)
+    assert isinstance(incoming, Incoming)
+    assert incoming.received_at == expected
+    assert incoming.occurred_at == expected
+
+
+@pytest.mark.parametrize("tenant", ["", "Acme", "a b", "-acme", "a" * 64, "äcme", "acme\0"])
+def test_a_tenant_that_cannot_exist_is_nobodys(tenant: str) -> None:
+    poison = read(raw(tenant=tenant), NOW)
+    assert isinstance(poison, Poison)
+    assert (poison.tenant, poison.error.partition(":")[0]) == (None, "no_tenant")
+
+
+def test_a_digest_that_is_none_is_worked_out_from_the_canonical_body() -> None:
+    incoming = read(raw(tenant="acme", body_sha256="00" * 31, traceparent="nonsense"), NOW)
+    assert isinstance(incoming, Incoming)
+    assert incoming.body_sha256 == hashlib.sha256(incoming.body).digest()
+    assert incoming.body != EVENT
+    assert incoming.traceparent is None
