@@ -6,6 +6,7 @@ The admin URL belongs to a role that may create roles and schemas; no other proc
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from typing import Annotated
 
@@ -14,12 +15,12 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from shared.eventlog.topics import ensure_topics
-from shared.settings import KafkaSettings, load
+from shared.settings import KafkaSettings, PostgresUrl, load_all, prefixed
 
 GROUP_ROLES = ("recoup_owner", "recoup_api", "recoup_line")
 LOGIN_ROLE = "recoup_app"
@@ -92,11 +93,17 @@ def _ensure_role(connection: Connection, role: str, attributes: str) -> None:
 
 
 class _AdminSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="RECOUP_DATABASE_", frozen=True)
+    model_config = prefixed("RECOUP_DATABASE_")
 
-    admin_url: SecretStr
+    admin_url: PostgresUrl
     # Set once by whoever owns the installation; the processes find the same in RECOUP_DATABASE_URL.
     app_password: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    admin: _AdminSettings
+    kafka: KafkaSettings
 
 
 app = typer.Typer(add_completion=False, help="Create roles and bring the schema (and the Kafka topics, if Kafka is configured) up to date.")
@@ -106,19 +113,20 @@ app = typer.Typer(add_completion=False, help="Create roles and bring the schema 
 def main(
     *,
     revision: Annotated[str, typer.Option(help="Alembic revision to go to.")] = "head",
-    down: Annotated[bool, typer.Option(help="Go down to the revision instead of up.")] = False,
-    check: Annotated[bool, typer.Option(help="Only validate the settings.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Go down to the revision instead of up.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False,
 ) -> None:
-    settings = load(_AdminSettings)
-    kafka = load(KafkaSettings)
+    """Safe to repeat, and while the processes run. Only this command knows RECOUP_DATABASE_ADMIN_URL."""
+    settings = load_all(_Settings)
+    admin, kafka = settings.admin, settings.kafka
     if check:
-        typer.echo("settings are valid")
+        typer.echo("The settings of migrate are valid.")
         return
-    url = settings.admin_url.get_secret_value()
+    url = admin.admin_url.get_secret_value()
     if down:
         downgrade(url, revision)
         return
-    upgrade(url, revision, app_password=settings.app_password.get_secret_value() if settings.app_password else None)
+    upgrade(url, revision, app_password=admin.app_password.get_secret_value() if admin.app_password else None)
     if kafka.bootstrap_servers:
         ensure_topics(kafka)
     typer.echo(f"schema is at {revision}")

@@ -6,35 +6,123 @@ Every class is frozen and refuses unknown fields. Only a ``main`` instantiates o
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from datetime import timedelta
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar, get_type_hints
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from cryptography.fernet import Fernet
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def prefixed(prefix: str) -> SettingsConfigDict:
-    return SettingsConfigDict(env_prefix=prefix, frozen=True, extra="forbid")
+    """An empty variable counts as one that is not set: compose files and charts cannot leave one out."""
+    return SettingsConfigDict(env_prefix=prefix, frozen=True, extra="forbid", env_ignore_empty=True)
 
 
 Settings = TypeVar("Settings", bound=BaseSettings)
+Configuration = TypeVar("Configuration", bound="DataclassInstance")
 
 
 def load(kind: type[Settings]) -> Settings:
     """Read settings from the environment; ends the process with status 2 and one line for each variable that is missing or wrong."""
     try:
         return kind()
-    except ValidationError as error:
-        prefix = kind.model_config.get("env_prefix", "")
-        for problem in error.errors(include_input=False, include_url=False):
-            name = (prefix + "_".join(str(part) for part in problem["loc"])).upper()
-            sys.stderr.write(f"{name}: {problem['msg']}\n")
-        raise SystemExit(2) from error
-    except SettingsError as error:
+    except (ValidationError, SettingsError) as error:
+        _end(_problems(kind, error))
+
+
+def load_all(configuration: type[Configuration]) -> Configuration:
+    """As `load`, for a dataclass whose every field is a settings class: all problems of a process are told at once."""
+    kinds = get_type_hints(configuration)
+    loaded: dict[str, BaseSettings] = {}
+    problems: list[str] = []
+    for field in fields(configuration):
+        try:
+            loaded[field.name] = kinds[field.name]()
+        except (ValidationError, SettingsError) as error:
+            problems += _problems(kinds[field.name], error)
+    if problems:
+        _end(problems)
+    return configuration(**loaded)
+
+
+def _end(problems: list[str]) -> NoReturn:
+    sys.stderr.writelines(f"{problem}\n" for problem in problems)
+    raise SystemExit(2)
+
+
+def _problems(kind: type[BaseSettings], error: ValidationError | SettingsError) -> list[str]:
+    """``VARIABLE: what is wrong``, without the value, which may be a secret."""
+    prefix = kind.model_config.get("env_prefix", "")
+    if isinstance(error, SettingsError):
         # The message names the field and the source, not the value.
-        field = str(error).partition('"')[2].partition('"')[0].upper()
-        sys.stderr.write(f"{kind.model_config.get('env_prefix', '')}{field}: lists and mappings are written as JSON\n")
-        raise SystemExit(2) from error
+        field = str(error).partition('"')[2].partition('"')[0]
+        return [f"{(prefix + field).upper()}: lists and mappings are written as JSON"]
+    # A variable has several problems where it is a list, or may be of several types.
+    found: dict[str, list[str]] = {}
+    for problem in error.errors(include_input=False, include_url=False):
+        name = (prefix + str(problem["loc"][0])).upper() if problem["loc"] else ""
+        found.setdefault(name, []).append(problem["msg"].removeprefix("Value error, "))
+    # What concerns several variables names them itself.
+    return [": ".join(filter(None, (name, "; ".join(dict.fromkeys(messages))))) for name, messages in found.items()]
+
+
+def _postgres(url: SecretStr) -> SecretStr:
+    parts = _parts(url)
+    if parts.scheme != "postgresql+psycopg" or not parts.path.strip("/"):
+        raise ValueError("must look like postgresql+psycopg://user:password@host:5432/database")
+    return url
+
+
+def _redis(url: SecretStr) -> SecretStr:
+    if _parts(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("must look like redis://:password@host:6379/0, or rediss:// for TLS")
+    return url
+
+
+def _sentry(dsn: SecretStr) -> SecretStr:
+    parts = _parts(dsn)
+    if parts.scheme not in {"http", "https"} or not parts.username or not parts.path.rpartition("/")[2].isdecimal():
+        raise ValueError("must look like https://key@host/number")
+    return dsn
+
+
+def _parts(url: SecretStr) -> SplitResult:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        # Raises where it is no number below 65536.
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is no URL; special characters of a password are written as %XX") from None
+    return parts
+
+
+def _fernet_keys(keys: SecretStr) -> SecretStr:
+    try:
+        for key in keys.get_secret_value().split(","):
+            Fernet(key.strip())
+    except ValueError:
+        raise ValueError("must be a Fernet key, or several separated by commas; `recoup keys secret` makes one") from None
+    return keys
+
+
+def _brokers(servers: str) -> str:
+    for server in servers.split(",") if servers else ():
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError("must be host:port, or several separated by commas")
+    return servers
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis)]
+FernetKeys = Annotated[SecretStr, AfterValidator(_fernet_keys)]
+Brokers = Annotated[str, AfterValidator(_brokers)]
 
 
 class ProcessSettings(BaseSettings):
@@ -46,7 +134,7 @@ class ProcessSettings(BaseSettings):
     profile: Literal["local", "production"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # Empty: nothing leaves the machine.
-    sentry_dsn: SecretStr | None = None
+    sentry_dsn: Annotated[SecretStr, AfterValidator(_sentry)] | None = None
     # Name and release under which errors are reported.
     environment: str = "production"
     # Address that metrics, health and HTTP APIs listen on; containers need all of them.
@@ -57,7 +145,7 @@ class DatabaseSettings(BaseSettings):
     model_config = prefixed("RECOUP_DATABASE_")
 
     # postgresql+psycopg://recoup_app:…@host:5432/recoup: the login role, never the owner of the tables.
-    url: SecretStr
+    url: PostgresUrl
     # Connections per process; a worker child needs two, an API one per thread.
     pool_size: int = Field(default=4, ge=1, le=100)
     # A statement that runs longer is cancelled by the server.
@@ -67,7 +155,7 @@ class DatabaseSettings(BaseSettings):
 class RedisSettings(BaseSettings):
     model_config = prefixed("RECOUP_REDIS_")
 
-    url: SecretStr
+    url: RedisUrl
 
 
 class KafkaSettings(BaseSettings):
@@ -76,7 +164,7 @@ class KafkaSettings(BaseSettings):
     model_config = prefixed("RECOUP_KAFKA_")
 
     # Comma separated host:port.
-    bootstrap_servers: str = ""
+    bootstrap_servers: Brokers = ""
     events_topic: str = "recoup.events.v1"
     decisions_topic: str = "recoup.decisions.v1"
     dead_topic: str = "recoup.dead.v1"
@@ -92,4 +180,4 @@ class SecretSettings(BaseSettings):
     model_config = prefixed("RECOUP_")
 
     # Seals webhook secrets at rest: Fernet keys, comma separated, the first one seals (rotation). `recoup keys secret` makes one.
-    secret_key: SecretStr
+    secret_key: FernetKeys

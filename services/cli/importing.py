@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from shared.settings import load, prefixed
 
@@ -34,9 +34,20 @@ class ImportSettings(BaseSettings):
     api_key: SecretStr
 
 
+def _check(value: bool) -> None:  # noqa: FBT001  # the signature of an option's callback
+    if value:
+        load(ImportSettings)
+        typer.echo("The settings of import are valid.")
+        raise typer.Exit
+
+
+# A callback also keeps `events` a subcommand, so that other kinds of import can stand beside it.
 @app.callback()
-def kinds() -> None:
-    """Keeps `events` a subcommand, so that other kinds of import can stand beside it."""
+def kinds(
+    *,
+    check: Annotated[bool, typer.Option("--check", callback=_check, is_eager=True, help="Validate the settings and exit.")] = False,  # done
+) -> None:
+    """Send what is in a file through the gateway."""
 
 
 @app.command()
@@ -44,7 +55,7 @@ def events(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON Lines of CloudEvents; .gz is read as it is.")],
     *,
     url: Annotated[str, typer.Option(help="The gateway.")] = "http://127.0.0.1:8080",
-    check: Annotated[bool, typer.Option(help="Only validate the settings and read the file.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only validate the settings and read the file.")] = False,
 ) -> None:
     """Send events from FILE. Safe to repeat: what was accepted before is answered as a duplicate. The key is read from RECOUP_API_KEY."""
     key = load(ImportSettings).api_key.get_secret_value()
@@ -130,7 +141,7 @@ def _post(client: httpx.Client, body: bytes, content_type: str) -> httpx.Respons
     """Tries again while the gateway says that it is busy or down; an answer that is about the request itself is final."""
     retrying = Retrying(
         retry=retry_if_result(lambda answer: answer is None or answer.status_code in {429, 502, 503, 504}),
-        wait=wait_exponential_jitter(initial=0.2, max=10),
+        wait=wait_random_exponential(multiplier=0.4, max=10),
         stop=stop_after_attempt(12),
     )
 

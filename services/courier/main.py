@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +21,7 @@ from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database
 from shared.errors import InvariantBroken
 from shared.security.vault import Vault
-from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, SecretSettings, load
+from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, SecretSettings, load_all
 from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
 from shared.web import health
@@ -42,20 +41,12 @@ class Configuration:
     kafka: KafkaSettings
     secret: SecretSettings
 
-    @classmethod
-    def read(cls) -> Configuration:
-        return cls(load(ProcessSettings), load(CourierSettings), load(DatabaseSettings), load(KafkaSettings), load(SecretSettings))
-
 
 @app.command()
 def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
     """Deliver decisions until SIGTERM."""
-    configuration = Configuration.read()
-    try:
-        vault = Vault(configuration.secret)
-    except InvariantBroken as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from error
+    configuration = load_all(Configuration)
+    vault = Vault(configuration.secret)
     if check:
         typer.echo("The settings of the courier are valid.")
         return
@@ -112,9 +103,8 @@ async def _database_is_safe(engine: Engine, stop: asyncio.Event) -> bool:
             log.warning("database_not_reachable")
             await asyncio.sleep(1)
         except InvariantBroken as error:
-            log.error("database_refused", code=error.code)  # noqa: TRY400  # the message says it, the stack says nothing
-            sys.stderr.write(f"{error.message}\n")
-            raise SystemExit(1) from error
+            log.critical("database_refused", code=error.code, reason=error.message)
+            raise SystemExit(1) from None
         else:
             return True
     return False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from shared.settings import prefixed
@@ -38,6 +39,15 @@ class CourierSettings(BaseSettings):
     poll_interval: timedelta = timedelta(milliseconds=200)
     # An endpoint that only failed for this long is disabled.
     disable_after: timedelta = timedelta(days=5)
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, file: Path | None) -> Path | None:
+        try:
+            ssl.create_default_context(cafile=file)
+        except OSError:
+            raise ValueError("is no readable PEM file of certificates") from None
+        return file
 
     @model_validator(mode="after")
     def _lease_outlives_an_attempt(self) -> CourierSettings:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 from kafka.errors import KafkaError
-from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from services.dispatcher.consumer import Line, Loop, consumer
@@ -24,7 +23,7 @@ from shared.errors import InvariantBroken
 from shared.eventlog.kafka_sender import refuse_slow_checksums
 from shared.eventlog.reachable import some_broker_listens
 from shared.intake.announcer import Announcer
-from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings
+from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings, load_all
 from shared.taskqueue.app import celery_app
 from shared.taskqueue.orders import Orders
 from shared.telemetry import logs
@@ -49,10 +48,6 @@ class Settings:
     kafka: KafkaSettings
     dispatcher: DispatcherSettings
 
-    @classmethod
-    def read(cls) -> Settings:
-        return cls(ProcessSettings(), DatabaseSettings(), RedisSettings(), KafkaSettings(), DispatcherSettings())
-
 
 class Health:
     """Ready once the loop runs and both ends answer."""
@@ -72,7 +67,7 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     """Store what is in Kafka, once. As many of them as the topic has partitions share the work."""
     settings = _settings()
     if check:
-        typer.echo("settings are valid")
+        typer.echo("The settings of the dispatcher are valid.")
         return
     logs.configure("dispatcher", settings.process.log_level)
     report_errors(settings.process, "dispatcher")
@@ -115,20 +110,16 @@ def _run(settings: Settings, engine: Engine, client: KafkaConsumer, readiness: H
 
 
 def _settings() -> Settings:
-    """Exits with status 1 where a setting is missing or wrong; its value is not shown, because it may be a secret."""
+    """Exits with status 2 where a setting is missing or wrong."""
+    settings = load_all(Settings)
     try:
-        settings = Settings.read()
         refuse_slow_checksums()
-    except ValidationError as error:
-        for problem in error.errors():
-            typer.echo(f"{error.title}.{'.'.join(map(str, problem['loc']))}: {problem['msg']}", err=True)
-        raise typer.Exit(1) from None
     except InvariantBroken as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(1) from None
     if not settings.kafka.bootstrap_servers:
-        typer.echo("KafkaSettings.bootstrap_servers: the dispatcher has nothing to do without Kafka", err=True)
-        raise typer.Exit(1)
+        typer.echo("RECOUP_KAFKA_BOOTSTRAP_SERVERS: Field required; the dispatcher has nothing to do without Kafka", err=True)
+        raise typer.Exit(2)
     return settings
 
 
@@ -140,6 +131,9 @@ def _await_database(engine: Engine, stopped: Event) -> bool:
         except OperationalError:
             log.warning("database_unreachable")
             stopped.wait(RETRY_SECONDS)
+        except InvariantBroken as error:
+            log.critical("database_refused", code=error.code, reason=error.message)
+            raise typer.Exit(1) from None
         else:
             return True
     return False

@@ -27,7 +27,7 @@ from shared.db import engine_for, refuse_unsafe_database
 from shared.errors import InvariantBroken
 from shared.eventlog.direct import DirectLog
 from shared.security.vault import Vault
-from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings, SecretSettings, load
+from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings, SecretSettings, load_all
 from shared.taskqueue.app import celery_app
 from shared.taskqueue.orders import Orders
 from shared.telemetry import logs
@@ -60,27 +60,12 @@ class Configuration:
     kafka: KafkaSettings
     secret: SecretSettings
 
-    @classmethod
-    def read(cls) -> Configuration:
-        return cls(
-            load(ProcessSettings),
-            load(GatewaySettings),
-            load(DatabaseSettings),
-            load(RedisSettings),
-            load(KafkaSettings),
-            load(SecretSettings),
-        )
-
 
 @app.command()
 def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
     """Answer requests until SIGTERM."""
-    configuration = Configuration.read()
-    try:
-        vault = Vault(configuration.secret)
-    except InvariantBroken as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from error
+    configuration = load_all(Configuration)
+    vault = Vault(configuration.secret)
     if check:
         typer.echo("The settings of the gateway are valid.")
         return
@@ -162,8 +147,8 @@ def _wait_for_safe_database(engine: Engine) -> None:
         waiting = Retrying(retry=retry_if_exception_type(OperationalError), wait=wait_exponential(max=5), before_sleep=tell, reraise=True)
         waiting(refuse_unsafe_database, engine)
     except InvariantBroken as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from error
+        log.critical("database_refused", code=error.code, reason=error.message)
+        raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

@@ -38,6 +38,22 @@ _COMMAND = "recoup keys"
 # As the table's own constraint, whose message is not for people.
 _TENANT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
+
+def _check(value: bool) -> None:  # noqa: FBT001  # the signature of an option's callback
+    if value:
+        load(DatabaseSettings)
+        typer.echo("The settings of keys are valid.")
+        raise typer.Exit
+
+
+@app.callback()
+def settings(
+    *,
+    check: Annotated[bool, typer.Option("--check", callback=_check, is_eager=True, help="Validate the settings and exit.")] = False,  # done
+) -> None:
+    """Tenants, API keys and the vault's key."""
+
+
 Tenant = Annotated[str, typer.Option("--tenant", help="Id of the tenant.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 

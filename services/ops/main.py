@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+import structlog
 import typer
 from sqlalchemy import text
 from tenacity import Retrying, retry_if_exception_type, stop_never, wait_exponential_jitter
@@ -17,7 +18,7 @@ from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database, unit_of_work
 from shared.errors import InvariantBroken, Retryable
 from shared.security.vault import Vault
-from shared.settings import DatabaseSettings, ProcessSettings, SecretSettings, load
+from shared.settings import DatabaseSettings, ProcessSettings, SecretSettings, load_all
 from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
 from shared.web import serve
@@ -26,32 +27,34 @@ from shared.web.auth import Authenticator
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+log = structlog.get_logger()
 app = typer.Typer(add_completion=False, help="API for people: reviews, replay, configuration, keys.")
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    process: ProcessSettings
+    ops: OpsSettings
+    database: DatabaseSettings
+    secret: SecretSettings
+
+
 @app.command()
-def main(*, check: Annotated[bool, typer.Option("--check", help="Only validate the settings.")] = False) -> None:
+def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
     """Answer until SIGTERM."""
-    process, database, settings = load(ProcessSettings), load(DatabaseSettings), load(OpsSettings)
-    vault = _vault()
+    settings = load_all(Settings)
+    process, database, vault = settings.process, settings.database, Vault(settings.secret)
     if check:
-        typer.echo("ops: settings are valid")
+        typer.echo("The settings of ops are valid.")
         return
     logs.configure("ops", process.log_level)
     report_errors(process, "ops")
     engine = engine_for(database, role="recoup_api", application="ops")
     _refuse_unsafe(engine)
     clock = SystemClock()
-    ops = Ops(engine, clock, vault, Authenticator(engine, clock), settings.claim_duration)
-    serve.run(api(ops, threads=database.pool_size, readiness=lambda: _readiness(engine)), process.host, settings.port)
+    ops = Ops(engine, clock, vault, Authenticator(engine, clock), settings.ops.claim_duration)
+    serve.run(api(ops, threads=database.pool_size, readiness=lambda: _readiness(engine)), process.host, settings.ops.port)
     engine.dispose()
-
-
-def _vault() -> Vault:
-    try:
-        return Vault(load(SecretSettings))
-    except InvariantBroken as error:
-        raise SystemExit(_said(error.message)) from error
 
 
 def _refuse_unsafe(engine: Engine) -> None:
@@ -60,7 +63,8 @@ def _refuse_unsafe(engine: Engine) -> None:
     try:
         patient(_checked, engine)
     except InvariantBroken as error:
-        raise SystemExit(_said(error.message)) from error
+        log.critical("database_refused", code=error.code, reason=error.message)
+        raise typer.Exit(1) from None
 
 
 def _checked(engine: Engine) -> None:
@@ -77,11 +81,6 @@ def _readiness(engine: Engine) -> Mapping[str, bool]:
     except Retryable:
         return {"database": False}
     return {"database": True}
-
-
-def _said(message: str) -> int:
-    sys.stderr.write(message + "\n")
-    return 1
 
 
 if __name__ == "__main__":

@@ -28,13 +28,21 @@ app = typer.Typer(add_completion=False, help="Send quarantined cases to the work
 _BATCH = 500
 
 
+def _check(value: bool) -> None:  # noqa: FBT001  # the signature of an option's callback
+    if value:
+        load(DatabaseSettings)
+        typer.echo("The settings of replay are valid.")
+        raise typer.Exit
+
+
 @app.command()
-def main(
+def main(  # options of a command
     tenant: Annotated[str, typer.Option(help="Id of the tenant.")],
     automation: Annotated[str, typer.Option(help="Name of the automation.")],
     *,
     limit: Annotated[int, typer.Option(min=1, max=10_000_000, help="At most so many, the longest quarantined first.")] = 10_000,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are.")] = False,
+    check: Annotated[bool, typer.Option("--check", callback=_check, is_eager=True, help="Validate the settings and exit.")] = False,  # noqa: ARG001  # done
 ) -> None:
     """Attempts start anew and the cases' open reviews are cancelled. Safe to repeat: what is not quarantined any more is left alone."""
     with _engine() as engine:

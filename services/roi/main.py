@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+import structlog
 import typer
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
@@ -17,7 +19,7 @@ from services.roi.settings import RoiSettings
 from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database
 from shared.errors import InvariantBroken, Retryable
-from shared.settings import DatabaseSettings, ProcessSettings, load
+from shared.settings import DatabaseSettings, ProcessSettings, load_all
 from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
 from shared.web import serve
@@ -29,15 +31,24 @@ if TYPE_CHECKING:
 
     from shared.clock import Clock
 
+log = structlog.get_logger()
 app = typer.Typer(add_completion=False, help="API for figures: what automation saved.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    process: ProcessSettings
+    roi: RoiSettings
+    database: DatabaseSettings
 
 
 @app.command()
 def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
     """Answer until SIGTERM."""
-    process, database, settings = load(ProcessSettings), load(DatabaseSettings), load(RoiSettings)
+    settings = load_all(Settings)
+    process, database = settings.process, settings.database
     if check:
-        typer.echo("roi: settings are valid")
+        typer.echo("The settings of roi are valid.")
         return
     logs.configure("roi", process.log_level)
     report_errors(process, "roi")
@@ -45,7 +56,7 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     clock = SystemClock()
     roi = Roi(engine, clock)
     _await_safe_database(engine, roi)
-    serve.run(build(roi, engine, clock, threads=database.pool_size), process.host, settings.port)
+    serve.run(build(roi, engine, clock, threads=database.pool_size), process.host, settings.roi.port)
     engine.dispose()
 
 
@@ -85,8 +96,8 @@ def _await_safe_database(engine: Engine, roi: Roi) -> None:
     try:
         patient(checked)
     except InvariantBroken as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from error
+        log.critical("database_refused", code=error.code, reason=error.message)
+        raise typer.Exit(1) from None
 
 
 def _readiness(roi: Roi) -> Mapping[str, bool]:

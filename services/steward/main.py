@@ -22,7 +22,7 @@ from services.steward.tasks import Runner
 from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database
 from shared.errors import InvariantBroken, Retryable
-from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load
+from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load_all
 from shared.taskqueue.app import celery_app
 from shared.taskqueue.orders import Orders
 from shared.telemetry import logs
@@ -48,17 +48,13 @@ class Settings:
     redis: RedisSettings
     steward: StewardSettings
 
-    @classmethod
-    def read(cls) -> Settings:
-        return cls(load(ProcessSettings), load(DatabaseSettings), load(RedisSettings), load(StewardSettings))
-
 
 @app.command()
 def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
     """Find what was forgotten, keep the roll-ups, book fixed costs, watch the invariants. Two of them are safe."""
-    settings = Settings.read()
+    settings = load_all(Settings)
     if check:
-        typer.echo("steward: settings are valid")
+        typer.echo("The settings of the steward are valid.")
         return
     logs.configure("steward", settings.process.log_level)
     report_errors(settings.process, "steward")
@@ -112,8 +108,8 @@ def _await_database(engine: Engine, stopped: Event) -> bool:
             log.warning("database_unreachable")
             stopped.wait(1)
         except InvariantBroken as error:
-            typer.echo(error.message, err=True)
-            raise typer.Exit(1) from error
+            log.critical("database_refused", code=error.code, reason=error.message)
+            raise typer.Exit(1) from None
         else:
             return True
     return False

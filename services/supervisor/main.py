@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from cryptography.fernet import Fernet
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 
@@ -25,6 +25,7 @@ from services.supervisor.service import Line, Stopped
 from services.supervisor.settings import GivenServers, Ports, inherited_environment
 from shared.clock import SystemClock
 from shared.errors import RecoupError
+from shared.settings import load_all
 
 if TYPE_CHECKING:
     from services.supervisor.embedded.server import EmbeddedServer
@@ -35,6 +36,12 @@ POSTGRES_PORT, REDIS_PORT, KAFKA_PORT = 15432, 16379, 19092
 
 app = typer.Typer(add_completion=False, help="Run the whole line on this machine.")
 console = Console(highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    given: GivenServers
+    ports: Ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +91,9 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Start only this process; may be repeated.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only validate the settings.")] = False,
 ) -> None:
+    settings = load_all(Settings)
+    given, ports = settings.given, settings.ports
     try:
-        given, ports = GivenServers(), Ports()
         use_kafka = bool(given.kafka_bootstrap_servers) if kafka is None else kafka
         services = plan.chosen(kafka=use_kafka, only=only or ())
         if check:
@@ -95,7 +103,7 @@ def main(
             chosen_ports = {service: ports.of(service.name, service.port) for service in services}
             cores = cpu_count() or 1
             _run(given, Options(data_dir.resolve(), ready_file, workers or cores, ports, chosen_ports, use_kafka))
-    except (RecoupError, ValidationError) as error:
+    except RecoupError as error:
         console.print(escape(str(error)), style="red", soft_wrap=True)
         raise typer.Exit(1) from error
 

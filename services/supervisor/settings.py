@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import Annotated
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from services.supervisor.ports import port_or_free
-from shared.settings import prefixed
+from shared.settings import Brokers, FernetKeys, PostgresUrl, RedisUrl, prefixed
+
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class GivenServers(BaseSettings):
@@ -17,16 +20,16 @@ class GivenServers(BaseSettings):
     model_config = prefixed("RECOUP_")
 
     # SQLAlchemy URL of the login role recoup_app.
-    database_url: SecretStr | None = None
+    database_url: PostgresUrl | None = None
     # Of a role that may migrate that database; without it somebody else has migrated.
-    database_admin_url: SecretStr | None = None
+    database_admin_url: PostgresUrl | None = None
     # To set for recoup_app while migrating; only with the admin URL.
     database_app_password: SecretStr | None = None
-    redis_url: SecretStr | None = None
+    redis_url: RedisUrl | None = None
     # Comma separated host:port.
-    kafka_bootstrap_servers: str = ""
+    kafka_bootstrap_servers: Brokers = ""
     # Fernet keys, comma separated; without it one is made and kept in the data directory.
-    secret_key: SecretStr | None = None
+    secret_key: FernetKeys | None = None
 
 
 class Ports(BaseSettings):
@@ -34,17 +37,17 @@ class Ports(BaseSettings):
 
     model_config = prefixed("RECOUP_")
 
-    gateway_port: int | None = None
-    ops_port: int | None = None
-    roi_port: int | None = None
-    dispatcher_port: int | None = None
-    worker_port: int | None = None
-    courier_port: int | None = None
-    steward_port: int | None = None
+    gateway_port: Port | None = None
+    ops_port: Port | None = None
+    roi_port: Port | None = None
+    dispatcher_port: Port | None = None
+    worker_port: Port | None = None
+    courier_port: Port | None = None
+    steward_port: Port | None = None
     # Of the embedded servers.
-    postgres_port: int | None = None
-    redis_port: int | None = None
-    kafka_port: int | None = None
+    postgres_port: Port | None = None
+    redis_port: Port | None = None
+    kafka_port: Port | None = None
 
     def of(self, name: str, default: int) -> int:
         """The given port, else the default, else a free one."""

@@ -16,15 +16,19 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RAYON_NUM_T
 
 @app.command()
 def main(
-    check: Annotated[bool, typer.Option("--check", help="Check the settings and end.")] = False,  # noqa: FBT002  # a flag of the CLI
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False,
 ) -> None:
+    """Decide until SIGTERM; one child process per core."""
     with tempfile.TemporaryDirectory(prefix="recoup-worker-") as folder:
         # Libraries read these when they are imported, so ours is imported after them.
         os.environ.update({"PROMETHEUS_MULTIPROC_DIR": folder, **_ONE_THREAD})  # noqa: TID251  # not settings of ours
         from services.worker.process import load_settings, serve  # noqa: PLC0415  # see above
 
         settings = load_settings()
-        if not check:
+        if check:
+            typer.echo("The settings of the worker are valid.")
+        else:
             serve(settings)
 
 

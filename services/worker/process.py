@@ -23,7 +23,8 @@ from services.worker.service import Decider, Limits
 from services.worker.settings import WorkerSettings
 from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database
-from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load
+from shared.errors import InvariantBroken
+from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load_all
 from shared.taskqueue.app import QUEUE, celery_app
 from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
@@ -47,7 +48,7 @@ class Settings:
 
 def load_settings() -> Settings:
     """Ends the process with status 2 where a variable is missing or wrong."""
-    return Settings(load(ProcessSettings), load(DatabaseSettings), load(RedisSettings), load(WorkerSettings))
+    return load_all(Settings)
 
 
 def serve(settings: Settings) -> None:
@@ -123,12 +124,15 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def _await_database(engine: Engine) -> None:
-    """Raises UnsafeDatabase at once; waits for a database that does not answer yet, as after a reboot."""
+    """Ends the process at once where the database is unsafe; waits for a database that does not answer yet, as after a reboot."""
     while True:
         try:
             refuse_unsafe_database(engine)
         except DBAPIError as error:
             log.warning("database_unavailable", error=type(error).__name__)
             time.sleep(1)
+        except InvariantBroken as error:
+            log.critical("database_refused", code=error.code, reason=error.message)
+            raise SystemExit(1) from None
         else:
             return

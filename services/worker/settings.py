@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from pathlib import Path
 
-from pydantic import Field
+from pydantic import DirectoryPath, Field
 from pydantic_settings import BaseSettings
 
 from shared.settings import prefixed
@@ -27,4 +26,4 @@ class WorkerSettings(BaseSettings):
     backoff_base: timedelta = timedelta(seconds=2)
     backoff_cap: timedelta = timedelta(minutes=5)
     # Folder with models.toml; unset: the models that are shipped.
-    models: Path | None = None
+    models: DirectoryPath | None = None

@@ -116,7 +116,7 @@ def test_a_courier_goes_on_when_its_connections_are_cut(world: World, database: 
     ("changed", "status", "says"),
     [
         ({}, 0, "valid"),
-        ({"RECOUP_SECRET_KEY": "short"}, 1, "RECOUP_SECRET_KEY"),
+        ({"RECOUP_SECRET_KEY": "short"}, 2, "RECOUP_SECRET_KEY"),
         ({"RECOUP_COURIER_LEASE": "PT20S"}, 2, "RECOUP_COURIER_LEASE"),
         ({"RECOUP_COURIER_ALLOWED_NETWORKS": '["127.0.0.1/8"]'}, 2, "RECOUP_COURIER_ALLOWED_NETWORKS"),
     ],

@@ -150,7 +150,7 @@ def test_settings_without_kafka_are_refused_with_a_reason(database: Database, re
         text=True,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "nothing to do without Kafka" in done.stderr
 
 
