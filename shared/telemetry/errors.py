@@ -18,6 +18,10 @@ _KEPT = {
 }  # fmt: skip
 
 
+# Facts about the process; other contexts are what integrations or we ourselves attach.
+_CONTEXTS = {"runtime", "os", "trace"}
+
+
 def report_errors(settings: ProcessSettings, service: str) -> None:
     """Start reporting. Local variables, request bodies and messages of exceptions stay here: they may hold personal data."""
     if settings.sentry_dsn is None:
@@ -25,7 +29,6 @@ def report_errors(settings: ProcessSettings, service: str) -> None:
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         environment=settings.environment,
-        send_default_pii=False,
         include_local_variables=False,
         max_request_body_size="never",
         max_breadcrumbs=0,
@@ -37,10 +40,15 @@ def report_errors(settings: ProcessSettings, service: str) -> None:
     sentry_sdk.set_tag("service", service)
 
 
-def only_what_is_known(event: Event, _hint: Hint) -> Event | None:
-    """Keep an allowlist of keys, and of each exception its type and stack but not its message."""
+def only_what_is_known(event: Event, hint: Hint) -> Event | None:
+    """Keep an allowlist of keys, of each exception its type and stack but not its message, and of our own log lines their constant name."""
     for key in set(event) - _KEPT:
         event.pop(key, None)  # type: ignore[misc]  # keys of the TypedDict, taken from itself
+    for context in set(event.get("contexts", {})) - _CONTEXTS:
+        event["contexts"].pop(context)
+    line = getattr(hint.get("log_record"), "msg", None)
+    if isinstance(line, dict):
+        event["message"] = str(line.get("event"))
     exception = event.get("exception")
     for value in (exception or {}).get("values") or []:
         value["value"] = "(withheld)"

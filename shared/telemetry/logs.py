@@ -59,8 +59,8 @@ def _first_line_without_values(_logger: WrappedLogger, _method: str, event: Even
     """A library that logs an error tends to put its message into the text: of such a record only the template's first line stays."""
     if event.get("exc_info"):
         error = event["_record"].exc_info[1]
-        text = str(event["_record"].msg).partition("\n")[0]
-        event["event"] = text.replace(str(error), "…") if str(error) else text
+        text = str(event["_record"].msg)
+        event["event"] = (text.replace(str(error), "…") if str(error) else text).partition("\n")[0]
     return event
 
 
