@@ -77,9 +77,10 @@ def test_what_is_no_currency_code_is_refused(code: str) -> None:
 
 def test_two_currencies_never_meet_in_one_sum() -> None:
     euros, dollars = Money(Decimal(1), EUR), Money(Decimal(1), currency("USD"))
-    for combine in (lambda: euros + dollars, lambda: euros - dollars):
-        with pytest.raises(ValueError, match="dated rate"):
-            combine()
+    with pytest.raises(ValueError, match="dated rate"):
+        euros + dollars
+    with pytest.raises(ValueError, match="dated rate"):
+        euros - dollars
     assert euros != dollars
 
 

@@ -1,0 +1,77 @@
+"""`recoup` hands over to each process's own application and says what is missing where something is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from typer import Exit
+from typer.testing import CliRunner
+
+from services.cli.main import COMMANDS, Command, app, run
+from tests.servers import ROOT
+
+NAMES = ("up", "demo", "gateway", "dispatch", "work", "courier", "steward", "ops", "roi", "migrate", "replay", "import", "keys", "lab")
+
+
+def _recoup(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, as in a shell without any of our settings."""
+    environment = {"COLUMNS": "160", "NO_COLOR": "1", "PATH": "/usr/bin:/bin"}
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli.main", *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_the_commands_are_those_that_are_documented() -> None:
+    assert tuple(command.name for command in COMMANDS) == NAMES
+
+
+def test_help_lists_every_command() -> None:
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "160"})
+    assert shown.exit_code == 0
+    for command in COMMANDS:
+        assert re.search(rf"\b{command.name}\b", shown.output)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_helps_under_its_own_name(name: str) -> None:
+    shown = _recoup(name, "--help")
+    assert shown.returncode == 0, shown.stderr
+    assert f"Usage: recoup {name} " in shown.stdout
+    assert shown.stderr == ""
+
+
+def test_an_unknown_command_is_refused() -> None:
+    assert CliRunner().invoke(app, ["frobnicate"]).exit_code == 2
+
+
+def test_a_missing_extra_is_named_with_what_installs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    command = Command("fly", "tests.unit.needs_what_is_missing", "wings", "")
+    with pytest.raises(Exit) as end:
+        run(command, [])
+    assert end.value.exit_code == 2
+    assert capsys.readouterr().err == "recoup fly needs 'no_such_distribution': pip install 'recoup[wings]'\n"
+
+
+def test_a_command_of_the_base_distribution_names_that(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Exit):
+        run(Command("walk", "tests.unit.needs_what_is_missing", "", ""), [])
+    assert capsys.readouterr().err.endswith("pip install 'recoup'\n")
+
+
+def test_a_module_of_ours_that_is_missing_is_a_bug_and_looks_like_one() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        run(Command("x", "services.nowhere.main", "api", ""), [])
+
+
+@pytest.mark.parametrize("name", ["gateway", "ops", "roi", "courier", "steward", "work", "dispatch", "migrate", "import"])
+def test_a_process_without_settings_names_the_variable_and_ends_with_2(name: str) -> None:
+    # `import` wants its file first.
+    arguments = ["import", "events", "pyproject.toml"] if name == "import" else [name]
+    ended = _recoup(*arguments)
+    assert ended.returncode == 2
+    assert re.match(r"RECOUP_[A-Z_]+: Field required\n", ended.stderr)
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,73 @@
+"""Settings that are missing or wrong end the process with status 2 and a line that names the variable, never its value."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings, SecretSettings, load, prefixed
+
+
+class _Lists(BaseSettings):
+    model_config = prefixed("RECOUP_TEST_")
+
+    allowed: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("kind", "variable"),
+    [(DatabaseSettings, "RECOUP_DATABASE_URL"), (RedisSettings, "RECOUP_REDIS_URL"), (SecretSettings, "RECOUP_SECRET_KEY")],
+)
+def test_a_missing_variable_is_named(
+    kind: type[BaseSettings], variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(SystemExit) as end:
+        load(kind)
+    assert end.value.code == 2
+    assert capsys.readouterr().err == f"{variable}: Field required\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "variable"),
+    [
+        (ProcessSettings, "RECOUP_PROFILE"),
+        (ProcessSettings, "RECOUP_LOG_LEVEL"),
+        (DatabaseSettings, "RECOUP_DATABASE_POOL_SIZE"),
+        (KafkaSettings, "RECOUP_KAFKA_PARTITIONS"),
+        (_Lists, "RECOUP_TEST_ALLOWED"),
+    ],
+)
+def test_a_wrong_value_is_named_and_not_repeated(
+    kind: type[BaseSettings], variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RECOUP_DATABASE_URL", "postgresql+psycopg://u:canary@h/d")
+    monkeypatch.setenv(variable, "canary")
+    with pytest.raises(SystemExit) as end:
+        load(kind)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{variable}: ")
+    assert said.count("\n") == 1
+    assert "canary" not in said
+
+
+def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RECOUP_PROFILE", "x")
+    monkeypatch.setenv("RECOUP_LOG_LEVEL", "x")
+    with pytest.raises(SystemExit):
+        load(ProcessSettings)
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == ["RECOUP_PROFILE", "RECOUP_LOG_LEVEL"]
+
+
+def test_settings_are_read_frozen_and_hide_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOUP_DATABASE_URL", "postgresql+psycopg://u:canary@h/d")
+    monkeypatch.setenv("RECOUP_DATABASE_STATEMENT_TIMEOUT", "PT3S")
+    settings = load(DatabaseSettings)
+    assert settings.statement_timeout == timedelta(seconds=3)
+    assert "canary" not in repr(settings)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.url = SecretStr("other")
