@@ -147,6 +147,8 @@ class Courier:
             task.add_done_callback(self._attempts.discard)
 
     async def _attempt(self, delivery: Claimed) -> None:
+        # Every attempt is a task with a context of its own.
+        trace.current.set(trace.continued(delivery.traceparent))
         try:
             reply = await self._post(delivery)
         except Exception:
@@ -157,6 +159,15 @@ class Courier:
         self._results.append(result)
         self._traffic.finish(delivery.endpoint_id, self._judge(delivery, reply))
         _count(result, reply)
+        log.info(
+            "delivery_attempted",
+            delivery_id=str(delivery.id),
+            endpoint_id=str(delivery.endpoint_id),
+            attempt=delivery.attempt,
+            outcome=str(result.outcome),
+            status=reply.status,
+            error=reply.error,
+        )
         self._start()
         self._wake.set()
 
@@ -168,7 +179,7 @@ class Courier:
             (b"content-type", b"application/cloudevents+json; charset=utf-8"),
             (b"user-agent", b"recoup-courier"),
             (b"accept", b"*/*"),
-            (b"traceparent", trace.continued(delivery.traceparent).encode()),
+            (b"traceparent", (trace.current.get() or trace.new()).encode()),
             *signature.headers(delivery.id, delivery.body, signers, self._clock.now()),
         ]
         return await self._sender.post(delivery.url, headers, delivery.body)

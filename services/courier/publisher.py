@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from services.courier import repository
 from services.courier.leadership import Leadership
 from shared.db import unit_of_work
-from shared.telemetry import metrics
+from shared.telemetry import metrics, trace
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from services.courier.topic import DecisionsTopic
+
+log = structlog.get_logger()
 
 _BATCH = 500
 
@@ -44,6 +48,12 @@ class Publisher:
         with unit_of_work(self._engine) as connection:
             repository.mark_published(connection, acknowledged)
         metrics.published.inc(len(acknowledged))
+        log.info(
+            "decisions_published",
+            acknowledged=len(acknowledged),
+            of=len(decisions),
+            trace_ids=trace.trace_ids(decision.traceparent for decision in decisions),
+        )
         return len(acknowledged)
 
     def close(self) -> None:

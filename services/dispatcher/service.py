@@ -16,7 +16,7 @@ from shared.errors import InvariantBroken
 from shared.intake.record import Incoming, Receipt, Stored
 from shared.intake.repository import UnknownTenant, store
 from shared.taskqueue.orders import Order
-from shared.telemetry import metrics
+from shared.telemetry import metrics, trace
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -86,8 +86,15 @@ class Intake:
             stored = store(connection, incoming)
             repository.insert_poison(connection, poison)
             results = _results(entries, stored)
-            repository.insert_ranges(connection, _ranges(entries, results))
+            ranges = _ranges(entries, results)
+            repository.insert_ranges(connection, ranges)
         _observe(results, poison)
+        log.info(
+            "batch_stored",
+            **Counter(results),
+            offsets=[f"{r.partition}:{r.first_offset}-{r.last_offset}" for r in ranges],
+            trace_ids=trace.trace_ids(record.traceparent for record in incoming),
+        )
         pairs = zip(incoming, stored, strict=True)
         return Outcome([Order(i.automation, s.case_id) for i, s in pairs if s.receipt is Receipt.ACCEPTED], poison)
 

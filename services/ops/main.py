@@ -59,7 +59,9 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
 
 def _refuse_unsafe(engine: Engine) -> None:
     """Waits for a database that is not there yet; ends the process where it is not a safe one."""
-    patient = Retrying(retry=retry_if_exception_type(Retryable), wait=wait_exponential_jitter(0.2, max=5), stop=stop_never, reraise=True)
+    patient = Retrying(
+        retry=retry_if_exception_type(Retryable), wait=wait_exponential_jitter(multiplier=0.2, max=5), stop=stop_never, reraise=True
+    )
     try:
         patient(_checked, engine)
     except InvariantBroken as error:

@@ -92,7 +92,7 @@ def _await_safe_database(engine: Engine, roi: Roi) -> None:
         roi.database_answers()
         refuse_unsafe_database(engine)
 
-    patient = Retrying(retry=retry_if_exception_type(Retryable), wait=wait_exponential_jitter(0.2, max=5), reraise=True)
+    patient = Retrying(retry=retry_if_exception_type(Retryable), wait=wait_exponential_jitter(multiplier=0.2, max=5), reraise=True)
     try:
         patient(checked)
     except InvariantBroken as error:

@@ -15,7 +15,7 @@ from services.worker.effects import Effects, for_control, for_result
 from shared.casework import repository as casework
 from shared.db import unit_of_work
 from shared.ledger import repository as ledger
-from shared.telemetry import metrics
+from shared.telemetry import metrics, trace
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -94,7 +94,8 @@ class Runner:
 
 
 def _count(kept: Sequence[Effects], *, fenced: int) -> None:
-    for (automation, result), count in Counter((effect.case.automation, effect.settled_by) for effect in kept).items():
+    settled = Counter((effect.case.automation, effect.settled_by) for effect in kept)
+    for (automation, result), count in settled.items():
         metrics.decided.labels(automation, result).inc(count)
     tiers: Counter[tuple[str, str]] = Counter()
     for effect in kept:
@@ -102,6 +103,13 @@ def _count(kept: Sequence[Effects], *, fenced: int) -> None:
             tiers[effect.case.automation, step.tier] += step.result.usage.cpu_ns
     for (automation, tier), cpu_ns in tiers.items():
         metrics.inference_cpu_seconds.labels(automation, tier).inc(cpu_ns / 1e9)
+    if kept:
+        log.info(
+            "cases_decided",
+            automation=kept[0].case.automation,
+            **{f"by_{result}": count for (_, result), count in settled.items()},
+            trace_ids=trace.trace_ids(effect.case.claim.traceparent for effect in kept),
+        )
     if fenced:
         metrics.fenced.inc(fenced)
         log.warning("effects_fenced", cases=fenced)

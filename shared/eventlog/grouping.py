@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from shared.eventlog.port import LogBusy, LogUnavailable
-from shared.telemetry import metrics
+from shared.telemetry import metrics, trace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from shared.intake.record import Incoming, Receipt
+
+log = structlog.get_logger()
 
 # Records that share a trip.
 GROUP = 500
@@ -141,3 +145,16 @@ class Grouping:
                 append.fail(error)
         finally:
             self._trips.release()
+        _tell(group)
+
+
+def _tell(group: Sequence[Append]) -> None:
+    answered = [append.receipts for append in group if append.receipts.done() and not append.receipts.cancelled()]
+    receipts = Counter(receipt.value for future in answered if future.exception() is None for receipt in future.result())
+    headers = (record.traceparent for append in group for record in append.records)
+    log.info(
+        "events_appended",
+        **receipts,
+        failed_appends=len(group) - sum(f.exception() is None for f in answered),
+        trace_ids=trace.trace_ids(headers),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ import structlog
 from shared.telemetry import trace
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 
@@ -22,6 +25,8 @@ def configure(service: str, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_trace_id,
+        # Not a context variable: threads do not inherit those.
+        lambda _logger, _method, event: {"service": service, **event},
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[_first_line_without_values, *shared],
@@ -33,6 +38,10 @@ def configure(service: str, level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    # Warnings and the last words of a process are lines like all others.
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _last_words
+    threading.excepthook = lambda failed: _last_words(failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -45,7 +54,13 @@ def configure(service: str, level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
+
+
+def _last_words(kind: type[BaseException], error: BaseException, stack: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, stack)
+        return
+    structlog.get_logger().critical("uncaught_error", thread=threading.current_thread().name, exc_info=error)
 
 
 def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

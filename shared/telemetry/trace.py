@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterable
 from contextvars import ContextVar
 
 _VALID = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -15,6 +16,9 @@ _VALID = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
 current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 # Where an ASGI scope keeps it, for what runs outside of the middleware that sets `current`.
 SCOPE_KEY = "recoup.traceparent"
+
+# Ids that the log line of a batch lists.
+_LISTED = 20
 
 
 def new() -> str:
@@ -35,3 +39,14 @@ def is_valid(header: str) -> bool:
 
 def trace_id(header: str) -> str:
     return header.split("-")[1]
+
+
+def trace_ids(headers: Iterable[str | None]) -> list[str]:
+    """For the log line of a batch: the distinct traces of its members, the first twenty of them."""
+    found: dict[str, None] = {}
+    for header in headers:
+        if header is not None:
+            found[trace_id(header)] = None
+        if len(found) == _LISTED:
+            break
+    return list(found)
