@@ -11,7 +11,6 @@ from shared.errors import InvariantBroken
 from shared.security.vault import Vault, new_vault_key, new_webhook_secret
 from shared.settings import SecretSettings
 
-
 # Fixed: parts of a test's name must be the same in every process of a run.
 A_KEY = base64.urlsafe_b64encode(bytes(32)).decode()
 
