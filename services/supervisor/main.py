@@ -19,7 +19,7 @@ from services.supervisor.embedded.kafka import Kafka
 from services.supervisor.embedded.postgres import Postgres
 from services.supervisor.embedded.redis import Redis
 from services.supervisor.file_lock import only_one
-from services.supervisor.report import ready_facts, table, write_ready_file
+from services.supervisor.report import environment_script, ready_facts, table, write_private_file, write_ready_file
 from services.supervisor.secret_files import SecretFiles
 from services.supervisor.service import Line, Stopped
 from services.supervisor.settings import GivenServers, Ports, inherited_environment
@@ -54,6 +54,10 @@ class Options:
     ports: Ports
     service_ports: dict[plan.Service, int]
     kafka: bool
+
+    @property
+    def environment_file(self) -> Path:
+        return self.data / "env"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,8 @@ def _run(given: GivenServers, options: Options) -> None:
         pass
     finally:
         _say("stopping")
-        if options.ready_file:
-            options.ready_file.unlink(missing_ok=True)
+        for file in filter(None, (options.ready_file, options.environment_file)):
+            file.unlink(missing_ok=True)
         line.stop()
 
 
@@ -173,10 +177,12 @@ def _with_own_database(connections: plan.Connections, postgres: Postgres, secret
 def _announce(line: Line, options: Options) -> None:
     _write(line, options)
     console.print(table(line))
+    _say(f"in another shell: source {options.environment_file}")
     _say(f"logs are in {line.logs}; Ctrl-C stops everything")
 
 
 def _write(line: Line, options: Options) -> None:
+    write_private_file(options.environment_file, environment_script(line))
     if options.ready_file:
         write_ready_file(options.ready_file, ready_facts(line))
 

@@ -22,6 +22,7 @@ class Service:
     """One process of the line.
 
     Attributes:
+        is_api: people and other programs call it; the others answer probes only.
         title: what a person finds on its port.
         port: default; serves /healthz, /readyz and /metrics.
         stop_stage: all of a stage end before the next begins to: first what lets work in, then what does it.
@@ -32,6 +33,7 @@ class Service:
     port: int
     stop_stage: int = 3
     needs_kafka: bool = False
+    is_api: bool = False
 
     @property
     def port_variable(self) -> str:
@@ -39,9 +41,9 @@ class Service:
 
 
 SERVICES = (
-    Service("gateway", "events come in: POST /v1/events", 8080, stop_stage=1),
-    Service("ops", "reviews, cases and settings", 8081),
-    Service("roi", "what it saves", 8082),
+    Service("gateway", "events come in: POST /v1/events", 8080, stop_stage=1, is_api=True),
+    Service("ops", "reviews, cases and settings", 8081, is_api=True),
+    Service("roi", "what it saves", 8082, is_api=True),
     Service("dispatcher", "Kafka to inbox", 9101, stop_stage=2, needs_kafka=True),
     Service("worker", "decides cases", 9102),
     Service("courier", "delivers decisions", 9103),

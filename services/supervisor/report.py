@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -29,12 +30,23 @@ def ready_facts(line: Line) -> dict[str, object]:
     }
 
 
+def environment_script(line: Line) -> str:
+    """For a shell in which the line is to be used: what `recoup keys` and `recoup migrate` need, and where the APIs listen."""
+    urls = {f"RECOUP_{process.service.name.upper()}_URL": process.url for process in line.processes if process.service.is_api}
+    variables = line.connections.environment() | line.connections.administrative_environment() | urls
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
 def write_ready_file(path: Path, facts: Mapping[str, object]) -> None:
+    write_private_file(path, json.dumps(facts, indent=2))
+
+
+def write_private_file(path: Path, text: str) -> None:
     """Whole or not at all, and readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(facts, file, indent=2)
+        file.write(text)
     draft.replace(path)
 
 
