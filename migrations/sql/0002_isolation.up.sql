@@ -11,7 +11,7 @@ BEGIN
         'api_keys', 'sources', 'source_secrets', 'endpoints', 'endpoint_secrets', 'automation_settings', 'audit_log',
         'cases', 'payloads', 'case_fingerprints', 'intake_batches', 'poison_records',
         'decisions', 'inferences', 'reviews', 'review_heartbeats',
-        'baselines', 'rates', 'ledger_lines', 'ledger_seals', 'roi_hourly', 'ledger_hourly', 'conservation_hourly',
+        'baselines', 'rates', 'ledger_lines', 'ledger_leaves', 'ledger_nodes', 'ledger_seals', 'roi_hourly', 'ledger_hourly', 'conservation_hourly',
         'outbox', 'deliveries'
     ] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
@@ -38,7 +38,6 @@ GRANT SELECT, INSERT ON consumed_ranges TO recoup_line;
 
 GRANT INSERT, UPDATE, DELETE ON
     api_keys, sources, source_secrets, endpoints, endpoint_secrets, automation_settings TO recoup_api, recoup_line;
-GRANT INSERT ON baselines, rates TO recoup_api, recoup_line;
 GRANT INSERT, UPDATE ON cases, reviews, outbox, deliveries, poison_records TO recoup_api, recoup_line;
 GRANT INSERT ON payloads, case_fingerprints, intake_batches, inferences, review_heartbeats TO recoup_api, recoup_line;
 GRANT INSERT, UPDATE ON roi_hourly, ledger_hourly, conservation_hourly TO recoup_line;
@@ -46,8 +45,14 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO recoup_api, recoup_line;
 
 -- Append-only: no privilege to change, and triggers that also fire for the owner and under session_replication_role = replica; once a
 -- statement as well, because the owner, to whom row-level security shows no row, would not be told.
-GRANT INSERT ON ledger_lines, decisions, audit_log TO recoup_api, recoup_line;
-GRANT INSERT ON ledger_seals TO recoup_line;
+GRANT INSERT ON decisions, audit_log TO recoup_api, recoup_line;
+GRANT INSERT ON ledger_leaves, ledger_nodes, ledger_seals TO recoup_line;
+-- Not by column: when something was booked, and in which transaction, only the database says, so nothing can be dated back.
+GRANT INSERT (id, tenant_id, automation, case_id, kind, sequence, arm, stratum, quantity, unit, amount, currency, grade, baseline_id,
+              occurred_at, reverses) ON ledger_lines TO recoup_api, recoup_line;
+GRANT INSERT (id, tenant_id, name, automation, value, currency, valid_from, source) ON rates TO recoup_api, recoup_line;
+GRANT INSERT (id, tenant_id, automation, stratum, grade, mean_seconds, variance_seconds2, n, method, valid_from, expires_at)
+    ON baselines TO recoup_api, recoup_line;
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -58,7 +63,9 @@ DO $$
 DECLARE
     t text;
 BEGIN
-    FOREACH t IN ARRAY ARRAY['ledger_lines', 'ledger_seals', 'decisions', 'audit_log'] LOOP
+    FOREACH t IN ARRAY ARRAY[
+        'ledger_lines', 'rates', 'baselines', 'ledger_leaves', 'ledger_nodes', 'ledger_seals', 'decisions', 'audit_log'
+    ] LOOP
         EXECUTE format('CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', t);
         EXECUTE format('CREATE TRIGGER append_only_table BEFORE UPDATE OR DELETE OR TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', t);
         EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER append_only_rows', t);
@@ -119,8 +126,8 @@ GRANT EXECUTE ON FUNCTION ensure_payload_partitions(integer) TO recoup_line;
 
 SELECT ensure_payload_partitions(3);
 
--- One row: whoever locks it rolls up.
-INSERT INTO rollup_horizons (name, horizon, rolled_at) VALUES ('rollups', '0', now());
+-- A row each: whoever locks it rolls up, or seals.
+INSERT INTO rollup_horizons (name, horizon, rolled_at) VALUES ('rollups', '0', now()), ('seals', '0', now());
 
 -- Where every record of an hour of receipt is, exact at any moment: one statement sees one moment, in which every fact is either in the
 -- roll-up (below the horizon) or in the tail (at or above it). Row-level security is that of whoever asks.

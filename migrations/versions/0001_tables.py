@@ -76,10 +76,12 @@ def upgrade() -> None:
         sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("xid", XID8(), server_default=sa.text("pg_current_xact_id()"), nullable=False),
         sa.CheckConstraint("grade IN ('B','C','D')", name=op.f("ck_baselines_stored_grade")),
         sa.CheckConstraint("mean_seconds >= 0", name=op.f("ck_baselines_time_not_negative")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_baselines")),
     )
+    op.create_index(op.f("ix_baselines_xid"), "baselines", ["xid"], unique=False)
     op.create_index(
         op.f("ix_baselines_tenant_id_automation_valid_from"), "baselines", ["tenant_id", "automation", "valid_from"], unique=False
     )
@@ -273,14 +275,33 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "automation", "arm", "kind", "grade", "currency", "hour", name=op.f("pk_ledger_hourly")),
     )
     op.create_table(
+        "ledger_leaves",
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("entry", sa.Text(), nullable=False),
+        sa.Column("entry_id", sa.UUID(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "leaf_index", name=op.f("pk_ledger_leaves")),
+        sa.UniqueConstraint("entry_id", name=op.f("uq_ledger_leaves_entry_id")),
+    )
+    op.create_table(
+        "ledger_nodes",
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("level", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "level", "number", name=op.f("pk_ledger_nodes")),
+    )
+    op.create_table(
         "ledger_seals",
         sa.Column("tenant_id", sa.Text(), nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
-        sa.Column("lines", sa.BigInteger(), nullable=False),
-        sa.Column("root", sa.Text(), nullable=False),
-        sa.Column("previous_root", sa.Text(), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("root", sa.LargeBinary(), nullable=False),
+        sa.Column("previous", sa.LargeBinary(), nullable=True),
         sa.Column("horizon", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("sealed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("(n = 1) = (previous IS NULL)", name=op.f("ck_ledger_seals_all_but_the_first_have_a_previous")),
         sa.PrimaryKeyConstraint("tenant_id", "n", name=op.f("pk_ledger_seals")),
     )
     op.create_table(
@@ -337,10 +358,12 @@ def upgrade() -> None:
         sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("xid", XID8(), server_default=sa.text("pg_current_xact_id()"), nullable=False),
         sa.CheckConstraint("value >= 0", name=op.f("ck_rates_rate_not_negative")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rates")),
         sa.UniqueConstraint("tenant_id", "name", "automation", "valid_from", name=op.f("uq_rates_tenant_id_name_automation_valid_from")),
     )
+    op.create_index(op.f("ix_rates_xid"), "rates", ["xid"], unique=False)
     op.create_table(
         "review_heartbeats",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
@@ -466,7 +489,7 @@ def upgrade() -> None:
         sa.Column("grade", sa.Text(), nullable=False),
         sa.Column("baseline_id", sa.UUID(), nullable=True),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("booked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("booked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("reverses", sa.UUID(), nullable=True),
         sa.Column("xid", XID8(), server_default=sa.text("pg_current_xact_id()"), nullable=False),
         sa.CheckConstraint("(kind = 'reversal') = (reverses IS NOT NULL)", name=op.f("ck_ledger_lines_reversal_names_its_line")),
@@ -526,6 +549,7 @@ def downgrade() -> None:
     op.drop_table("reviews")
     op.drop_index(op.f("ix_review_heartbeats_review_id"), table_name="review_heartbeats")
     op.drop_table("review_heartbeats")
+    op.drop_index(op.f("ix_rates_xid"), table_name="rates")
     op.drop_table("rates")
     op.drop_table("poison_records")
     op.drop_table("payloads")
@@ -533,6 +557,8 @@ def downgrade() -> None:
     op.drop_index("ix_outbox_unplanned", table_name="outbox", postgresql_where=sa.text("planned_at IS NULL"))
     op.drop_table("outbox")
     op.drop_table("ledger_seals")
+    op.drop_table("ledger_nodes")
+    op.drop_table("ledger_leaves")
     op.drop_table("ledger_hourly")
     op.drop_table("job_runs")
     op.drop_index(op.f("ix_intake_batches_xid"), table_name="intake_batches")
@@ -557,6 +583,7 @@ def downgrade() -> None:
     op.drop_table("cases")
     op.drop_table("case_fingerprints")
     op.drop_index(op.f("ix_baselines_tenant_id_automation_valid_from"), table_name="baselines")
+    op.drop_index(op.f("ix_baselines_xid"), table_name="baselines")
     op.drop_table("baselines")
     op.drop_table("automation_settings")
     op.drop_index(op.f("ix_audit_log_tenant_id_created_at"), table_name="audit_log")

@@ -15,7 +15,7 @@ from services.steward.repository.reaping import Backoff
 from shared.casework import repository as casework
 from shared.db import unit_of_work
 from shared.errors import InvariantBroken
-from shared.ledger import posting
+from shared.ledger import posting, sealing
 from shared.ledger import repository as ledger
 from shared.money import Money, currency
 from shared.taskqueue.orders import Order, Orders
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MONTHS_AHEAD = 3
-# Windows rolled up in one run; the next run is a second away.
+# Windows rolled up, or sealed, in one run; the next run is a second away.
 WINDOWS = 20
 
 
@@ -110,6 +110,24 @@ def roll_up(engine: Engine) -> int:
                 touched += rollups.add_conservation(connection, window)
             rollups.advance(connection, window)
         if window.complete:
+            break
+    return touched
+
+
+def seal_ledger(engine: Engine) -> int:
+    """Seal what was booked up to now, or as far as one run goes; returns how many entries became leaves and how many seals were made.
+
+    Raises:
+        LedgerDamaged: somebody took leaves away; nothing is sealed until they are restored.
+    """
+    touched = 0
+    for _ in range(WINDOWS):
+        with unit_of_work(engine) as connection:
+            progress = sealing.seal(connection)
+        if progress is None:
+            break
+        touched += progress.entries + progress.seals
+        if progress.complete:
             break
     return touched
 

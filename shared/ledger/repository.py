@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def post(connection: Connection, lines: Sequence[Line]) -> None:
-    """Book lines; the moment of booking is the transaction's.
+    """Book lines; the moment of booking is the transaction's, and the database's to say.
 
     Raises:
         sqlalchemy.exc.IntegrityError: a case has a line of that kind and sequence already. Nothing is booked twice, or silently dropped.
@@ -30,8 +30,8 @@ def post_platform(connection: Connection, lines: Sequence[Line]) -> int:
 
 _INSERT = (
     "INSERT INTO ledger_lines (id, tenant_id, automation, case_id, kind, sequence, arm, stratum, quantity, unit, amount, currency,"
-    " grade, baseline_id, occurred_at, reverses, booked_at)"
-    " SELECT l.*, now() FROM unnest(%(ids)b::uuid[], %(tenants)b::text[], %(automations)b::text[], %(cases)b::uuid[], %(kinds)b::text[],"
+    " grade, baseline_id, occurred_at, reverses)"
+    " SELECT l.* FROM unnest(%(ids)b::uuid[], %(tenants)b::text[], %(automations)b::text[], %(cases)b::uuid[], %(kinds)b::text[],"
     " %(sequences)b::int[], %(arms)b::text[], %(strata)b::text[], %(quantities)b::numeric[], %(units)b::text[], %(amounts)b::numeric[],"
     " %(currencies)b::text[], %(grades)b::text[], %(baselines)b::uuid[], %(occurred)b::timestamptz[], %(reverses)b::uuid[]) AS l"
 )

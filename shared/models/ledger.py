@@ -9,11 +9,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Numeric,
     SmallInteger,
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import UUID
@@ -39,8 +41,10 @@ baselines = Table(
     Column("valid_from", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     created_at(),
+    transaction_id(),
     CheckConstraint("grade IN ('B','C','D')", name="stored_grade"),
     CheckConstraint("mean_seconds >= 0", name="time_not_negative"),
+    Index(None, "xid"),
     Index(None, "tenant_id", "automation", "valid_from"),
 )
 
@@ -57,8 +61,10 @@ rates = Table(
     Column("valid_from", Instant, nullable=False),
     Column("source", Text, nullable=False),
     created_at(),
+    transaction_id(),
     UniqueConstraint("tenant_id", "name", "automation", "valid_from"),
     CheckConstraint("value >= 0", name="rate_not_negative"),
+    Index(None, "xid"),
 )
 
 ledger_lines = Table(
@@ -81,7 +87,8 @@ ledger_lines = Table(
     Column("grade", Text, nullable=False),
     Column("baseline_id", UUID(as_uuid=True), ForeignKey("baselines.id")),
     Column("occurred_at", Instant, nullable=False),
-    Column("booked_at", Instant, nullable=False),
+    # Like `xid` the database's alone: no process may write it.
+    Column("booked_at", Instant, nullable=False, server_default=func.now()),
     Column("reverses", UUID(as_uuid=True), ForeignKey("ledger_lines.id")),
     transaction_id(),
     UniqueConstraint("case_id", "kind", "sequence"),
@@ -106,14 +113,39 @@ ledger_lines = Table(
     ),
 )
 
+# The tree of a tenant: its leaves in the order that they were sealed in, and the nodes that are kept (`shared.ledger.tiles`).
+ledger_leaves = Table(
+    "ledger_leaves",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    # Which table the entry is in: `line`, `rate` or `baseline`.
+    Column("entry", Text, nullable=False),
+    Column("entry_id", UUID(as_uuid=True), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("entry_id"),
+)
+
+ledger_nodes = Table(
+    "ledger_nodes",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
 ledger_seals = Table(
     "ledger_seals",
     metadata,
     Column("tenant_id", Text, primary_key=True),
     Column("n", BigInteger, primary_key=True),
-    Column("lines", BigInteger, nullable=False),
-    Column("root", Text, nullable=False),
-    Column("previous_root", Text),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    # Hash of seal n - 1; null in the first.
+    Column("previous", LargeBinary),
+    # Every transaction below it had ended and is sealed.
     Column("horizon", BigInteger, nullable=False),
-    created_at(),
+    Column("sealed_at", Instant, nullable=False),
+    CheckConstraint("(n = 1) = (previous IS NULL)", name="all_but_the_first_have_a_previous"),
 )

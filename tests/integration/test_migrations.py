@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Database
 
-APPEND_ONLY = ("ledger_lines", "decisions", "audit_log", "ledger_seals")
-CHANGES = ("UPDATE {} SET tenant_id = 'other'", "DELETE FROM {}", "TRUNCATE {}")
+APPEND_ONLY = ("ledger_lines", "rates", "baselines", "ledger_leaves", "ledger_nodes", "ledger_seals", "decisions", "audit_log")
+CHANGES = ("UPDATE {} SET tenant_id = 'other'", "DELETE FROM {}", "TRUNCATE {} CASCADE")
 TABLES = (
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')"
 )
@@ -154,10 +154,24 @@ def _fill(url: str) -> None:
         connection.execute(
             "INSERT INTO audit_log (id, tenant_id, actor, action, object_type, object_id) VALUES (%s, 't', 'a', 'b', 'c', 'd')", [uuid4()]
         )
-        connection.execute("INSERT INTO ledger_seals (tenant_id, n, lines, root, horizon) VALUES ('t', 1, 1, 'r', 1)")
+        connection.execute("INSERT INTO ledger_seals (tenant_id, n, size, root, horizon, sealed_at) VALUES ('t', 1, 1, 'r', 1, now())")
+        connection.execute("INSERT INTO ledger_nodes (tenant_id, level, number, hash) VALUES ('t', 1, 0, 'h')")
         connection.execute(
-            "INSERT INTO ledger_lines (id, tenant_id, automation, kind, quantity, unit, grade, occurred_at, booked_at)"
-            " VALUES (%s, 't', 'claims', 'platform', 1, 's', 'A', now(), now())",
+            "INSERT INTO ledger_leaves (tenant_id, leaf_index, entry, entry_id, hash) VALUES ('t', 0, 'line', %s, 'h')", [uuid4()]
+        )
+        connection.execute(
+            "INSERT INTO ledger_lines (id, tenant_id, automation, kind, quantity, unit, grade, occurred_at)"
+            " VALUES (%s, 't', 'claims', 'platform', 1, 's', 'A', now())",
+            [uuid4()],
+        )
+        connection.execute(
+            "INSERT INTO rates (id, tenant_id, name, value, currency, valid_from, source)"
+            " VALUES (%s, 't', 'cpu_hour', 1, 'EUR', now(), 's')",
+            [uuid4()],
+        )
+        connection.execute(
+            "INSERT INTO baselines (id, tenant_id, automation, grade, mean_seconds, method, valid_from, expires_at)"
+            " VALUES (%s, 't', 'claims', 'D', 1, 'm', now(), now())",
             [uuid4()],
         )
         connection.execute(
