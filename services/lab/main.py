@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from services.lab import evaluation, examples, training
-from services.lab.synth import TASKS, generate
+from services.lab.synth import TASKS, SyntheticEvent, generate
 from shared.automations.pack import MANIFEST, Pack, parse, render
 from shared.automations.registry import automation
 from shared.errors import RecoupError
@@ -119,17 +119,25 @@ def evaluate(
     console.print(table)
 
 
+def _as_cloudevent(event: SyntheticEvent) -> dict[str, Any]:
+    found = {"specversion": "1.0", "id": event.event_id, "source": "/lab/synth", "type": event.event_type}
+    return {**found, "time": event.time, "data": event.data}
+
+
 @app.command()
 def synth(
     task: Task,
     out: Annotated[Path, typer.Option(help="JSON Lines file to write.")],
+    *,
     n: Annotated[int, typer.Option(min=1, help="Number of events.")] = 1_000,
     seed: Seed = 0,
+    cloudevents: Annotated[bool, typer.Option("--cloudevents", help="As `recoup import events` reads them, without the truth.")] = False,
 ) -> None:
     """Write synthetic events with their truth and handling times."""
+    written = _as_cloudevent if cloudevents else asdict
     with out.open("w", encoding="utf-8") as file, _progress() as progress:
         for event in progress.track(generate(_checked(task), n, seed), total=n, description=f"synthetic {task}"):
-            file.write(json.dumps(asdict(event), default=lambda value: value.isoformat(), ensure_ascii=False) + "\n")
+            file.write(json.dumps(written(event), default=lambda value: value.isoformat(), ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
