@@ -13,7 +13,7 @@ import orjson
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.ops.repository import keys as stored
 from services.ops.repository.audit import Author
@@ -124,7 +124,9 @@ def listing(tenant: Tenant, *, as_json: Json = False) -> None:
     if as_json:
         _print_json([key.model_dump(mode="json") for key in found])
         return
-    table = Table("id", "name", "prefix", "roles", "last used", "revoked")
+    table = Table(
+        Column("id", no_wrap=True, min_width=36), "name", Column("prefix", no_wrap=True, min_width=15), "roles", "last used", "revoked"
+    )
     for key in found:
         table.add_row(str(key.id), key.name, f"rk_{key.prefix}", ", ".join(key.roles), _moment(key.last_used_at), _moment(key.revoked_at))
     Console().print(table)
