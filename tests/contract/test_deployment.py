@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
+from importlib import import_module
 from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
@@ -17,8 +19,11 @@ import kubernetes_validate
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from pydantic_settings import BaseSettings
 
+import services
 from services.cli.main import COMMANDS
+from services.supervisor.plan import SERVICES
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = {"gateway", "dispatcher", "worker", "courier", "steward", "ops", "roi"}
@@ -130,3 +135,51 @@ def test_only_the_worker_image_carries_onnxruntime() -> None:
 def test_images_run_as_an_ordinary_user() -> None:
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
     assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)
+
+
+def known_variables() -> set[str]:
+    """Every variable that some settings class reads."""
+    modules = ["shared.settings", "migrations.run", "services.cli.importing"]
+    modules += [f"services.{found.name}.settings" for found in pkgutil.iter_modules(services.__path__) if found.name not in {"cli", "lab"}]
+    classes = {
+        kind for name in modules for kind in vars(import_module(name)).values() if isinstance(kind, type) and issubclass(kind, BaseSettings)
+    }
+    return {f"{kind.model_config.get('env_prefix', '')}{field}".upper() for kind in classes for field in kind.model_fields}
+
+
+def test_every_variable_that_a_container_gets_is_read_by_somebody() -> None:
+    known = known_variables()
+    for name, service in compose()["services"].items():
+        if str(service.get("image", "")).startswith("recoup-"):
+            assert set(service["environment"]) <= known, name
+    for folder in ("overlays/edge", "overlays/production"):
+        for document in rendered(folder):
+            if document["kind"] == "ConfigMap":
+                assert set(document["data"]) <= known, folder
+    set_in_images = re.findall(r"RECOUP_\w+(?==)", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"))
+    assert set(set_in_images) <= known
+
+
+@pytest.mark.parametrize("name", ["production.md", "callbacks.md", "operating.md"])
+def test_every_variable_that_is_documented_is_read_by_somebody(name: str) -> None:
+    # Not a prefix, as in `RECOUP_<PROCESS>_PORT`.
+    named = set(re.findall(r"RECOUP_[A-Z0-9_]*[A-Z0-9]\b(?!_)", (ROOT / "docs" / name).read_text(encoding="utf-8")))
+    assert named
+    assert named <= known_variables()
+
+
+def test_ports_of_containers_are_those_that_the_processes_listen_on() -> None:
+    ports = {service.name: service.port for service in SERVICES}
+    for name, port in ports.items():
+        settings = import_module(f"services.{name}.settings")
+        (default,) = (
+            kind.model_fields["port"].default
+            for kind in vars(settings).values()
+            if isinstance(kind, type) and issubclass(kind, BaseSettings) and "port" in kind.model_fields
+        )
+        assert default == port
+        assert f"127.0.0.1:{port}/readyz" in str(compose()["services"][name]["healthcheck"])
+    for document in rendered("base"):
+        if document["kind"] == "Deployment":
+            (container,) = document["spec"]["template"]["spec"]["containers"]
+            assert [found["containerPort"] for found in container["ports"]] == [ports[document["metadata"]["name"]]]
