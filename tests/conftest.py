@@ -51,6 +51,14 @@ class Database:
     name: str
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the running line go to one worker, so that it is started once."""
+    for item in items:
+        if "line" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("line"))
+
+
 @pytest.fixture(scope="session")
 def environment() -> Environment:
     return Environment()

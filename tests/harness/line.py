@@ -20,6 +20,8 @@ import psycopg
 from sqlalchemy import make_url
 
 from services.supervisor.embedded.kafka_jars import KAFKA_VERSION
+from services.supervisor.plan import SERVICES
+from services.supervisor.ports import free_port
 from services.supervisor.settings import inherited_environment
 from tests.servers import KAFKA_CACHE, ROOT
 
@@ -95,6 +97,12 @@ def _ready(url: str) -> bool:
         return False
 
 
+def _own_ports() -> dict[str, str]:
+    """Of every process and server: two lines that start at once would both find the default ports free."""
+    names = [service.name for service in SERVICES] + ["postgres", "redis", "kafka"]
+    return {f"RECOUP_{name.upper()}_PORT": str(free_port()) for name in names}
+
+
 @contextmanager
 def running_line(data: Path, *, kafka: bool) -> Iterator[ReadyLine]:
     """Args: data: an empty folder that other users may enter, because PostgreSQL does not run as root."""
@@ -108,7 +116,7 @@ def running_line(data: Path, *, kafka: bool) -> Iterator[ReadyLine]:
         process = subprocess.Popen(
             [*command, "--kafka" if kafka else "--no-kafka"],
             cwd=ROOT,
-            env={**inherited_environment(), **HASTE},
+            env={**inherited_environment(), **HASTE, **_own_ports()},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
