@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.measure.baselines import Grade
+from shared.web.decimals import Plain
 
-Seconds = Annotated[Decimal, Field(examples=["1123200.000"])]
-Hours = Annotated[Decimal, Field(examples=["312.00"])]
-Amount = Annotated[Decimal, Field(examples=["1834.12"])]
+Seconds = Annotated[Plain, Field(examples=["1123200.000"])]
+Hours = Annotated[Plain, Field(examples=["312.00"])]
+Amount = Annotated[Plain, Field(examples=["1834.12"])]
 CurrencyCode = Annotated[str, Field(examples=["EUR"])]
 
 
@@ -77,7 +77,7 @@ class Rate(Output):
 
     name: str = Field(examples=["labour_hour"])
     automation: str = Field(examples=["*"])
-    value: Decimal = Field(examples=["42.50"])
+    value: Plain = Field(examples=["42.50"])
     currency: CurrencyCode | None
     valid_from: datetime
     source: str = Field(examples=["payroll 2026"])
@@ -107,7 +107,7 @@ class Worth(Output):
     platform_cost: Amount
     error_cost: Amount
     total_cost: Amount
-    cost_per_event: Decimal | None = Field(description="Total cost by cases of the automated arm.", examples=["0.000812"])
+    cost_per_event: Plain | None = Field(description="Total cost by cases of the automated arm.", examples=["0.000812"])
     cash: Amount = Field(description="Observed money effects, such as a duplicate payment that was stopped.")
     labour_value: LabourValue | None = Field(description="Hours saved at the labour rate; null without a rate.")
     unconverted: list[Foreign]
@@ -205,9 +205,9 @@ class LedgerLine(Output):
     sequence: int
     arm: str | None
     stratum: str | None
-    quantity: Decimal | None = Field(examples=["0.001200000"])
+    quantity: Plain | None = Field(examples=["0.001200000"])
     unit: str | None = Field(examples=["cpu_s"])
-    amount: Decimal | None = Field(examples=["0.0000001200"])
+    amount: Plain | None = Field(examples=["0.0000001200"])
     currency: CurrencyCode | None
     grade: Grade
     baseline_id: UUID | None

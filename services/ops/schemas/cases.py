@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from services.ops.schemas.base import Identified, Instant, Line, Output, Reference
+from shared.web.decimals import Plain
 
 State = Literal["pending", "processing", "review", "decided", "quarantined"]
 Arm = Literal["automated", "control"]
@@ -94,9 +94,9 @@ class TraceLine(Identified):
     """A ledger line of this case."""
 
     kind: str
-    quantity: Decimal | None
+    quantity: Plain | None
     unit: str | None
-    amount: Decimal | None
+    amount: Plain | None
     currency: str | None
     grade: str
     occurred_at: datetime
