@@ -17,8 +17,10 @@ from psycopg import sql
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from shared.errors import RecoupError
 from shared.eventlog.topics import ensure_topics
 from shared.settings import KafkaSettings, PostgresUrl, load_all, prefixed
 
@@ -123,6 +125,18 @@ def main(
         typer.echo("The settings of migrate are valid.")
         return
     url = admin.admin_url.get_secret_value()
+    try:
+        _carry_out(url, revision, down=down, admin=admin, kafka=kafka)
+    except OperationalError as error:
+        # Of the driver, without the statement; it names host and port, not the password.
+        typer.echo(f"RECOUP_DATABASE_ADMIN_URL: {str(error.orig).partition(chr(10))[0]}", err=True)
+        raise typer.Exit(1) from None
+    except RecoupError as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(1) from None
+
+
+def _carry_out(url: str, revision: str, *, down: bool, admin: _AdminSettings, kafka: KafkaSettings) -> None:
     if down:
         downgrade(url, revision)
         return

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.errors import Retryable
+
 if TYPE_CHECKING:
     from shared.settings import KafkaSettings
 
 
+class KafkaAway(Retryable):
+    """No broker of RECOUP_KAFKA_BOOTSTRAP_SERVERS answers, so the topics could not be made; the schema is up to date."""
+
+    code = "kafka_away"
+
+
 def ensure_topics(settings: KafkaSettings) -> None:
-    """Create what is missing of the three topics; existing ones are left as they are."""
+    """Create what is missing of the three topics; existing ones are left as they are. Raises KafkaAway."""
     # Imported here: an installation without Kafka has no client.
     from kafka.admin import KafkaAdminClient, NewTopic  # noqa: PLC0415
-    from kafka.errors import TopicAlreadyExistsError  # noqa: PLC0415
+    from kafka.errors import KafkaError, TopicAlreadyExistsError  # noqa: PLC0415
 
-    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers.split(","), client_id="recoup-migrate")
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers.split(","), client_id="recoup-migrate")
+    except KafkaError as error:
+        raise KafkaAway from error
     try:
         existing = set(admin.list_topics())
         for name in (settings.events_topic, settings.decisions_topic, settings.dead_topic):

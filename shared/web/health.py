@@ -46,8 +46,12 @@ class HealthServer:
 
 
 def serve(host: str, port: int, readiness: Callable[[], Mapping[str, bool]]) -> HealthServer:
-    """Start answering; port 0 takes a free one."""
-    return HealthServer(host, port, readiness)
+    """Start answering; port 0 takes a free one. Ends the process with status 1 where the port is taken."""
+    try:
+        return HealthServer(host, port, readiness)
+    except OSError as error:
+        log.critical("cannot_listen", host=host, port=port, reason=error.strerror)
+        raise SystemExit(1) from None
 
 
 def _handler(readiness: Callable[[], Mapping[str, bool]]) -> type[BaseHTTPRequestHandler]:
