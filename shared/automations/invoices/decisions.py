@@ -27,16 +27,16 @@ _ACCOUNTS: Final = {
 }
 _ACCOUNT_PATTERN: Final = re.compile("|".join(rf"\b(?P<{name}>(?:{words}))\b" for name, words in _ACCOUNTS.items()), re.IGNORECASE)
 _COUNTRY_VAT: Final = {
-    "AT": r"ATU\d{8}",
-    "BE": r"BE[01]\d{9}",
-    "CH": r"CHE\d{9}(?:MWST|TVA|IVA)?",
-    "DE": r"DE\d{9}",
-    "ES": r"ES[A-Z0-9]\d{7}[A-Z0-9]",
-    "FR": r"FR[A-Z0-9]{2}\d{9}",
-    "IT": r"IT\d{11}",
-    "NL": r"NL[A-Z0-9+*]{12}",
-    "PL": r"PL\d{10}",
-    "SE": r"SE\d{12}",
+    "AT": re.compile(r"ATU\d{8}"),
+    "BE": re.compile(r"BE[01]\d{9}"),
+    "CH": re.compile(r"CHE\d{9}(?:MWST|TVA|IVA)?"),
+    "DE": re.compile(r"DE\d{9}"),
+    "ES": re.compile(r"ES[A-Z0-9]\d{7}[A-Z0-9]"),
+    "FR": re.compile(r"FR[A-Z0-9]{2}\d{9}"),
+    "IT": re.compile(r"IT\d{11}"),
+    "NL": re.compile(r"NL[A-Z0-9+*]{12}"),
+    "PL": re.compile(r"PL\d{10}"),
+    "SE": re.compile(r"SE\d{12}"),
 }
 _BANDS: Final = ((Decimal(100), "100"), (Decimal(500), "500"), (Decimal(2_000), "2k"), (Decimal(10_000), "10k"), (Decimal(50_000), "50k"))
 
@@ -79,7 +79,7 @@ def _vat_shape(party: Party) -> str:
         return "none"
     identifier = normalised_id(party.vat_id)
     shape = _COUNTRY_VAT.get(identifier[:2])
-    return "foreign" if shape is None else "right" if re.fullmatch(shape, identifier) else "wrong"
+    return "foreign" if shape is None else "right" if shape.fullmatch(identifier) else "wrong"
 
 
 def _account_country(invoice: Invoice) -> str:
@@ -100,17 +100,17 @@ def features(data: InvoiceReceived) -> Features | None:
         return None
     gross = invoice.totals.gross
     seller_known, order_matched = data.root.seller_known, data.root.order_matched
-    band = _amount_band(gross)
+    band, has_order, account_country = _amount_band(gross), bool(invoice.order_reference), _account_country(invoice)
     fields = {
         "seller_known": str(seller_known),
-        "order": str(bool(invoice.order_reference)),
+        "order": str(has_order),
         "order_matched": str(order_matched),
         "known_and_matched": f"{seller_known}{order_matched}",
         "band": band,
-        "band_order": f"{band}{bool(invoice.order_reference)}",
+        "band_order": f"{band}{has_order}",
         "terms": _terms(invoice),
-        "account": _account_country(invoice),
-        "account_known": f"{_account_country(invoice)}{seller_known}",
+        "account": account_country,
+        "account_known": f"{account_country}{seller_known}",
         "vat": _vat_shape(invoice.seller),
         "lines": _amount_band(Decimal(len(invoice.lines))) if len(invoice.lines) > 3 else str(len(invoice.lines)),
         "credit_note": str(invoice.is_credit_note),

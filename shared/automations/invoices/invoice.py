@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 # UNTDID 1001 codes that reverse money: credit note, factored, consolidated and self-billed credit note, corrective self-billed.
 CREDIT_NOTE_TYPES = frozenset({"81", "83", "261", "262", "296", "308", "381", "396", "420", "458", "532"})
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
+class Party(NamedTuple):
     """Seller or buyer; None where the document does not say."""
 
     name: str | None = None
@@ -19,26 +18,20 @@ class Party:
     country: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InvoiceLine:
+class InvoiceLine(NamedTuple):
     net: Decimal | None = None
     description: str = ""
-    quantity: Decimal | None = None
-    tax_rate: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaxSubtotal:
+class TaxSubtotal(NamedTuple):
     """One row of the VAT breakdown (BG-23)."""
 
     basis: Decimal | None = None
     amount: Decimal | None = None
     rate: Decimal | None = None
-    category: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """Document totals (BG-22); None where absent, which is not the same as zero.
 
     Attributes:
@@ -57,8 +50,7 @@ class Totals:
     third_party: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Invoice:
+class Invoice(NamedTuple):
     """Amounts are in ``currency`` and positive in credit notes too, as in the documents.
 
     Attributes:
@@ -71,9 +63,9 @@ class Invoice:
     issue_date: date | None = None
     due_date: date | None = None
     currency: str | None = None
-    seller: Party = field(default_factory=Party)
-    buyer: Party = field(default_factory=Party)
-    totals: Totals = field(default_factory=Totals)
+    seller: Party = Party()
+    buyer: Party = Party()
+    totals: Totals = Totals()
     lines: tuple[InvoiceLine, ...] = ()
     taxes: tuple[TaxSubtotal, ...] = ()
     allowances: tuple[Decimal, ...] = ()
