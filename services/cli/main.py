@@ -38,6 +38,7 @@ COMMANDS = (
     Command("migrate", "migrations.run", "", "Create roles and bring the schema and the topics up to date."),
     Command("replay", "services.ops.replay", "api", "Send quarantined cases to the workers again."),
     Command("import", "services.cli.importing", "", "Send events from a file through the gateway."),
+    Command("ledger", "services.steward.ledger", "", "Verify the sealed ledger."),
     Command("keys", "services.ops.keys", "", "Tenants, API keys and the vault's key."),
     Command("lab", "services.lab.main", "lab", "Synthesise, train and evaluate models."),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from shared.ledger.tree import Leaf
 
 PORTION = 5000
-SHOWN = 100
+# Findings of one code that are told one by one.
+SHOWN = 20
 # A transaction books at its beginning and ends before it is sealed; none takes this long.
 TOLERANCE = timedelta(minutes=10)
 
@@ -46,7 +48,7 @@ class Verdict:
     Attributes:
         leaves: entries that were hashed anew.
         waiting: entries that the next seals will take.
-        count: of all findings; only the first of them are listed.
+        counts: of all findings by code; only the first of each are listed.
     """
 
     tenant_id: str
@@ -54,12 +56,12 @@ class Verdict:
     seals: int = 0
     waiting: int = 0
     newest: Seal | None = None
-    count: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, code: str, what: str) -> None:
-        self.count += 1
-        if len(self.findings) < SHOWN:
+        self.counts[code] += 1
+        if self.counts[code] <= SHOWN:
             self.findings.append(Finding(code, what))
 
 

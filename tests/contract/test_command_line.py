@@ -23,8 +23,8 @@ GOOD = {
     "RECOUP_API_KEY": "rk_x",
 }
 BAD = "canary"
-# `work` sets variables of its process before it imports anything: it gets one of its own. `lab` has no settings.
-HERE = [command for command in COMMANDS if command.name not in {"work", "lab"}]
+# `work` sets variables of its process before it imports anything: it gets one of its own. `lab` and `truth` have no settings.
+HERE = [command for command in COMMANDS if command.name not in {"work", "lab", "truth"}]
 NEEDS = {
     "gateway": {"RECOUP_DATABASE_URL", "RECOUP_REDIS_URL", "RECOUP_SECRET_KEY"},
     "dispatch": {"RECOUP_DATABASE_URL", "RECOUP_REDIS_URL"},
@@ -36,6 +36,7 @@ NEEDS = {
     "replay": {"RECOUP_DATABASE_URL"},
     "import": {"RECOUP_API_KEY"},
     "keys": {"RECOUP_DATABASE_URL"},
+    "ledger": {"RECOUP_DATABASE_URL"},
 }
 
 
