@@ -7,7 +7,7 @@ KAFKA ?=
 DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types contracts chaos bench lock clean
+.PHONY: help setup demo test truth check format lint types contracts chaos bench lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -26,6 +26,9 @@ demo: $(READY) ## Run the whole line once on this machine and print what it save
 
 test: $(READY) ## Every test but the long suites
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests --ignore tests/bench
+
+truth: $(READY) ## Simulate 2,000 deployments with known truth and see whether the figures hold it
+	@$(BIN)/recoup truth --plot docs/truth.svg
 
 check: format lint types contracts ## Format, lint, types and import contracts
 

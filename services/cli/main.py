@@ -40,6 +40,7 @@ COMMANDS = (
     Command("import", "services.cli.importing", "", "Send events from a file through the gateway."),
     Command("ledger", "services.steward.ledger", "", "Verify the sealed ledger."),
     Command("keys", "services.ops.keys", "", "Tenants, API keys and the vault's key."),
+    Command("truth", "services.lab.truth.main", "measure", "Simulate deployments with known truth and judge the figures."),
     Command("lab", "services.lab.main", "lab", "Synthesise, train and evaluate models."),
 )
 

@@ -13,7 +13,24 @@ from typer.testing import CliRunner
 from services.cli.main import COMMANDS, Command, app, run
 from tests.servers import ROOT
 
-NAMES = ("up", "demo", "gateway", "dispatch", "work", "courier", "steward", "ops", "roi", "migrate", "replay", "import", "keys", "lab")
+NAMES = (
+    "up",
+    "demo",
+    "gateway",
+    "dispatch",
+    "work",
+    "courier",
+    "steward",
+    "ops",
+    "roi",
+    "migrate",
+    "replay",
+    "import",
+    "ledger",
+    "keys",
+    "truth",
+    "lab",
+)
 
 
 def _recoup(*arguments: str) -> subprocess.CompletedProcess[str]:

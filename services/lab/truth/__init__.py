@@ -1,0 +1,1 @@
+"""Simulated deployments whose true savings and error rates are known."""
