@@ -10,6 +10,7 @@ import orjson
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy.exc import ProgrammingError
 
 from shared.db import engine_for, unit_of_work
 from shared.errors import RecoupError
@@ -65,6 +66,10 @@ def verify(
             verdict = _watched(connection, tenant, seals)
     except RecoupError as error:
         typer.echo(f"{tenant}: {error.message} {error.context or ''}", err=True)
+        raise typer.Exit(1) from error
+    except ProgrammingError as error:
+        # A table, or a column of it, is not there any more.
+        typer.echo(f"{tenant}: the ledger cannot be read: {str(error.orig).splitlines()[0]}", err=True)
         raise typer.Exit(1) from error
     finally:
         engine.dispose()

@@ -226,6 +226,13 @@ def test_the_command_names_what_is_wrong_and_fails(engine: Engine, database: Dat
     assert (report["as_sealed"], report["counts"]) == (False, {"entry_changed": 1})
 
 
+def test_the_command_says_so_where_a_table_was_dropped(engine: Engine, database: Database) -> None:
+    with connected(database.admin_url) as connection:
+        connection.execute("DROP TABLE ledger_lines CASCADE")
+    done = _verify(database)
+    assert (done.exit_code, "ledger_lines" in done.stderr, "Traceback" in done.output) == (1, True, False)
+
+
 def test_the_command_refuses_a_kept_seal_that_is_none(client: TestClient, database: Database, tmp_path: Path) -> None:
     kept = tmp_path / "seal.json"
     for content in ("{}", "no JSON", json.dumps(get(client, "seals/3") | {"size": 1})):
