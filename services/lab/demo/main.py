@@ -33,7 +33,8 @@ CONTROL_SHARE = "0.10"
 SETTLE_SECONDS = 120.0
 ROLL_UP_SECONDS = 30.0
 
-console = Console(highlight=False)
+# Where the output goes to a file, its tables are as wide as they need.
+console = Console(highlight=False, width=None if Console().is_terminal else 110)
 app = typer.Typer(add_completion=False, help="Run the whole line once on this machine and print what it saved.")
 
 

@@ -63,20 +63,18 @@ def _tiers(tally: Tally) -> Table:
 
 
 def _roi(tally: Tally, summary: Mapping[str, Any]) -> Table:
-    table = Table(
-        "automation", "cases", "control", "hours saved, at least", "hours saved (95 %)", "truth", "grade", "cost EUR", "cash EUR",
-        title="What it saved",
-    )  # fmt: skip
+    table = Table(title="What it saved, in hours")
+    for header in ("automation", "cases", "control", "at least", "point", "95 % interval", "truth", "grade", "cost EUR", "cash EUR"):
+        table.add_column(header, no_wrap=True, justify="left" if header == "automation" else "right")
     for figures in [*summary["automations"], summary["total"]]:
         name, saved, money = figures["automation"], figures["saved"], figures["money"]
-        hours = saved["hours"]
-        interval = f"{_shown(hours['point'])} ({_shown(hours['low'])} to {_shown(hours['high'])})"
-        truth = tally.saved_seconds(name) / 3600
+        hours, cases = saved["hours"], figures["cases"]
         table.add_row(
-            name or "total", f"{figures['cases']['total']}", f"{figures['cases']['control']}", _shown(saved["at_least_hours"]), interval,
-            f"{truth:.1f}", saved["grade"] or "-", _shown(money["total_cost"], 4), _shown(money["cash"], 2), end_section=name is None,
+            *(name or "total", f"{cases['total']}", f"{cases['control']}", _shown(saved["at_least_hours"]), _shown(hours["point"])),
+            *(f"{_shown(hours['low'])} to {_shown(hours['high'])}", f"{tally.saved_seconds(name) / 3600:,.1f}", saved["grade"] or "-"),
+            *(_shown(money["total_cost"], 4), _shown(money["cash"], 2)),
             style="bold" if name is None else None,
-        )  # fmt: skip
+        )
     return table
 
 

@@ -46,6 +46,9 @@ class Sink:
         self._tally.called_back(event_id, webhook_id, body, time.monotonic())
         story = self._tally.stories[event_id]
         story.tier, story.outcome = data["tier"], data["outcome"]
+        if story.tier != "human":
+            # A tier decides only outside the control group; where people decided, the clerk has noted the arm.
+            story.arm = "automated"
 
 
 async def _body(receive: Receive) -> bytes:
