@@ -23,7 +23,7 @@ from shared.ledger.tree import LedgerDamaged
 from shared.models import ledger as tables
 from tests.database_sessions import connected
 from tests.integration.facts import add_tenant, engine_of
-from tests.ledger_world import add_baseline, add_rate, book, book_and_seal, newest, verdict
+from tests.ledger_world import add_baseline, add_rate, book, book_and_seal, newest, seal, settle, verdict
 from tests.servers import ROOT
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def test_seals_follow_from_each_other_and_trees_grow_over_tiles(engine: Engine) 
     _assert_sealed(engine)
     with unit_of_work(engine) as connection:
         seals = tree.seals_from(connection, "acme", first=0, limit=10)
-        assert [seal.n for seal in seals] == [1, 2, 3]
-        assert [seal.previous for seal in seals] == [None, seals[0].hash(), seals[1].hash()]
+        assert [one.n for one in seals] == [1, 2, 3]
+        assert [one.previous for one in seals] == [None, seals[0].hash(), seals[1].hash()]
         for older, newer in pairwise(seals):
             path = tree.span_hashes(connection, "acme", merkle.consistency_spans(older.size, newer.size))
             assert merkle.verify_consistency((older.size, older.root), (newer.size, newer.root), path)
@@ -103,7 +103,7 @@ def test_a_line_committed_late_by_an_older_transaction_is_not_skipped(engine: En
             book(engine)
             service.seal_ledger(engine)
             assert _count(engine, "ledger_leaves") == 0
-        service.seal_ledger(engine)
+        seal(engine)
     assert newest(engine).size >= 11
     _assert_sealed(engine)
 
@@ -111,6 +111,7 @@ def test_a_line_committed_late_by_an_older_transaction_is_not_skipped(engine: En
 def test_an_outage_is_caught_up_in_portions_and_sealed_at_its_end(engine: Engine) -> None:
     for _ in range(6):
         book(engine, 20)
+    settle(engine)
     progress: list[sealing.Progress] = []
     while not progress or not progress[-1].complete:
         with unit_of_work(engine) as connection:
@@ -150,7 +151,7 @@ def test_stewards_at_once_seal_every_line_once(engine: Engine) -> None:
         stewards = [pool.submit(seal_often) for _ in range(3)]
         for job in (*writers, *stewards):
             job.result()
-    service.seal_ledger(engine)
+    seal(engine)
     _assert_sealed(engine)
 
 
@@ -188,7 +189,7 @@ def test_a_steward_killed_at_any_moment_leaves_nothing_out_and_nothing_twice(eng
                 book(engine, generator.randint(1, 60), tenant=generator.choice(["acme", "other"]))
             time.sleep(generator.random() * 0.05)
             os.kill(victim.pid, 9)
-    service.seal_ledger(engine)
+    seal(engine)
     _assert_sealed(engine)
 
 
@@ -201,7 +202,7 @@ def test_odd_values_are_sealed_too(engine: Engine, database: Database) -> None:
                 " VALUES (gen_random_uuid(), 'acme', %s, 'platform', 'NaN', 's', -0.0000000001, 'EUR', %s, 'A', %s)",
                 [f"a {moment}", 'quote " backslash \\ tab \t é 🧾 \x01 \x7f', moment],
             )
-    service.seal_ledger(engine)
+    seal(engine)
     assert newest(engine).size == 4
     _assert_sealed(engine)
 
@@ -230,6 +231,7 @@ def test_nothing_is_sealed_on_top_of_a_tree_with_a_hole(engine: Engine, database
         connection.execute("ALTER TABLE ledger_leaves DISABLE TRIGGER ALL")
         connection.execute("DELETE FROM ledger_leaves WHERE tenant_id = 'acme' AND leaf_index = 3")
     book(engine)
+    settle(engine)
     before = _count(engine, "ledger_seals")
     with pytest.raises(LedgerDamaged):
         service.seal_ledger(engine)

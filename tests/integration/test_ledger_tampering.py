@@ -13,14 +13,13 @@ import pytest
 from psycopg.errors import InsufficientPrivilege, IntegrityConstraintViolation
 from sqlalchemy import create_engine
 
-from services.steward import service
 from shared.db import unit_of_work
 from shared.ledger import entries, merkle, tree
 from shared.ledger.canonical import Entry
 from shared.ledger.verification import verify
 from tests.database_sessions import connected
 from tests.integration.facts import add_tenant, engine_of
-from tests.ledger_world import add_baseline, add_rate, book_and_seal, found, newest, verdict
+from tests.ledger_world import add_baseline, add_rate, book_and_seal, found, newest, seal, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +45,7 @@ def engine(database: Database) -> Iterator[Engine]:
         with unit_of_work(engine) as connection:
             add_tenant(connection)
             add_tenant(connection, "other")
-        service.seal_ledger(engine)
+        seal(engine)
         add_rate(engine)
         add_baseline(engine)
         book_and_seal(engine, 150, times=2)
@@ -177,7 +176,7 @@ def test_a_superuser_who_rewrites_everything_is_found_by_a_seal_that_was_kept(en
     superuser.execute(f"UPDATE ledger_lines SET quantity = quantity * 2 WHERE id = {LINE}".encode())
     superuser.execute("TRUNCATE ledger_leaves, ledger_nodes, ledger_seals")
     superuser.execute("UPDATE rollup_horizons SET horizon = '0' WHERE name = 'seals'")
-    service.seal_ledger(engine)
+    seal(engine)
     # Nothing here contradicts anything else here: only what is elsewhere does.
     assert found(engine) == set()
     assert found(engine, kept=[kept]) == {"kept_seal_contradicted"}
@@ -189,7 +188,7 @@ def test_seals_of_another_tenant_prove_nothing(engine: Engine) -> None:
 
 def test_a_line_dated_back_is_found_although_it_is_sealed(engine: Engine, superuser: psycopg.Connection) -> None:
     superuser.execute(NEW_LINE.format(booked=LONG_AGO, xid=THIS).encode())
-    service.seal_ledger(engine)
+    seal(engine)
     assert found(engine) == {"backdated"}
 
 
@@ -198,13 +197,13 @@ def test_a_rate_dated_back_is_found_although_it_is_sealed(engine: Engine, superu
         "INSERT INTO rates (id, tenant_id, name, value, currency, valid_from, source, created_at)"
         f" VALUES (gen_random_uuid(), 'acme', 'labour_hour', 90, 'EUR', {LONG_AGO}, 'x', {LONG_AGO})".encode()
     )
-    service.seal_ledger(engine)
+    seal(engine)
     assert found(engine) == {"backdated"}
 
 
 def test_a_line_dated_ahead_is_found_although_it_is_sealed(engine: Engine, superuser: psycopg.Connection) -> None:
     superuser.execute(NEW_LINE.format(booked="now() + interval '1 day'", xid=THIS).encode())
-    service.seal_ledger(engine)
+    seal(engine)
     assert found(engine) == {"backdated"}
 
 
