@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from services.steward import service
 from shared.db import unit_of_work
 from shared.ledger import tree
 from shared.ledger.verification import Verdict, verify
+from tests.horizon import settle
 from tests.integration.facts import decide, receive
 
 if TYPE_CHECKING:
@@ -23,18 +23,6 @@ def book(engine: Engine, cases: int = 10, *, tenant: str = "acme") -> None:
     """At least one line a case, in one transaction."""
     with unit_of_work(engine) as connection:
         decide(connection, receive(connection, cases, tenant=tenant))
-
-
-def settle(engine: Engine) -> None:
-    """Wait until everything that is committed lies below every running transaction: other tests' on the same server count as well."""
-    with unit_of_work(engine) as connection:
-        ours = connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one()
-    for _ in range(600):
-        with unit_of_work(engine) as connection:
-            if connection.exec_driver_sql("SELECT pg_snapshot_xmin(pg_current_snapshot()) > %(x)s::xid8", {"x": ours}).scalar_one():
-                return
-        time.sleep(0.05)
-    raise TimeoutError("a transaction somewhere on this server does not end")
 
 
 def seal(engine: Engine) -> None:

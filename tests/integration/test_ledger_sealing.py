@@ -22,8 +22,9 @@ from shared.ledger.canonical import FIELDS, Entry
 from shared.ledger.tree import LedgerDamaged
 from shared.models import ledger as tables
 from tests.database_sessions import connected
+from tests.horizon import settle
 from tests.integration.facts import add_tenant, engine_of
-from tests.ledger_world import add_baseline, add_rate, book, book_and_seal, newest, seal, settle, verdict
+from tests.ledger_world import add_baseline, add_rate, book, book_and_seal, newest, seal, verdict
 from tests.servers import ROOT
 
 if TYPE_CHECKING:

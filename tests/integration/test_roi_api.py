@@ -18,12 +18,12 @@ from starlette.testclient import TestClient
 from services.roi import repository
 from services.roi.main import build
 from services.roi.service import Roi
-from services.steward import service as steward
 from shared.clock import SystemClock
 from shared.db import unit_of_work
 from shared.ledger import posting
 from shared.ledger import repository as ledger
 from shared.money import Money, currency
+from tests.horizon import roll_up
 from tests.integration.facts import Subject, add_key, add_tenant, decide, engine_of, hours_ago, receive
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def baseline(line: Engine, grade: str, *, expires: str) -> None:
 
 def figures(client: TestClient, line: Engine, path: str, **parameters: Any) -> Any:
     """An answer about everything that is committed now."""
-    steward.roll_up(line)
+    roll_up(line)
     answer = client.get(f"/v1/roi/{path}", params=parameters)
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -222,7 +222,7 @@ def test_every_record_is_somewhere_before_and_after_it_is_rolled_up(client: Test
         answer = client.get("/v1/roi/conservation").json()
         assert answer["holds"]
         balances.append(answer["hours"])
-        steward.roll_up(line)
+        roll_up(line)
     assert balances[0] == balances[1]
     (balance,) = balances[0]
     assert balance["received"] == 44
@@ -259,7 +259,7 @@ def test_the_ledger_is_paged_without_gaps_and_filtered(client: TestClient, line:
 
 def test_nobody_sees_the_figures_of_another_tenant(application: FastAPI, line: Engine) -> None:
     work(line, 40)
-    steward.roll_up(line)
+    roll_up(line)
     token = add_key(line, "other", "executive")
     with TestClient(application, headers={"Authorization": f"Bearer {token}"}) as client:
         assert client.get("/v1/roi/summary").json()["total"]["cases"]["total"] == 0
@@ -279,7 +279,7 @@ def test_no_answer_scans_the_ledger_or_the_cases(line: Engine) -> None:
     """Conservation may read the open cases by their own index and the facts after the horizon by theirs; the rest is in roll-ups."""
     for hours in range(20):
         work(line, 400, hours=hours)
-    steward.roll_up(line)
+    roll_up(line)
     with unit_of_work(line) as connection:
         connection.exec_driver_sql("UPDATE cases SET state = 'decided'")
         values = {"tenant": "acme", "start": hours_ago(72), "end": hours_ago(-1), "automation": None, "bucket": None, "at": hours_ago(0)}
@@ -295,7 +295,7 @@ def test_no_answer_scans_the_ledger_or_the_cases(line: Engine) -> None:
 
 def test_generated_requests_never_break_the_server(application: FastAPI, line: Engine) -> None:
     work(line, 50)
-    steward.roll_up(line)
+    roll_up(line)
     token = add_key(line, "acme", "executive")
     schema = schemathesis.openapi.from_asgi("/openapi.json", application)
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]

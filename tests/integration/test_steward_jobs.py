@@ -25,6 +25,7 @@ from shared.clock import SystemClock
 from shared.db import unit_of_work
 from shared.errors import InvariantBroken
 from shared.ledger import repository as ledger
+from tests.horizon import roll_up
 from tests.integration.facts import add_tenant, decide, engine_of, hours_ago, receive
 from tests.servers import ROOT, free_port
 
@@ -138,7 +139,7 @@ def test_a_healthy_line_breaks_no_invariant(engine: Engine) -> None:
     with unit_of_work(engine) as connection:
         decide(connection, receive(connection, 20, repeated=2)[:10])
     assert service.check_invariants(engine, timedelta(minutes=15)) == 0
-    service.roll_up(engine)
+    roll_up(engine)
     assert service.check_invariants(engine, timedelta(minutes=15)) == 0
 
 

@@ -21,6 +21,7 @@ from services.steward.repository import rollups
 from shared.db import unit_of_work
 from shared.ledger import posting
 from shared.ledger import repository as ledger
+from tests.horizon import roll_up
 from tests.integration.facts import Subject, add_tenant, add_work, decide, engine_of, hours_ago, receive
 from tests.servers import ROOT, free_port
 
@@ -82,7 +83,7 @@ def test_roll_ups_equal_a_full_recomputation(engine: Engine) -> None:
         with unit_of_work(engine) as connection:
             decide(connection, cases[:20], seconds="61.123456789")
             decide(connection, cases[20:35], tier="human", stratum="other", at=hours_ago(hours))
-        service.roll_up(engine)
+        roll_up(engine)
     assert _cases_rolled_up(engine) == 105
     assert_rolled_up(engine)
 
@@ -90,7 +91,7 @@ def test_roll_ups_equal_a_full_recomputation(engine: Engine) -> None:
 def test_a_second_run_adds_nothing(engine: Engine) -> None:
     with unit_of_work(engine) as connection:
         decide(connection, receive(connection, 10))
-    assert service.roll_up(engine) > 0
+    assert roll_up(engine) > 0
     assert service.roll_up(engine) == 0
     assert_rolled_up(engine)
 
@@ -103,7 +104,7 @@ def test_a_fact_committed_late_by_an_older_transaction_is_not_skipped(engine: En
                 decide(quick, receive(quick, 10))
             service.roll_up(engine)
             assert _cases_rolled_up(engine) == 0
-        service.roll_up(engine)
+        roll_up(engine)
     assert _cases_rolled_up(engine) == 11
     assert_rolled_up(engine)
 
@@ -112,11 +113,11 @@ def test_work_after_a_case_was_rolled_up_corrects_sum_and_squares(engine: Engine
     with unit_of_work(engine) as connection:
         (case,) = [c for c in receive(connection, 40) if c.arm == "control"][:1]
         decide(connection, [case], seconds="10")
-    service.roll_up(engine)
+    roll_up(engine)
     for sequence, seconds in enumerate(("5", "7.5"), start=1):
         with unit_of_work(engine) as connection:
             add_work(connection, case, seconds, sequence=sequence)
-    service.roll_up(engine)
+    roll_up(engine)
     with unit_of_work(engine) as connection:
         row = connection.exec_driver_sql("SELECT cases, human_seconds, human_seconds2 FROM roi_hourly").one()
     assert tuple(row) == (1, Decimal("22.5"), Decimal("506.25"))
@@ -128,7 +129,7 @@ def test_a_reversal_counts_under_the_kind_that_it_reverses(engine: Engine) -> No
         case = receive(connection, 1)[0]
         decide(connection, [case], tier="human", seconds="10")
         line = connection.exec_driver_sql("SELECT id, arm, kind FROM ledger_lines WHERE unit = 's'").one()
-    service.roll_up(engine)
+    roll_up(engine)
     with unit_of_work(engine) as connection:
         subject = Subject(case.id, case.tenant, case.automation, case.arm, "s")
         reversal = posting.Line(
@@ -144,7 +145,7 @@ def test_a_reversal_counts_under_the_kind_that_it_reverses(engine: Engine) -> No
             reverses=line.id,
         )
         ledger.post(connection, [reversal])
-    service.roll_up(engine)
+    roll_up(engine)
     with unit_of_work(engine) as connection:
         total = connection.exec_driver_sql(
             "SELECT sum(quantity) FROM ledger_hourly WHERE kind = %(kind)s", {"kind": line.kind}
@@ -160,7 +161,7 @@ def test_a_long_backlog_is_rolled_up_in_steps(engine: Engine, monkeypatch: pytes
         with unit_of_work(engine) as connection:
             decide(connection, receive(connection, 2))
     for _ in range(3):
-        service.roll_up(engine)
+        roll_up(engine)
     assert _cases_rolled_up(engine) == 40
     assert_rolled_up(engine)
 
@@ -180,7 +181,7 @@ def test_two_stewards_at_once_count_every_fact_once(engine: Engine) -> None:
         stopped.set()
         for running in stewards:
             running.result()
-    service.roll_up(engine)
+    roll_up(engine)
     assert _cases_rolled_up(engine) == 300
     assert_rolled_up(engine)
 
@@ -231,7 +232,7 @@ def test_a_steward_killed_in_the_middle_of_its_transaction_has_added_nothing(
 ) -> None:
     with unit_of_work(engine) as connection:
         decide(connection, receive(connection, 5))
-    service.roll_up(engine)
+    roll_up(engine)
     with unit_of_work(engine) as connection:
         decide(connection, receive(connection, 7))
     with engine.connect() as blocker, blocker.begin(), _steward(database, empty_redis_url) as process:
@@ -241,7 +242,7 @@ def test_a_steward_killed_in_the_middle_of_its_transaction_has_added_nothing(
         process.kill()
         process.wait()
     assert _cases_rolled_up(engine) == 5
-    service.roll_up(engine)
+    roll_up(engine)
     assert _cases_rolled_up(engine) == 12
     assert_rolled_up(engine)
 
@@ -275,6 +276,6 @@ def test_stewards_killed_again_and_again_count_every_fact_once(engine: Engine, d
         rolled_up_by_the_killed = _cases_rolled_up(engine)
         stopped.set()
         written = sum(writer.result() for writer in writers)
-    service.roll_up(engine)
+    roll_up(engine)
     assert 0 < rolled_up_by_the_killed <= written == _cases_rolled_up(engine)
     assert_rolled_up(engine)
