@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
-from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter
 
-from services.roi import endpoints
+from services.roi.endpoints.api import api
 from services.roi.service import Roi
 from services.roi.settings import RoiSettings
 from shared.clock import SystemClock
@@ -23,7 +21,6 @@ from shared.settings import DatabaseSettings, ProcessSettings, load_all
 from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
 from shared.web import serve
-from shared.web.app import create_app
 from shared.web.auth import Authenticator
 
 if TYPE_CHECKING:
@@ -61,29 +58,7 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
 
 
 def build(roi: Roi, engine: Engine, clock: Clock, *, threads: int) -> FastAPI:
-    """The application.
-
-    Args:
-        threads: requests worked on at once: as many as there are connections, so that none waits for one in vain.
-    """
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        current_default_thread_limiter().total_tokens = threads
-        yield
-
-    api = create_app(
-        title="Recoup ROI",
-        service="roi",
-        clock=clock,
-        readiness=lambda: _readiness(roi),
-        description=endpoints.DESCRIPTION,
-        lifespan=lifespan,
-    )
-    api.state.roi = roi
-    api.state.authenticator = Authenticator(engine, clock)
-    api.include_router(endpoints.router)
-    return api
+    return api(roi, Authenticator(engine, clock), threads=threads, readiness=lambda: _readiness(roi))
 
 
 def _await_safe_database(engine: Engine, roi: Roi) -> None:

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from services.roi import breakdown, figures, repository
+from services.roi import breakdown, figures
 from services.roi.breakdown import Dimension
 from services.roi.facts import by_bucket
 from services.roi.period import Bucket, Period
+from services.roi.repository import figures as sums
 from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Point, Series, Summary, Timeseries
 from services.roi.valuation import Valuation, amount
 from shared.db import unit_of_work
@@ -94,7 +95,7 @@ class Roi:
         period = Period.of(start, end, now=now, default=CONSERVATION_LENGTH)
         period.refuse_too_many(Bucket.HOUR)
         with unit_of_work(self.engine, tenant=tenant, snapshot=True) as connection:
-            hours = repository.conservation(connection, tenant, period, automation)
+            hours = sums.conservation(connection, tenant, period, automation)
         return Conservation(start=period.start, end=period.end, as_of=now, holds=all(hour.difference == 0 for hour in hours), hours=hours)
 
     def ledger(self, tenant: str, wanted: LedgerQuestion, cursor: Cursor | None, limit: int) -> Page[LedgerLine]:
@@ -107,14 +108,14 @@ class Roi:
             "case_id": wanted.case_id,
         }
         with unit_of_work(self.engine, tenant=tenant) as connection:
-            lines = repository.ledger_page(connection, tenant, filters, cursor, limit + 1)
+            lines = sums.ledger_page(connection, tenant, filters, cursor, limit + 1)
         last = lines[limit - 1] if len(lines) > limit else None
         return Page[LedgerLine](items=lines[:limit], next_cursor=None if last is None else Cursor(last.booked_at, last.id).encode())
 
     def database_answers(self) -> None:
         """Raises Retryable where it does not."""
         with unit_of_work(self.engine) as connection:
-            repository.answers(connection)
+            sums.answers(connection)
 
     def _tally(self, tenant: str, question: Question, bucket: Bucket | None) -> tuple[Period, Tally]:
         now = self.clock.now()
@@ -122,7 +123,7 @@ class Roi:
         if bucket is not None:
             period.refuse_too_many(bucket)
         with unit_of_work(self.engine, tenant=tenant, snapshot=True) as connection:
-            tally = repository.tally(connection, tenant, period, at=min(now, period.end), automation=question.automation, bucket=bucket)
+            tally = sums.tally(connection, tenant, period, at=min(now, period.end), automation=question.automation, bucket=bucket)
         return period, tally
 
 

@@ -15,8 +15,8 @@ from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 from starlette.testclient import TestClient
 
-from services.roi import repository
 from services.roi.main import build
+from services.roi.repository import figures as sums
 from services.roi.service import Roi
 from shared.clock import SystemClock
 from shared.db import unit_of_work
@@ -285,7 +285,7 @@ def test_no_answer_scans_the_ledger_or_the_cases(line: Engine) -> None:
         values = {"tenant": "acme", "start": hours_ago(72), "end": hours_ago(-1), "automation": None, "bucket": None, "at": hours_ago(0)}
         plans = [
             "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars())
-            for statement in (repository._CASES, repository._MONEY, repository._CONSERVATION)
+            for statement in (sums._CASES, sums._MONEY, sums._CONSERVATION)
         ]
     assert "ledger_lines" not in "".join(plans)
     for plan in plans:

@@ -1,0 +1,1 @@
+"""The ROI API over HTTP, one module for each kind of question."""

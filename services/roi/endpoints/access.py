@@ -1,0 +1,50 @@
+"""What may be asked, and by whom: executives, operators and admins, about the tenant of their key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials
+from pydantic import AwareDatetime, StringConstraints
+
+from services.roi.service import Question, Roi
+from shared.measure.baselines import Grade
+from shared.security.apikeys import Role
+from shared.web.auth import BEARER, Authenticator, require
+from shared.web.problem import PROBLEMS
+
+_Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+From = Annotated[AwareDatetime | None, Query(alias="from", description="Default: 30 days before `to`.", examples=["2026-10-24T00:00:00Z"])]
+To = Annotated[AwareDatetime | None, Query(description="Default: now.", examples=["2026-11-23T00:00:00Z"])]
+Automation = Annotated[_Word | None, Query(description="Name of an automation; all without it.", examples=["claims"])]
+CurrencyCode = Annotated[
+    str | None, Query(pattern=r"^[A-Z]{3}$", description="Currency of the answer; default: the tenant's.", examples=["EUR"])
+]
+MinGrade = Annotated[Grade, Query(description="Evidence below this grade saves nothing.")]
+# How every question can fail.
+FAILURES: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (401, 403, 422, 503)}
+
+
+def _tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> str:
+    authenticator = cast("Authenticator", request.app.state.authenticator)
+    return require(authenticator, Role.EXECUTIVE, Role.OPERATOR)(credentials).tenant
+
+
+def _roi(request: Request) -> Roi:
+    return cast("Roi", request.app.state.roi)
+
+
+def _question(
+    start: From = None,
+    to: To = None,
+    automation: Automation = None,
+    currency: CurrencyCode = None,
+    min_grade: MinGrade = Grade.D,
+) -> Question:
+    return Question(start, to, automation, currency, min_grade)
+
+
+Tenant = Annotated[str, Depends(_tenant)]
+Answers = Annotated[Roi, Depends(_roi)]
+Asked = Annotated[Question, Depends(_question)]

@@ -1,0 +1,1 @@
+"""The only SQL of the ROI API, one module for each kind of sums."""
