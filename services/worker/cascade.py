@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.worker.tiers import UNLIMITED, Budget, CaseInput, Tier, TierResult, Usage
+from services.worker.allowance import affords, left, total
+from services.worker.tiers import OVER_BUDGET, UNLIMITED, Budget, CaseInput, Tier, TierResult, Usage
 from shared.automations.contract import Automation, Verdict
 
 UNCERTAIN: Final = "uncertain"
@@ -56,12 +57,8 @@ class CascadeResult:
 
     @property
     def usage(self) -> Usage:
-        usages = [step.result.usage for step in self.steps]
-        return Usage(
-            cpu_ns=sum(usage.cpu_ns for usage in usages),
-            wall_ns=sum(usage.wall_ns for usage in usages),
-            tokens=sum(usage.tokens for usage in usages),
-        )
+        """Raises ValueError where two tiers were paid in two currencies."""
+        return total(step.result.usage for step in self.steps)
 
 
 class Cascade:
@@ -72,18 +69,30 @@ class Cascade:
         self.tiers = tuple(tiers)
 
     def decide(self, batch: Sequence[CaseInput], budget: Budget = UNLIMITED) -> Sequence[CascadeResult]:
-        """One result per case, in the order of the batch."""
+        """One result per case, in the order of the batch.
+
+        Args:
+            budget: for the whole batch. What each case may cost is in its own terms.
+        """
         steps: list[list[Step]] = [[] for _ in batch]
         still_open = list(range(len(batch)))
         for tier in self.tiers:
             if not still_open:
                 break
-            results = tier.decide([batch[index] for index in still_open], budget)
-            for index, result in zip(still_open, results, strict=True):
-                steps[index].append(Step(tier.name, result))
+            rest = left(budget, (step.result.usage for taken in steps for step in taken))
+            self._ask(tier, still_open, batch, steps, rest)
             # A case that a tier failed on is not asked further: a later tier must not decide what a hard rule never saw.
             still_open = [index for index in still_open if _is_open(steps[index][-1].result)]
         return [self._concluded(case, tuple(taken)) for case, taken in zip(batch, steps, strict=True)]
+
+    @staticmethod
+    def _ask(tier: Tier, still_open: Sequence[int], batch: Sequence[CaseInput], steps: Sequence[list[Step]], budget: Budget) -> None:
+        """One more step for each open case; those that cannot afford the tier are passed over."""
+        needs = tier.needs
+        able = [index for index in still_open if affords(batch[index].terms, (step.result.usage for step in steps[index]), needs)]
+        results = dict(zip(able, tier.decide([batch[index] for index in able], budget), strict=True))
+        for index in still_open:
+            steps[index].append(Step(tier.name, results.get(index, OVER_BUDGET)))
 
     def _concluded(self, case: CaseInput, steps: tuple[Step, ...]) -> CascadeResult:
         last = steps[-1] if steps else None

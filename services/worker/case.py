@@ -75,7 +75,7 @@ class Case:
 
     def as_input(self) -> CaseInput:
         duplicate_of = None if self.duplicate_of is None else str(self.duplicate_of)
-        return CaseInput(self.claim.case_id, self.data, Context(duplicate_of=duplicate_of))
+        return CaseInput(self.claim.case_id, self.data, Context(duplicate_of=duplicate_of), self.claim.tenant_id)
 
 
 @cache

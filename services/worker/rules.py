@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.worker.tiers import ABSTAINED, UNLIMITED, Budget, CaseInput, TierResult, isolated, metered
+from services.worker.tiers import ABSTAINED, NOTHING, UNLIMITED, Budget, CaseInput, TierResult, Usage, isolated, metered
 from shared.automations.contract import Automation
 
 
@@ -14,6 +14,11 @@ class RulesTier:
 
     def __init__(self, automation: Automation) -> None:
         self._automation = automation
+
+    @property
+    def needs(self) -> Usage:
+        """Nothing that a budget would notice."""
+        return NOTHING
 
     def decide(self, batch: Sequence[CaseInput], budget: Budget = UNLIMITED) -> Sequence[TierResult]:  # noqa: ARG002 - rules cost microseconds
         if not batch:

@@ -10,7 +10,7 @@ import structlog
 
 from services.worker import repository
 from services.worker.case import Case, Claimed, read
-from services.worker.cost import Meter, compute_lines
+from services.worker.cost import Meter, ProcessMeter, booked_ns, compute_lines
 from services.worker.effects import Effects, for_control, for_result
 from shared.casework import repository as casework
 from shared.db import unit_of_work
@@ -35,10 +35,11 @@ class Failure(NamedTuple):
 
 
 class Runner:
-    def __init__(self, engine: Engine, clock: Clock, rates: Rates) -> None:
+    def __init__(self, engine: Engine, clock: Clock, rates: Rates, cpu: ProcessMeter) -> None:
         self._engine = engine
         self._clock = clock
         self._rates = rates
+        self._cpu = cpu
 
     def run(self, cascade: Cascade, claims: Sequence[Claimed], meter: Meter) -> list[Failure]:
         """Settle the cases; returns those that a tier failed on, which stay claimed.
@@ -78,19 +79,25 @@ class Runner:
         return effects, failures
 
     def _write(self, effects: Sequence[Effects], meter: Meter) -> None:
+        cpu_ns = 0
         with unit_of_work(self._engine) as connection:
             mine = casework.mark_processed(connection, [effect.mark for effect in effects])
             kept = [effect for effect in effects if effect.mark.case_id in mine]
             if kept:
-                self._write_kept(connection, kept, meter)
+                cpu_ns = self._write_kept(connection, kept, meter)
+        self._cpu.book(cpu_ns)
+        metrics.booked_cpu_seconds.labels(effects[0].case.automation).inc(cpu_ns / 1e9)
         _count(kept, fenced=len(effects) - len(kept))
 
-    def _write_kept(self, connection: Connection, kept: Sequence[Effects], meter: Meter) -> None:
+    def _write_kept(self, connection: Connection, kept: Sequence[Effects], meter: Meter) -> int:
+        """CPU time that stands on the cases' ledger lines, in nanoseconds."""
         casework.record_decisions(connection, [effect.decided for effect in kept if effect.decided is not None])
         casework.open_reviews(connection, [effect.review for effect in kept if effect.review is not None])
         repository.record_inferences(connection, kept)
         # Last, because only then is the cost known, but for that of these lines themselves.
-        ledger.post(connection, compute_lines(kept, meter.lap(), self._rates.cpu_hours(), at=self._clock.now()))
+        lines = compute_lines(kept, meter.lap(), self._rates.cpu_hours(), at=self._clock.now())
+        ledger.post(connection, lines)
+        return booked_ns(lines)
 
 
 def _count(kept: Sequence[Effects], *, fenced: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from services.worker import repository
-from services.worker.cost import Meter
+from services.worker.cost import Meter, ProcessMeter
 from services.worker.rates import Rates
 from services.worker.repository import ClaimRules, Returned
 from services.worker.run import Failure, Runner
@@ -53,7 +53,8 @@ class Decider:
         self._clock = clock
         self._limits = limits
         self._rates = Rates(clock)
-        self._runner = Runner(engine, clock, self._rates)
+        self.cpu = ProcessMeter()
+        self._runner = Runner(engine, clock, self._rates, self.cpu)
 
     def decide(self, automation: str, ids: Sequence[UUID]) -> None:
         """Run every case of an order that may be run; the others are somebody else's, done, paused or used up.
@@ -67,6 +68,12 @@ class Decider:
         """
         if automation not in self._cascades:
             raise UnknownAutomation(name=automation)
+        try:
+            self._decide(automation, ids)
+        finally:
+            metrics.worker_cpu_seconds.inc(self.cpu.lap() / 1e9)
+
+    def _decide(self, automation: str, ids: Sequence[UUID]) -> None:
         rules = ClaimRules(automation, self._limits.lease, self._limits.attempt_cap)
         deadline = self._clock.monotonic() + PATIENCE_SECONDS
         if self._claim_and_run(ids, rules, deadline, fresh=True) == len(ids):

@@ -16,6 +16,42 @@ from shared.money import Money
 
 ABSTAINED: Final = Verdict(None, confidence=0.0)
 TIER_ERROR: Final = "tier_error"
+BUDGET: Final = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a case, or a whole batch, may cost at most; None: no limit.
+
+    Attributes:
+        seconds: wall time in tiers; for a batch counted from the call.
+        money: CPU time at its price, and calls that are paid for.
+    """
+
+    seconds: float | None = None
+    money: Money | None = None
+
+
+UNLIMITED: Final = Budget()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a tenant has set for an automation.
+
+    Attributes:
+        error_level: greatest share of errors among automatic decisions, 0..1; the thresholds that are certified for it hold. None: those
+            that the model was published with.
+        budget: for each case, all tiers together.
+        cpu_hour: price of an hour of one core. None: not known, so a budget of money does not count CPU time.
+    """
+
+    error_level: float | None = None
+    budget: Budget = UNLIMITED
+    cpu_hour: Money | None = None
+
+
+NO_TERMS: Final = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +61,8 @@ class CaseInput:
     case_id: UUID
     data: BaseModel
     context: Context = field(default_factory=Context)
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a batch may cost at most; None: no limit. Local tiers are far below any limit and do not look at it.
-
-    Attributes:
-        seconds: wall time for the whole batch, counted from the call.
-        money: for calls that are paid for.
-    """
-
-    seconds: float | None = None
-    money: Money | None = None
-
-
-UNLIMITED: Final = Budget()
+    tenant_id: str = ""
+    terms: Terms = NO_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +103,26 @@ class Tier(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def needs(self) -> Usage:
+        """What one more case may take, as far as is known now. The tier is not asked about a case that has less than that left."""
+        ...
+
     def decide(self, batch: Sequence[CaseInput], budget: Budget = UNLIMITED) -> Sequence[TierResult]:
         """One result per case, in the order of the batch.
 
         What a case gets does not depend on the other cases of the batch. An exception of one case is an error result of that case.
+        A case for which the rest of ``budget`` is too small abstains with the reason ``budget``; the terms of each case are the cascade's
+        business.
 
         Raises:
             Retryable: the whole tier is out of order now.
         """
         ...
+
+
+NOTHING: Final = Usage()
+OVER_BUDGET: Final = TierResult(Verdict(None, confidence=0.0, reasons=(BUDGET,)))
 
 
 def shares(total: int, count: int) -> list[int]:

@@ -19,6 +19,8 @@ consumer_lag = Gauge("recoup_consumer_lag", "Records not yet in the inbox, by pa
 decided = Counter("recoup_decided", "Cases by automation and the step that settled them.", ["automation", "result"])
 decide_seconds = Histogram("recoup_decide_seconds", "Wall time of one batch, claim to commit.", ["automation"], buckets=_SECONDS)
 inference_cpu_seconds = Counter("recoup_inference_cpu_seconds", "CPU time in tiers.", ["automation", "tier"])
+booked_cpu_seconds = Counter("recoup_booked_cpu_seconds", "CPU time of workers that stands on ledger lines of cases.", ["automation"])
+worker_cpu_seconds = Counter("recoup_worker_cpu_seconds", "CPU time of workers since they began, start-up and waiting included.")
 fenced = Counter("recoup_fenced", "Results dropped because the case had been taken over.")
 failed = Counter("recoup_failed_cases", "Cases whose run raised.", ["automation"])
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.worker.runtime.session import Session
-from services.worker.tiers import ABSTAINED, UNLIMITED, Budget, CaseInput, TierResult, isolated, metered
+from services.worker.tiers import ABSTAINED, NOTHING, UNLIMITED, Budget, CaseInput, TierResult, Usage, isolated, metered
 from shared.automations import hashing
 from shared.automations.contract import Automation, Features, Verdict
 from shared.automations.pack import Pack
@@ -42,6 +42,11 @@ class NanoTier:
     def probabilities(self, documents: Sequence[Features]) -> Probabilities:
         """``(documents, labels)``, in the pack's order of labels; a row depends on its document alone, bit for bit."""
         return self._run(hashing.encode(documents, self._pack.buckets))
+
+    @property
+    def needs(self) -> Usage:
+        """Nothing that a budget would notice."""
+        return NOTHING
 
     def decide(self, batch: Sequence[CaseInput], budget: Budget = UNLIMITED) -> Sequence[TierResult]:  # noqa: ARG002 - microseconds
         if not batch:
