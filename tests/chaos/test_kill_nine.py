@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import redis
 
+from tests.chaos.faults import PROCESSES, flush_redis
 from tests.harness.company import company
 from tests.harness.history import check, settle
 from tests.harness.line import ReadyLine
@@ -29,7 +29,7 @@ def survive(line: ReadyLine, public_data: Path, fault: Callable[[], None], seed:
         check(acme, events)
 
 
-@pytest.mark.parametrize("name", ["gateway", "dispatcher", "worker", "courier", "steward", "ops", "roi"])
+@pytest.mark.parametrize("name", PROCESSES)
 def test_a_killed_process_loses_and_doubles_nothing(line: ReadyLine, public_data: Path, name: str) -> None:
     survive(line, public_data, lambda: line.kill(name), seed=len(name))
 
@@ -39,11 +39,7 @@ def test_a_killed_worker_child_loses_and_doubles_nothing(line: ReadyLine, public
 
 
 def test_an_emptied_redis_loses_and_doubles_nothing(line: ReadyLine, public_data: Path) -> None:
-    def flush() -> None:
-        with redis.Redis.from_url(line.facts["environment"]["RECOUP_REDIS_URL"]) as client:
-            client.flushall()
-
-    survive(line, public_data, flush, seed=12)
+    survive(line, public_data, lambda: flush_redis(line), seed=12)
 
 
 def test_a_killed_broker_loses_and_doubles_nothing(line: ReadyLine, public_data: Path) -> None:
