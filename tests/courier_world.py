@@ -18,13 +18,13 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Engine
 
 from services.courier.consumer import Courier
-from services.courier.guard import Policy
 from services.courier.keyring import Keyring
 from services.courier.settings import CourierSettings
 from services.courier.transport import Sender
 from shared.clock import SystemClock
 from shared.db import engine_for, unit_of_work
 from shared.ids import uuid7
+from shared.security.guard import Policy
 from shared.security.vault import Vault, new_webhook_secret
 from shared.settings import DatabaseSettings, SecretSettings
 from tests.servers import ROOT

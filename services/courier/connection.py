@@ -10,7 +10,7 @@ import h11
 if TYPE_CHECKING:
     import ssl
 
-    from services.courier.guard import Address
+    from shared.security.guard import Address
 
     Headers = list[tuple[bytes, bytes]]
 

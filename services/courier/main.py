@@ -12,7 +12,6 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from services.courier.consumer import Courier
-from services.courier.guard import Policy
 from services.courier.keyring import Keyring
 from services.courier.publisher import Publisher
 from services.courier.settings import CourierSettings
@@ -20,6 +19,7 @@ from services.courier.transport import Sender
 from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database
 from shared.errors import InvariantBroken
+from shared.security.guard import Policy
 from shared.security.vault import Vault
 from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, SecretSettings, load_all
 from shared.telemetry import logs

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from services.courier import guard
 from services.courier.connection import Connection
 from services.courier.values import Reply
+from shared.security import guard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from services.courier.connection import Headers
-    from services.courier.guard import Policy, Target
     from shared.clock import Clock
+    from shared.security.guard import Policy, Target
 
     Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
     Origin = tuple[str, str, int]

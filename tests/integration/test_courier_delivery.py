@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from services.courier.guard import Policy
 from services.courier.transport import Sender
 from shared.clock import SystemClock
+from shared.security.guard import Policy
 from shared.security.vault import new_webhook_secret
 from tests.courier_sink import Answer, Received, Sink
 from tests.courier_world import World, eventually

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from services.courier.guard import Policy
 from services.courier.transport import Sender
 from shared.clock import SystemClock
+from shared.security.guard import Policy
 from tests.courier_sink import Answer, Sink
 from tests.servers import free_port
 

@@ -1,4 +1,4 @@
-"""Where callbacks may go."""
+"""Where requests may go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from services.courier.guard import Blocked, Policy, Target, checked, target
+from shared.security.guard import Blocked, Policy, Target, checked, target
 
 PUBLIC = Policy()
 EMBEDDED = Policy(networks=(ip_network("127.0.0.0/8"),), require_https=False)

@@ -1,4 +1,4 @@
-"""Where a callback may go: the URL is a customer's text, and must not make us talk to our own network (server-side request forgery).
+"""Where a request of ours may go: the URL is somebody's text, and must not make us talk to our own network (server-side request forgery).
 
 Nothing here resolves names. The URL is checked before an attempt, and every address that its name resolves to is checked before the
 connection is made to exactly one of those addresses, so a name that resolves differently the second time (DNS rebinding) gains nothing.
@@ -44,7 +44,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class Blocked(Rejected):
-    """Callbacks may not go to this URL."""
+    """Requests may not go to this URL."""
 
     code = "blocked_url"
 
@@ -112,7 +112,7 @@ def checked(addresses: Sequence[str], port: int, policy: Policy) -> tuple[Addres
     """The addresses to connect to, in the resolver's order.
 
     Raises:
-        Blocked: there are none, or even one of them, or the port, is not open to callbacks.
+        Blocked: there are none, or even one of them, or the port, is not open.
     """
     found = tuple(dict.fromkeys(ip_address(address) for address in addresses))
     if not found:
@@ -123,7 +123,7 @@ def checked(addresses: Sequence[str], port: int, policy: Policy) -> tuple[Addres
         if not _is_public(address):
             raise Blocked("the host has an address that is not public")
         if port not in policy.ports:
-            raise Blocked("the port is not one that callbacks may use")
+            raise Blocked("the port is not one that requests may use")
     return found
 
 
