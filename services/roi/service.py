@@ -65,30 +65,30 @@ class Roi:
     clock: Clock
 
     def summary(self, tenant: str, question: Question) -> Summary:
-        period, tally = self._tally(tenant, question, None)
+        period, tally = self.tally(tenant, question, None)
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
         parts = [figures.figures(account, prices, question.min_grade) for account in found]
         return Summary(
-            **dict(_asked(question, period, tally)),
+            **dict(asked(question, period, tally)),
             total=figures.total(found, parts, prices, question.min_grade),
             by_grade=figures.by_grade(found),
             automations=parts,
         )
 
     def timeseries(self, tenant: str, question: Question, bucket: Bucket) -> Timeseries:
-        period, tally = self._tally(tenant, question, bucket)
+        period, tally = self.tally(tenant, question, bucket)
         starts = list(period.buckets(bucket))
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
         total = Series(automation=None, points=_series(found, starts, prices, question.min_grade))
         series = [Series(automation=a.automation, points=_series([a], starts, prices, question.min_grade)) for a in found]
-        return Timeseries(**dict(_asked(question, period, tally)), bucket=bucket.value, series=[total, *series])
+        return Timeseries(**dict(asked(question, period, tally)), bucket=bucket.value, series=[total, *series])
 
     def breakdown(self, tenant: str, question: Question, by: Dimension) -> Breakdown:
-        period, tally = self._tally(tenant, question, None)
+        period, tally = self.tally(tenant, question, None)
         parts = breakdown.parts(figures.accounts(tally, question.min_grade), by, question.min_grade)
-        return Breakdown(**dict(_asked(question, period, tally)), by=by.value, parts=parts)
+        return Breakdown(**dict(asked(question, period, tally)), by=by.value, parts=parts)
 
     def conservation(self, tenant: str, start: datetime | None, end: datetime | None, automation: str | None) -> Conservation:
         now = self.clock.now()
@@ -117,7 +117,8 @@ class Roi:
         with unit_of_work(self.engine) as connection:
             sums.answers(connection)
 
-    def _tally(self, tenant: str, question: Question, bucket: Bucket | None) -> tuple[Period, Tally]:
+    def tally(self, tenant: str, question: Question, bucket: Bucket | None) -> tuple[Period, Tally]:
+        """What every answer about savings is computed from; ``bucket`` None sums the whole period."""
         now = self.clock.now()
         period = Period.of(question.start, question.end, now=now)
         if bucket is not None:
@@ -147,7 +148,7 @@ def _series(found: Sequence[Account], starts: Sequence[datetime], prices: Valuat
     return points
 
 
-def _asked(question: Question, period: Period, tally: Tally) -> Asked:
+def asked(question: Question, period: Period, tally: Tally) -> Asked:
     return Asked(
         start=period.start,
         end=period.end,

@@ -18,6 +18,7 @@ _Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
 From = Annotated[AwareDatetime | None, Query(alias="from", description="Default: 30 days before `to`.", examples=["2026-10-24T00:00:00Z"])]
 To = Annotated[AwareDatetime | None, Query(description="Default: now.", examples=["2026-11-23T00:00:00Z"])]
 Automation = Annotated[_Word | None, Query(description="Name of an automation; all without it.", examples=["claims"])]
+OneAutomation = Annotated[_Word, Query(description="Name of an automation.", examples=["claims"])]
 CurrencyCode = Annotated[
     str | None, Query(pattern=r"^[A-Z]{3}$", description="Currency of the answer; default: the tenant's.", examples=["EUR"])
 ]

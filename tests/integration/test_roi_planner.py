@@ -1,0 +1,65 @@
+"""What to hold out, planned from what was measured."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.facts import hours_ago
+from tests.roi_world import Board, manual_times, mean_and_deviation, open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Database
+
+TIMES = [str(60 + 7 * (number % 41)) for number in range(240)]
+
+
+@pytest.fixture
+def board(database: Database) -> Iterator[Board]:
+    with open_board(database) as board:
+        yield board
+
+
+def test_the_plan_starts_from_what_the_control_group_needed(board: Board) -> None:
+    cases = board.work(TIMES, hours=47.5)
+    mean, deviation = mean_and_deviation(manual_times(cases, TIMES))
+    found = board.ask("planner", automation="claims", control_share=["0.05"], weeks=3)
+    process = found["process"]
+    # The first day with a case counts from its beginning.
+    midnight = hours_ago(47.5).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert float(process["cases_per_day"]) == pytest.approx(240 / ((hours_ago(0) - midnight) / timedelta(days=1)), rel=0.001)
+    assert float(process["manual_seconds"]) == pytest.approx(mean, abs=0.001)
+    assert float(process["deviation_seconds"]) == pytest.approx(deviation, abs=0.001)
+    assert float(process["assisted_seconds"]) == 0
+    (option,) = found["options"]
+    n = float(process["cases_per_day"]) * 21
+    assert float(option["minutes_per_day"]) == pytest.approx(float(process["cases_per_day"]) * 0.05 * mean / 60, abs=0.06)
+    assert float(option["saved_hours"]) == pytest.approx(n * 0.95 * mean / 3600, abs=0.01)
+    assert float(option["fixed_time_hours"]) == pytest.approx(1.959964 * deviation * math.sqrt(n * 0.95 / 0.05) / 3600, abs=0.01)
+    # The least that a normal mixture can reach at its planned end.
+    assert float(option["always_valid_hours"]) == pytest.approx(1.5485 * float(option["fixed_time_hours"]), abs=0.01)
+    percent = float(option["always_valid_hours"]) / float(option["saved_hours"]) * 100
+    assert option["sentence"].startswith(f"5 % control gives ± {percent:.2g} % in 3 weeks and costs ")
+
+
+def test_a_share_that_is_said_to_suffice_does(board: Board) -> None:
+    board.work(TIMES)
+    found = board.ask("planner", automation="claims", weeks=4, precision="0.03")
+    again = board.ask("planner", automation="claims", weeks=4, precision="0.03", control_share=[found["share_needed"]])
+    assert float(again["options"][0]["precision"]) <= 0.0305
+    assert float(again["weeks_needed"][0]) <= 4
+
+
+def test_a_process_that_nobody_measured_is_planned_from_what_is_stated_or_not_at_all(board: Board) -> None:
+    assert board.problem("planner", automation="claims") == (409, "nothing_measured")
+    stated = {"cases_per_day": 200, "manual_seconds": 600, "deviation_seconds": 500, "assisted_seconds": 60}
+    found = board.ask("planner", automation="claims", control_share=["0.05"], weeks=3, **stated)
+    assert found["options"][0]["sentence"].endswith("in 3 weeks and costs 90 minutes a day")
+    lossy = board.ask("planner", automation="claims", **(stated | {"assisted_seconds": 700}))
+    assert (lossy["options"][0]["precision"], lossy["share_needed"]) == (None, None)
+    assert "nothing is saved" in lossy["options"][0]["sentence"]
