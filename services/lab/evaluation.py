@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from services.lab import linear, selection
+from services.lab import linear
+from services.lab.certify import upper_bound
 from services.lab.examples import Example
+from services.lab.thresholds import TierScores, decide
 from shared.automations import hashing
-from shared.automations.contract import Automation
-from shared.automations.pack import MANIFEST, Pack, parse
-from shared.automations.registry import automation as automation_named
+from shared.automations.pack import MANIFEST, NEVER, Pack, parse
 from shared.errors import NotFound
 
 _CHUNK = 500
@@ -42,6 +42,10 @@ class Scored:
         return np.equal(self.truth, self.predicted)
 
     @property
+    def as_tier(self) -> TierScores:
+        return TierScores(self.confidence, ~self.is_right, self.is_final)
+
+    @property
     def accuracy(self) -> float:
         return float(self.is_right.mean()) if len(self.truth) else 0.0
 
@@ -51,12 +55,12 @@ class Scored:
         return float(f1_score(self.truth, self.predicted, average="macro", labels=np.unique(self.truth), zero_division=0))
 
 
-def scored(model: linear.LinearModel, automation: Automation, labels: Sequence[str], examples: Sequence[Example]) -> Scored:
+def scored(model: linear.LinearModel, labels: Sequence[str], person: Sequence[str], examples: Sequence[Example]) -> Scored:
     chunks = [examples[start : start + _CHUNK] for start in range(0, len(examples), _CHUNK)]
     found = [model.probabilities(hashing.encode([example.features for example in chunk], model.buckets)) for chunk in chunks]
     probabilities = np.concatenate(found) if found else np.zeros((0, len(labels)), dtype=np.float32)
     predicted = probabilities.argmax(axis=1)
-    final = np.array([not automation.requires_person(label) for label in labels])
+    final = np.array([label not in person for label in labels])
     return Scored(
         labels=tuple(labels),
         truth=np.array([labels.index(example.label) for example in examples], dtype=np.int64),
@@ -117,28 +121,40 @@ def _per_label(found: Scored) -> Mapping[str, Mapping[str, float]]:
     }
 
 
+def _threshold(pack: Pack, level: str) -> float:
+    certificate = pack.certificate(level)
+    return certificate.thresholds["nano"] if certificate else NEVER
+
+
+def _at_level(pack: Pack, found: Scored, level: str) -> Mapping[str, float]:
+    """What the thresholds of a certificate do to these examples."""
+    decided = decide([found.as_tier], (_threshold(pack, level),))
+    return {
+        "coverage": round(decided.count / max(len(found.truth), 1), 4),
+        "accepted": decided.count,
+        "errors": decided.errors,
+        "selective_error": round(decided.errors / max(decided.count, 1), 4),
+        "selective_error_upper_95": round(upper_bound(decided.errors, decided.count), 4),
+    }
+
+
 def evaluate(pack: Pack, folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
     """Figures of a pack; examples with labels that it does not know are left out and counted as ``dropped``."""
     known = [example for example in examples if example.label in pack.labels]
-    model = linear.from_onnx((folder / pack.file).read_bytes())
-    found = scored(model, automation_named(pack.task), pack.labels, known)
-    threshold = np.array([pack.minimum[label] for label in pack.labels])[found.predicted]
-    accepted = found.is_final & (found.confidence >= threshold)
-    selective = selection.Selective(len(known), int(accepted.sum()), int((accepted & ~found.is_right).sum()))
+    model = linear.from_onnx((folder / pack.tiers[0].artefact("any").file).read_bytes())
+    found = scored(model, pack.labels, pack.person, known)
+    levels = {certificate.level: _at_level(pack, found, certificate.level) for certificate in pack.certificates}
     return {
         "pack": pack.name,
         "version": pack.version,
-        "sha256": pack.sha256,
         "n": len(known),
         "dropped": len(examples) - len(known),
         "accuracy": round(found.accuracy, 4),
         "macro_f1": round(found.macro_f1, 4),
         "calibration_error": round(calibration_error(found), 4),
         "brier": round(brier(found), 4),
-        "coverage": round(selective.coverage, 4),
-        "accepted": selective.accepted,
-        "errors": selective.errors,
-        "selective_error": round(selective.error, 4),
-        "selective_error_upper_95": round(selective.upper, 4),
+        "level": pack.level,
+        **levels.get(pack.level, {}),
+        "levels": levels,
         "labels": _per_label(found),
     }

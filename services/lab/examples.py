@@ -55,6 +55,12 @@ def split(example: Example) -> str:
     return next(name for name, bound in SPLITS if position < bound)
 
 
+def digest(found: Iterable[Example]) -> str:
+    """Names a set of labelled examples, whatever their order."""
+    lines = sorted(json.dumps([example.features.text, dict(example.features.fields), example.label], sort_keys=True) for example in found)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def group_of(text: str) -> str:
     return " ".join(text.lower().split())[:OPENING_CHARACTERS]
 

@@ -64,7 +64,7 @@ def _store(pack: Pack, content: bytes, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     manifest = out / MANIFEST
     others = [other for other in parse(manifest.read_text(encoding="utf-8")) if other.name != pack.name] if manifest.is_file() else []
-    (out / pack.file).write_bytes(content)
+    (out / pack.tiers[0].artefacts[0].file).write_bytes(content)
     manifest.write_text(render([*others, pack]), encoding="utf-8")
 
 
@@ -84,7 +84,7 @@ def train(
     except RecoupError as error:
         raise typer.BadParameter(f"{error.message} {error.context}") from error
     _store(pack, content, out)
-    Console().print(_figures(f"{pack.name} {pack.version}, {pack.bytes / 1e6:.2f} MB", dict(pack.report)))
+    Console().print(_figures(f"{pack.name} {pack.version}, {len(content) / 1e6:.2f} MB", dict(pack.report)))
 
 
 def _evaluation_data(pack: Pack, data: Path, text: str | None, label: str) -> list[examples.Example]:

@@ -1,4 +1,4 @@
-"""Training one nano model: fit on *train*, set temperature and thresholds on *tune*, report on *certify*."""
+"""Training one nano model: fit on *train*, set temperature and candidate thresholds on *tune*, certify and report on *certify*."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from services.lab import linear, selection
+from services.lab import linear
+from services.lab.certify import Promise, Sample, certify
 from services.lab.evaluation import Scored, calibration_error, scored
-from services.lab.examples import Example, Source, split
+from services.lab.examples import Example, Source, digest, split
+from services.lab.thresholds import path
 from shared.automations import hashing
 from shared.automations.contract import Automation
-from shared.automations.pack import Pack
+from shared.automations.pack import Artefact, Certificate, Pack, TierModel
 
 Doubles = npt.NDArray[np.float64]
-VERSION: Final = "1.0.0"
+VERSION: Final = "2.0.0"
+LEVELS: Final = ("0.01", "0.02", "0.05")
 _LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "onnx")
 
 
@@ -33,18 +36,18 @@ class Recipe:
     Attributes:
         buckets: size of the hash space.
         strength: inverse regularisation of the logistic regression, on features scaled by inverse document frequency.
-        target: greatest error among accepted cases.
+        level: the promise that holds where nobody chooses another; one of `LEVELS`, or certified besides them.
     """
 
     buckets: int
     strength: float
-    target: float
+    level: str
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
-    "claims": Recipe(1 << 17, 10.0, 0.02),
-    "complaints": Recipe(1 << 18, 30.0, 0.08),
-    "invoices": Recipe(1 << 17, 10.0, 0.02),
+    "claims": Recipe(1 << 17, 10.0, "0.02"),
+    "complaints": Recipe(1 << 18, 30.0, "0.08"),
+    "invoices": Recipe(1 << 17, 10.0, "0.02"),
 }
 
 
@@ -84,8 +87,7 @@ def _temperature(model: linear.LinearModel, examples: Sequence[Example], labels:
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
 
-def _report(found: Scored, threshold: float, target: float, sizes: Mapping[str, int]) -> dict[str, Any]:
-    selective = selection.measure(found.confidence, found.is_right, found.is_final, threshold)
+def _report(found: Scored, sizes: Mapping[str, int]) -> dict[str, Any]:
     return {
         "measured_on": "certify",
         "n_train": sizes["train"],
@@ -94,18 +96,26 @@ def _report(found: Scored, threshold: float, target: float, sizes: Mapping[str, 
         "accuracy": round(found.accuracy, 4),
         "macro_f1": round(found.macro_f1, 4),
         "calibration_error": round(calibration_error(found), 4),
-        "error_target": target,
-        "coverage": round(selective.coverage, 4),
-        "accepted": selective.accepted,
-        "errors": selective.errors,
-        "selective_error": round(selective.error, 4),
-        "selective_error_upper_95": round(selective.upper, 4),
     }
 
 
-def _minimum(automation: Automation, labels: Sequence[str], threshold: float) -> dict[str, float]:
-    """Labels that only ask for a person need no certainty."""
-    return {label: 0.0 if automation.requires_person(label) else threshold for label in labels}
+def _certificates(tune: Scored, sample: Scored, sha256: str, level: str) -> tuple[Certificate, ...]:
+    settings, promises = path([tune.as_tier]), [Promise(level=name) for name in sorted({*LEVELS, level}, key=float)]
+    certified = Sample(names=("nano",), scores=(sample.as_tier,), sha256=sha256)
+    return tuple(certify(settings, [tune.as_tier], certified, promise) for promise in promises)
+
+
+def _tier(name: str, content: bytes, buckets: int, classes: int) -> TierModel:
+    artefact = Artefact(file=f"{name}-nano.onnx", sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+    return TierModel(
+        name="nano",
+        kind="linear",
+        artefacts=(artefact,),
+        inputs=linear.INPUTS,
+        outputs={"probabilities": f"float32[batch, {classes}]"},
+        buckets=buckets,
+        hashing=hashing.VERSION,
+    )
 
 
 def train(automation: Automation, examples: Sequence[Example], source: Source, seed: int) -> tuple[Pack, bytes]:
@@ -115,8 +125,8 @@ def train(automation: Automation, examples: Sequence[Example], source: Source, s
     model = _fit(parts["train"], labels, recipe)
     temperature = _temperature(model, parts["tune"], labels)
     model = model.cooled(temperature)
-    tuned = scored(model, automation, labels, parts["tune"])
-    threshold = selection.choose(tuned.confidence, tuned.is_right, tuned.is_final, recipe.target)
+    person = tuple(label for label in labels if automation.requires_person(label))
+    tune, sample = (scored(model, labels, person, parts[name]) for name in ("tune", "certify"))
     content = linear.to_onnx(model, f"{automation.name}-nano")
     training = {
         "data": source.name,
@@ -128,22 +138,16 @@ def train(automation: Automation, examples: Sequence[Example], source: Source, s
         "libraries": [f"{name} {version(name)}" for name in _LIBRARIES],
     }
     pack = Pack(
-        name=f"{automation.name}-nano",
+        name=automation.name,
         version=VERSION,
-        tier="nano",
         task=automation.name,
-        file=f"{automation.name}-nano.onnx",
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
         labels=tuple(labels),
-        buckets=recipe.buckets,
-        hashing=hashing.VERSION,
-        minimum=_minimum(automation, labels, threshold),
-        inputs=linear.INPUTS,
-        outputs={"probabilities": f"float32[batch, {len(labels)}]"},
+        level=recipe.level,
+        tiers=(_tier(automation.name, content, recipe.buckets, len(labels)),),
+        person=person,
+        certificates=_certificates(tune, sample, digest(parts["certify"]), recipe.level),
+        licence="Apache-2.0",
         training=training,
-        report=_report(
-            scored(model, automation, labels, parts["certify"]), threshold, recipe.target, {name: len(part) for name, part in parts.items()}
-        ),
+        report=_report(sample, {name: len(part) for name, part in parts.items()}),
     )
     return pack, content

@@ -1,4 +1,9 @@
-"""The manifest of model packs, ``models.toml``: what the lab writes and the worker trusts only after checking the hash."""
+"""The manifest of model packs, ``models.toml``: what the lab writes and the worker trusts only after checking the hashes.
+
+A pack answers one task with one or more tiers, cheapest first, over the same labels in the same order. What a tier may decide is written in
+certificates, one for each level and each variant of the artefacts: thresholds hold for the files that were certified with them and for no
+others.
+"""
 
 from __future__ import annotations
 
@@ -6,60 +11,217 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from shared.errors import InvariantBroken
 
 MANIFEST: Final = "models.toml"
 Value = str | int | float | bool | list[Any] | dict[str, Any]
+# Any processor; one with 8-bit dot products (VNNI); one without, where full-range int8 saturates and 7-bit weights are faster too.
+Variant = Literal["any", "vnni", "portable"]
+Kind = Literal["linear", "transformer"]
+# Above every probability: a tier with this threshold decides nothing.
+NEVER: Final = 1.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artefact:
+    """One file beside the manifest. Two packs may name the same file: an encoder with several heads is shipped and loaded once."""
+
+    file: str
+    sha256: str
+    bytes: int
+    variant: Variant = "any"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierModel:
+    """One model of a pack.
+
+    Attributes:
+        name: ``nano``, ``mini`` or ``large``.
+        kind: ``linear`` reads `shared.automations.hashing`; ``transformer`` reads one document a call as ``input_ids``, ``int64[1,
+            tokens]`` without padding or mask: the tokens of `shared.automations.document`'s text.
+        artefacts: ONNX graphs that compute the same, one for each variant.
+        output: name of the graph's output, ``float32[batch, labels]`` probabilities; a shared encoder has one for each pack.
+        inputs: name, type and shape of each graph input; same for ``outputs``.
+        buckets: linear: size of the hash space; ``hashing`` is the version of the hashing code it was trained with.
+        tokenizer: transformer: file of the ``tokenizers`` library, which cuts at ``max_tokens``, special tokens included.
+        mix: weights of tiers in this tier's answer, softmax of the weighted sum of their log probabilities; empty: its own alone. It
+            names this tier and earlier ones only, so a tier that mixes needs their answers too.
+    """
+
+    name: str
+    kind: Kind
+    artefacts: tuple[Artefact, ...]
+    output: str = "probabilities"
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    buckets: int = 0
+    hashing: int = 0
+    tokenizer: Artefact | None = None
+    max_tokens: int = 0
+    mix: Mapping[str, float] = field(default_factory=dict)
+
+    def artefact(self, variant: Variant) -> Artefact:
+        """The graph for that kind of processor, else the one for any.
+
+        Raises:
+            InvariantBroken: there is neither.
+        """
+        for wanted in (variant, "any"):
+            for artefact in self.artefacts:
+                if artefact.variant == wanted:
+                    return artefact
+        raise InvariantBroken("a tier has no artefact for this processor", tier=self.name, variant=variant)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """``errors`` among ``accepted`` automatic decisions; ``upper`` bounds the true share with the certificate's confidence."""
+
+    accepted: int
+    errors: int
+    upper: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """With probability 1 - ``delta`` over the certification sample, at most ``alpha`` of the automatic decisions are wrong.
+
+    Attributes:
+        level: name of the promise, ``alpha`` as written by people: ``0.02``.
+        thresholds: by tier, the least probability at which it may decide; `NEVER` where it may not. All zero-coverage where nothing
+            could be proven.
+        n: labels it was certified on; ``coverage`` is the share of them decided automatically, by tier in ``decided``.
+        groups: bounds of their own for groups with enough accepted labels.
+        data_sha256: of the certification labels, so that nobody certifies twice on the same ones unnoticed.
+    """
+
+    level: str
+    alpha: float
+    delta: float
+    thresholds: Mapping[str, float]
+    n: int
+    accepted: int
+    errors: int
+    upper: float
+    coverage: float
+    variant: Variant = "any"
+    data_sha256: str = ""
+    decided: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, Bound] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
-    """One trained model of one tier.
+    """What answers one task.
 
     Attributes:
-        task: name of the automation.
-        file: of the ONNX graph, relative to the manifest.
-        labels: in the order of the model's outputs.
-        buckets: size of the hash space; ``hashing`` is the version of the hashing code it was trained with.
-        minimum: by label, the least probability at which a tier may say it; below it abstains.
-        inputs: name, type and shape of each graph input; same for ``outputs``.
+        task: name of the automation, or of a labelling task that none has yet.
+        labels: in the order of every tier's outputs.
+        person: labels that a person must make final; nothing is certified for them.
+        level: the certificate that holds where nobody chose another.
+        tiers: cheapest first.
+        licence: of the weights, with what their data ask for; ``notice`` and ``card`` are files beside the manifest, or empty.
         training: where the data came from, their licence and hash, seed, library versions.
-        report: measured on data that the model has not seen.
+        report: measured on data that the models have not seen, abstention off.
     """
 
     name: str
     version: str
-    tier: str
     task: str
-    file: str
-    sha256: str
-    bytes: int
     labels: tuple[str, ...]
-    buckets: int
-    hashing: int
-    minimum: Mapping[str, float]
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    level: str
+    tiers: tuple[TierModel, ...]
+    person: tuple[str, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    licence: str = ""
+    notice: str = ""
+    card: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+
+    def tier(self, name: str) -> TierModel | None:
+        return next((tier for tier in self.tiers if tier.name == name), None)
+
+    @property
+    def files(self) -> Mapping[str, Artefact]:
+        """Every file that the worker may load, by name."""
+        graphs = [artefact for tier in self.tiers for artefact in tier.artefacts]
+        return {artefact.file: artefact for artefact in (*graphs, *(tier.tokenizer for tier in self.tiers if tier.tokenizer))}
+
+    def certificate(self, level: str | None = None, variant: Variant = "any") -> Certificate | None:
+        """What is proven for these artefacts at that level; None: nothing."""
+        wanted = [found for found in self.certificates if found.level == (level or self.level)]
+        return next((found for kind in (variant, "any") for found in wanted if found.variant == kind), None)
+
+    def minimum(self, tier: str, label: str, level: str | None = None, variant: Variant = "any") -> float:
+        """The least probability at which ``tier`` may say ``label``.
+
+        What the last tier leaves to a person needs no certainty; an earlier one must be sure of it, else the next is asked.
+        """
+        if label in self.person and tier == self.tiers[-1].name:
+            return 0.0
+        found = self.certificate(level, variant)
+        return found.thresholds.get(tier, NEVER) if found else NEVER
+
+
+def _artefact(entry: Mapping[str, Any]) -> Artefact:
+    return Artefact(**entry)
+
+
+def _tier(entry: Mapping[str, Any]) -> TierModel:
+    tokenizer = entry.get("tokenizer")
+    artefacts = tuple(_artefact(found) for found in entry["artefacts"])
+    return TierModel(**{**entry, "artefacts": artefacts, "tokenizer": _artefact(tokenizer) if tokenizer else None})
+
+
+def _certificate(entry: Mapping[str, Any]) -> Certificate:
+    return Certificate(**{**entry, "groups": {name: Bound(**bound) for name, bound in entry.get("groups", {}).items()}})
+
+
+def _pack(entry: Mapping[str, Any]) -> Pack:
+    made: dict[str, Any] = {
+        "labels": tuple(entry["labels"]),
+        "person": tuple(entry.get("person", ())),
+        "tiers": tuple(_tier(found) for found in entry["tiers"]),
+        "certificates": tuple(_certificate(found) for found in entry.get("certificates", ())),
+    }
+    return Pack(**{**entry, **made})
 
 
 def parse(text: str) -> tuple[Pack, ...]:
     """Every pack of a manifest.
 
     Raises:
-        InvariantBroken: not TOML, a field is missing or unknown, or a label has no threshold.
+        InvariantBroken: not TOML, a field is missing or unknown, or a pack contradicts itself.
     """
     try:
-        packs = tuple(Pack(**{**entry, "labels": tuple(entry["labels"])}) for entry in tomllib.loads(text).get("pack", []))
-    except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        packs = tuple(_pack(entry) for entry in tomllib.loads(text).get("pack", []))
+    except (tomllib.TOMLDecodeError, TypeError, KeyError, AttributeError) as error:
         raise InvariantBroken("the manifest of models cannot be read", reason=str(error)) from error
     for pack in packs:
-        if set(pack.minimum) != set(pack.labels):
-            raise InvariantBroken("a label has no threshold, or a threshold no label", pack=pack.name)
+        _check(pack)
     return packs
+
+
+def _check(pack: Pack) -> None:
+    names = [tier.name for tier in pack.tiers]
+    earlier = {tier.name: set(names[: index + 1]) for index, tier in enumerate(pack.tiers)}
+    promises = {
+        "a pack has no tier, or two of one name": bool(names) and len(set(names)) == len(names),
+        "a pack has no label, or one twice": bool(pack.labels) and len(set(pack.labels)) == len(pack.labels),
+        "a label for people is no label": set(pack.person) <= set(pack.labels),
+        "a certificate speaks of other tiers": all(set(found.thresholds) <= set(names) for found in pack.certificates),
+        "a tier mixes answers that it cannot have": all(set(tier.mix) <= earlier[tier.name] for tier in pack.tiers),
+        "a tier lacks what its kind needs": all(
+            tier.buckets > 0 if tier.kind == "linear" else tier.tokenizer is not None and tier.max_tokens > 0 for tier in pack.tiers
+        ),
+    }
+    for broken, is_kept in promises.items():
+        if not is_kept:
+            raise InvariantBroken(broken, pack=pack.name)
 
 
 def _scalar(value: Value) -> str:
@@ -69,19 +231,46 @@ def _scalar(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _table(name: str, entry: Mapping[str, Any]) -> Iterable[str]:
-    yield f"[{name}]"
-    yield from (f"{key} = {_scalar(value)}" for key, value in entry.items() if not isinstance(value, Mapping))
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else json.dumps(name, ensure_ascii=False)
+
+
+def _table(path: str, entry: Mapping[str, Any], *, is_item: bool = False) -> Iterable[str]:
+    yield f"[[{path}]]" if is_item else f"[{path}]"
+    nested = {key: value for key, value in entry.items() if isinstance(value, Mapping) or _is_tables(value)}
+    yield from (f"{_key(key)} = {_scalar(value)}" for key, value in entry.items() if key not in nested and value is not None)
     yield ""
-    for key, value in entry.items():
+    for key, value in nested.items():
         if isinstance(value, Mapping):
-            yield from _table(f"{name.strip('[]')}.{key}", value)
+            if value:
+                yield from _table(f"{path}.{_key(key)}", value)
+        else:
+            for item in value:
+                yield from _table(f"{path}.{_key(key)}", item, is_item=True)
+
+
+def _without_defaults(pack: Pack) -> Mapping[str, Any]:
+    """Fields that say nothing (empty text, zero, no file) are left out, so that a manifest can be read by people."""
+
+    def kept(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: kept(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [kept(item) for item in value]
+        return value
+
+    entry: dict[str, Any] = kept(asdict(pack))
+    entry["tiers"] = [{key: value for key, value in tier.items() if value not in ({}, 0, None)} for tier in entry["tiers"]]
+    return {key: value for key, value in entry.items() if value not in ("", [], {})}
 
 
 def render(packs: Iterable[Pack]) -> str:
     """The manifest of these packs, by name, so that the same packs give the same bytes."""
     lines = ["# Written by `recoup lab train`; hashes and thresholds belong together, so do not edit by hand.", ""]
     for pack in sorted(packs, key=lambda pack: pack.name):
-        table = _table("[pack]", asdict(pack))
-        lines.extend(table)
+        lines.extend(_table("pack", _without_defaults(pack), is_item=True))
     return "\n".join(lines).rstrip() + "\n"

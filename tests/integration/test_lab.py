@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from services.lab import selection
+from services.lab import certify
 from services.lab.examples import Example, split
 from services.lab.main import app
 from services.worker.runtime.build import SHIPPED, build_cascade
@@ -53,7 +53,7 @@ def test_training_one_task_keeps_the_packs_of_the_others(tmp_path: Path) -> None
 def test_the_shipped_complaints_model_is_what_the_lab_trains(tmp_path: Path) -> None:
     result = _lab("train", "--task", "complaints", "--data", CFPB, "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    trained, shipped = load(tmp_path)["complaints", "nano"], load(SHIPPED)["complaints", "nano"]
+    trained, shipped = load(tmp_path)["complaints"], load(SHIPPED)["complaints"]
     assert trained.training["data_sha256"] == shipped.training["data_sha256"]
     # Bytes are equal on one machine; another processor may round a weight the other way.
     assert trained.report["accuracy"] == pytest.approx(shipped.report["accuracy"], abs=0.005)
@@ -65,7 +65,7 @@ def test_evaluating_the_shipped_complaints_pack_on_real_complaints() -> None:
     assert figures["n"] + figures["dropped"] == 5_967
     assert figures["dropped"] == 6
     assert figures["accuracy"] > 0.85
-    assert set(figures["labels"]) == set(load(SHIPPED)["complaints", "nano"].labels)
+    assert set(figures["labels"]) == set(load(SHIPPED)["complaints"].labels)
 
 
 @pytest.mark.parametrize(("task", "accuracy", "error"), [("claims", 0.95, 0.03), ("complaints", 0.9, 0.05), ("invoices", 0.95, 0.03)])
@@ -73,7 +73,7 @@ def test_shipped_packs_hold_on_fresh_synthetic_events(tmp_path: Path, task: str,
     events = tmp_path / "events.jsonl"
     assert _lab("synth", "--task", task, "--n", "3000", "--seed", "77", "--out", events).exit_code == 0
     assert len(events.read_text(encoding="utf-8").splitlines()) == 3_000
-    figures = _figures("--pack", f"{task}-nano", "--data", events)
+    figures = _figures("--pack", task, "--data", events)
     assert figures["accuracy"] >= accuracy
     assert figures["selective_error"] <= error
     assert figures["coverage"] >= 0.7
@@ -106,8 +106,9 @@ def test_wrong_arguments_are_explained(arguments: tuple[str | Path, ...]) -> Non
 
 
 def test_thresholds_keep_the_error_below_target_with_proof() -> None:
-    assert selection.upper_bound(0, 149) <= 0.02 < selection.upper_bound(0, 148)
-    assert selection.upper_bound(0, 0) == selection.upper_bound(5, 5) == 1.0
+    assert certify.upper_bound(0, 149) <= 0.02 < certify.upper_bound(0, 148)
+    assert certify.upper_bound(0, 0) == certify.upper_bound(5, 5) == 1.0
+    assert [certify.fewest(alpha) for alpha in (0.02, 0.01, 0.005)] == [149, 299, 598]
 
 
 def test_near_copies_are_in_one_split() -> None:

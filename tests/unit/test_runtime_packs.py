@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +18,18 @@ from services.worker.runtime.pack import load
 from services.worker.runtime.session import Session
 from shared.automations import hashing
 from shared.automations.contract import Features
-from shared.automations.pack import MANIFEST, Pack, parse, render
+from shared.automations.document import MAX_CHARACTERS, as_text
+from shared.automations.pack import MANIFEST, NEVER, Artefact, Bound, Certificate, Pack, TierModel, parse, render
 from shared.automations.registry import automation
 from shared.errors import InvariantBroken
 
 PACKS = sorted(load(SHIPPED).values(), key=lambda pack: pack.name)
+
+
+def _nano(pack: Pack) -> tuple[Artefact, int]:
+    tier = pack.tier("nano")
+    assert tier is not None
+    return tier.artefact("any"), tier.buckets
 
 
 def _inputs(texts: list[str], buckets: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
@@ -31,33 +39,44 @@ def _inputs(texts: list[str], buckets: int) -> dict[str, np.ndarray[tuple[int, .
 
 def test_the_three_shipped_packs_are_small_and_whole() -> None:
     assert [pack.task for pack in PACKS] == ["claims", "complaints", "invoices"]
-    assert sum(pack.bytes for pack in PACKS) < 15_000_000
+    files = {name: artefact for pack in PACKS for name, artefact in pack.files.items()}
+    assert sum(artefact.bytes for artefact in files.values()) < 15_000_000
+    for name, artefact in files.items():
+        content = (SHIPPED / name).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (artefact.bytes, artefact.sha256)
     for pack in PACKS:
-        content = (SHIPPED / pack.file).read_bytes()
-        assert (len(content), hashlib.sha256(content).hexdigest()) == (pack.bytes, pack.sha256)
         assert set(pack.labels) <= set(automation(pack.task).outcomes)
         assert pack.training["data_licence"]
-        assert pack.report["selective_error"] <= pack.report["error_target"]
+
+
+def test_every_shipped_pack_keeps_its_promise_on_its_certification_sample() -> None:
+    for pack in PACKS:
+        promised = pack.certificate()
+        assert promised is not None
+        assert promised.upper <= promised.alpha
+        assert promised.coverage >= 0.5
+        assert set(pack.person) == {label for label in pack.labels if automation(pack.task).requires_person(label)}
 
 
 @pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.name)
 def test_the_graph_computes_what_the_lab_measured(pack: Pack) -> None:
     texts = ["the bank charged a fee", "", "mortgage escrow " * 50, "stone hit the windscreen", "x"]
-    session = Session(SHIPPED / pack.file, pack.sha256)
-    served = session.run(_inputs(texts, pack.buckets), "probabilities")
-    model = linear.from_onnx((SHIPPED / pack.file).read_bytes())
-    expected = model.probabilities(hashing.encode([Features(text) for text in texts], pack.buckets))
+    artefact, buckets = _nano(pack)
+    session = Session(SHIPPED / artefact.file, artefact.sha256)
+    served = session.run(_inputs(texts, buckets), "probabilities")
+    model = linear.from_onnx((SHIPPED / artefact.file).read_bytes())
+    expected = model.probabilities(hashing.encode([Features(text) for text in texts], buckets))
     assert served.shape == (len(texts), len(pack.labels))
     np.testing.assert_allclose(served, expected, atol=2e-6)
 
 
 def test_a_changed_model_file_is_refused(tmp_path: Path) -> None:
-    pack = PACKS[0]
-    content = bytearray((SHIPPED / pack.file).read_bytes())
+    artefact, buckets = _nano(PACKS[0])
+    content = bytearray((SHIPPED / artefact.file).read_bytes())
     content[1000] ^= 1
-    (tmp_path / pack.file).write_bytes(content)
+    (tmp_path / artefact.file).write_bytes(content)
     with pytest.raises(InvariantBroken):
-        Session(tmp_path / pack.file, pack.sha256).run(_inputs(["a"], pack.buckets), "probabilities")
+        Session(tmp_path / artefact.file, artefact.sha256).run(_inputs(["a"], buckets), "probabilities")
 
 
 def test_a_missing_model_file_is_refused(tmp_path: Path) -> None:
@@ -81,13 +100,13 @@ def _child(session: Session, text: str, buckets: int, answer: multiprocessing.Qu
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("is_used_before", [True, False])
 def test_a_session_is_used_only_in_the_process_that_created_it(is_used_before: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    pack = PACKS[0]
-    session = Session(SHIPPED / pack.file, pack.sha256)
+    artefact, buckets = _nano(PACKS[0])
+    session = Session(SHIPPED / artefact.file, artefact.sha256)
     if is_used_before:
-        session.run(_inputs(["a"], pack.buckets), "probabilities")
+        session.run(_inputs(["a"], buckets), "probabilities")
     fork = multiprocessing.get_context("fork")
     answer: multiprocessing.Queue[bool] = fork.Queue()
-    child = fork.Process(target=_child, args=(session, "a", pack.buckets, answer))
+    child = fork.Process(target=_child, args=(session, "a", buckets, answer))
     child.start()
     assert answer.get(timeout=60) is is_used_before
     child.join(timeout=60)
@@ -99,6 +118,80 @@ def test_a_manifest_survives_being_written_and_read() -> None:
     assert render(parse(render(PACKS))) == render(PACKS)
 
 
+def _whole() -> Pack:
+    """Everything that a pack can hold."""
+    graph = (
+        Artefact(file="e.vnni.onnx", sha256="1", bytes=9, variant="vnni"),
+        Artefact(file="e.onnx", sha256="2", bytes=8, variant="portable"),
+    )
+    tiers = (
+        TierModel(
+            name="nano", kind="linear", artefacts=(Artefact(file="n.onnx", sha256="3", bytes=7),), buckets=8, hashing=hashing.VERSION
+        ),
+        TierModel(
+            name="mini",
+            kind="transformer",
+            artefacts=graph,
+            output="probabilities_of_x",
+            tokenizer=Artefact(file="t.json", sha256="4", bytes=6),
+            max_tokens=128,
+            mix={"nano": 0.5, "mini": 1.25},
+        ),
+    )
+    certificate = Certificate(
+        level="0.02",
+        alpha=0.02,
+        delta=0.05,
+        thresholds={"nano": 0.9, "mini": 0.8},
+        n=9,
+        accepted=3,
+        errors=0,
+        upper=0.5,
+        coverage=1 / 3,
+        variant="vnni",
+        groups={"in person, by phone": Bound(accepted=1, errors=0, upper=0.9)},
+    )
+    labels = ("a", 'b "quoted"', "oos")
+    return Pack(name="x", version="1", task="x", labels=labels, level="0.02", tiers=tiers, person=("oos",), certificates=(certificate,))
+
+
+def test_everything_that_a_pack_can_hold_survives() -> None:
+    assert parse(render([_whole()])) == (_whole(),)
+
+
+def test_thresholds_hold_for_the_variant_that_was_certified_and_for_no_other() -> None:
+    pack = _whole()
+    assert pack.minimum("mini", "a", "0.02", "vnni") == 0.8
+    assert pack.minimum("mini", "a", "0.02", "portable") == NEVER
+    assert pack.minimum("mini", "a", "0.01", "vnni") == NEVER
+    assert (pack.minimum("nano", "oos", "0.02", "vnni"), pack.minimum("mini", "oos", "0.02", "vnni")) == (0.9, 0.0)
+
+
+def test_the_artefact_for_the_processor_is_preferred_and_one_for_any_serves_all() -> None:
+    nano, mini = _whole().tiers
+    assert [mini.artefact(variant).file for variant in ("vnni", "portable")] == ["e.vnni.onnx", "e.onnx"]
+    assert nano.artefact("vnni").file == "n.onnx"
+    with pytest.raises(InvariantBroken):
+        mini.artefact("any")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tiers": ()},
+        {"labels": ("a", "a", "oos")},
+        {"person": ("nobody",)},
+        {"tiers": _whole().tiers[:1]},
+        {"tiers": _whole().tiers[::-1]},
+        {"tiers": (dataclasses.replace(_whole().tiers[1], tokenizer=None),)},
+    ],
+    ids=["no tier", "a label twice", "no such label", "certified tier gone", "mixes what comes later", "no tokenizer"],
+)
+def test_a_pack_that_contradicts_itself_stops_the_start(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvariantBroken):
+        parse(render([dataclasses.replace(_whole(), **changes)]))
+
+
 @pytest.mark.parametrize("text", ["[[pack]]\nname = 1", "not toml", '[[pack]]\nlabels = ["a"]'])
 def test_a_broken_manifest_stops_the_start(text: str) -> None:
     with pytest.raises(InvariantBroken):
@@ -108,7 +201,14 @@ def test_a_broken_manifest_stops_the_start(text: str) -> None:
 def test_a_pack_of_other_hashing_code_is_refused(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, tmp_path / "models")
     manifest = tmp_path / "models" / MANIFEST
-    manifest.write_text(render([dataclasses.replace(pack, hashing=hashing.VERSION + 1) for pack in PACKS]), encoding="utf-8")
+    old = [dataclasses.replace(tier, hashing=hashing.VERSION + 1) for tier in PACKS[0].tiers]
+    manifest.write_text(render([dataclasses.replace(PACKS[0], tiers=tuple(old))]), encoding="utf-8")
     with pytest.raises(InvariantBroken):
         load(tmp_path / "models")
     assert load(tmp_path) == {}
+
+
+def test_a_transformer_reads_fields_by_name_and_then_the_text() -> None:
+    assert as_text(Features("The glass broke.", {"kind": "glass", "band": "small"})) == "band: small, kind: glass | The glass broke."
+    assert (as_text(Features("Only text")), as_text(Features(fields={"a": "b"})), as_text(Features())) == ("Only text", "a: b", "")
+    assert len(as_text(Features("x" * 10_000))) == MAX_CHARACTERS

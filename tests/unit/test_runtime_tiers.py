@@ -119,7 +119,7 @@ def _note_cases(*texts: str) -> list[CaseInput]:
 
 
 def _pack_cascade(automation: Automation) -> Cascade:
-    pack = load(SHIPPED)["complaints", "nano"]
+    pack = load(SHIPPED)["complaints"]
     return Cascade(automation, [RulesTier(automation), NanoTier(automation, pack, SHIPPED)])
 
 
@@ -142,7 +142,7 @@ def test_an_uncertain_model_abstains_and_still_proposes() -> None:
     assert result.reasons == ("uncertain",)
     assert result.proposed is not None
     assert result.proposed.outcome in cascade.automation.outcomes
-    assert result.model == "complaints-nano@1.0.0"
+    assert result.model == "complaints@2.0.0"
 
 
 def test_an_adverse_outcome_is_only_proposed() -> None:

@@ -17,7 +17,7 @@ from shared.automations.registry import automations
 from shared.errors import InvariantBroken
 
 SHIPPED: Final = Path(__file__).parents[1] / "models"
-Packs = Mapping[tuple[str, str], Pack]
+Packs = Mapping[str, Pack]
 
 
 def _rules(automation: Automation, _packs: Packs, _folder: Path) -> Tier | None:
@@ -26,8 +26,8 @@ def _rules(automation: Automation, _packs: Packs, _folder: Path) -> Tier | None:
 
 def _nano(automation: Automation, packs: Packs, folder: Path) -> Tier | None:
     """None where nobody has trained a model: the cases then go to people."""
-    pack = packs.get((automation.name, "nano"))
-    return NanoTier(automation, pack, folder) if pack else None
+    pack = packs.get(automation.name)
+    return NanoTier(automation, pack, folder) if pack and pack.tier(NanoTier.name) else None
 
 
 # A new kind of tier is one more entry here.

@@ -26,22 +26,24 @@ class NanoTier:
     """Decides where the likeliest label reaches its minimum, abstains with ``uncertain`` below, and without a reason where no features are.
 
     Raises:
-        InvariantBroken: a label of the pack is no outcome of the automation.
+        InvariantBroken: a label of the pack is no outcome of the automation, or the pack has no nano.
     """
 
     name = "nano"
 
     def __init__(self, automation: Automation, pack: Pack, folder: Path) -> None:
-        unknown = set(pack.labels) - set(automation.outcomes)
-        if unknown:
-            raise InvariantBroken("a pack has labels that are no outcomes", pack=pack.name, labels=sorted(unknown))
-        self._automation, self._pack = automation, pack
-        self._session = Session(folder / pack.file, pack.sha256)
+        unknown, model = set(pack.labels) - set(automation.outcomes), pack.tier(self.name)
+        if unknown or model is None:
+            raise InvariantBroken("a pack does not fit its automation", pack=pack.name, labels=sorted(unknown), has_nano=model is not None)
+        artefact = model.artefact("any")
+        self._automation, self._pack, self._buckets, self._output = automation, pack, model.buckets, model.output
+        self._minimum = {label: pack.minimum(self.name, label) for label in pack.labels}
+        self._session = Session(folder / artefact.file, artefact.sha256)
         self._model = f"{pack.name}@{pack.version}"
 
     def probabilities(self, documents: Sequence[Features]) -> Probabilities:
         """``(documents, labels)``, in the pack's order of labels; a row depends on its document alone, bit for bit."""
-        return self._run(hashing.encode(documents, self._pack.buckets))
+        return self._run(hashing.encode(documents, self._buckets))
 
     @property
     def needs(self) -> Usage:
@@ -57,7 +59,7 @@ class NanoTier:
         """Words, word pairs and fields of the document that speak most for ``label``, strongest first. Not for the hot path."""
         names = _names(document)
         alone = [self._alone(name) for name in names]
-        base = self._run(hashing.encode([Features()], self._pack.buckets))
+        base = self._run(hashing.encode([Features()], self._buckets))
         gain = np.log(self.probabilities(alone) / base)[:, self._pack.labels.index(label)] if alone else np.zeros(0)
         order = np.argsort(-gain, kind="stable")[:top]
         return tuple(names[index] for index in order if gain[index] > 0)
@@ -74,7 +76,7 @@ class NanoTier:
             "rows": sparse.rows,
             "batch": np.array([sparse.batch], dtype=np.int64),
         }
-        return self._session.run(inputs, "probabilities")
+        return self._session.run(inputs, self._output)
 
     def _decide(self, batch: Sequence[CaseInput]) -> Sequence[TierResult]:
         features = [self._automation.features(case.data) for case in batch]
@@ -96,7 +98,7 @@ class NanoTier:
         return TierResult(self._verdict(case, label, score), top, score, model=self._model)
 
     def _verdict(self, case: CaseInput, label: str, score: float) -> Verdict:
-        if score < self._pack.minimum[label]:
+        if score < self._minimum[label]:
             return Verdict(None, score, ("uncertain",), label=label)
         return self._automation.conclude(case.data, label, score)
 

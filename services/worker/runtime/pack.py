@@ -1,4 +1,4 @@
-"""Packs in a folder: the manifest, and the file of each."""
+"""Packs in a folder, by the task that each answers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from shared.automations.pack import MANIFEST, Pack, parse
 from shared.errors import InvariantBroken
 
 
-def load(folder: Path) -> Mapping[tuple[str, str], Pack]:
-    """Packs by (task, tier); empty where the folder has no manifest.
+def load(folder: Path) -> Mapping[str, Pack]:
+    """Packs by task; empty where the folder has no manifest.
 
     Raises:
-        InvariantBroken: the manifest is broken, two packs claim one place, or one was trained with other hashing code.
+        InvariantBroken: the manifest is broken, two packs claim one task, or one was trained with other hashing code.
     """
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return {}
-    found: dict[tuple[str, str], Pack] = {}
+    found: dict[str, Pack] = {}
     for pack in parse(manifest.read_text(encoding="utf-8")):
-        if (pack.task, pack.tier) in found:
-            raise InvariantBroken("two packs for one tier", task=pack.task, tier=pack.tier)
-        if pack.hashing != hashing.VERSION:
-            raise InvariantBroken("a pack was trained with other hashing code", pack=pack.name, pack_version=pack.hashing)
-        found[pack.task, pack.tier] = pack
+        if pack.task in found:
+            raise InvariantBroken("two packs for one task", task=pack.task)
+        if any(tier.kind == "linear" and tier.hashing != hashing.VERSION for tier in pack.tiers):
+            raise InvariantBroken("a pack was trained with other hashing code", pack=pack.name)
+        found[pack.task] = pack
     return found

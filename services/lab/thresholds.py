@@ -1,0 +1,117 @@
+"""Settings of a cascade: one threshold a tier, in an order from the safest to the one that asks people least."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from shared.automations.pack import NEVER
+
+Booleans = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+Setting = tuple[float, ...]
+
+_STEPS: Final = 60
+_EDGE: Final = 1e-6
+# Thresholds are written into manifests: rounded up, so that what is read back accepts no more than what was certified.
+_DIGITS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class TierScores:
+    """One tier's answers to a labelled sample, as if every document reached it.
+
+    Attributes:
+        confidence: ``(n,)`` probability of the likeliest label.
+        wrong: ``(n,)`` that label is not the true one.
+        final: ``(n,)`` that label may be final without a person.
+    """
+
+    confidence: Doubles
+    wrong: Booleans
+    final: Booleans
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a setting does to a labelled sample.
+
+    Attributes:
+        accepted: ``(n,)`` decided without a person.
+        wrong: ``(n,)`` the label of the tier that ended the case is not the true one.
+        tier: ``(n,)`` position of the tier that ended it; the last one also where it left the case to a person.
+    """
+
+    accepted: Booleans
+    wrong: Booleans
+    tier: npt.NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        return int(self.accepted.sum())
+
+    @property
+    def errors(self) -> int:
+        return int((self.accepted & self.wrong).sum())
+
+
+def decide(tiers: Sequence[TierScores], setting: Setting) -> Decided:
+    """Runs the cascade: the first tier that is sure enough of its label ends the case, and a label for people ends it with a person."""
+    n = len(tiers[0].confidence)
+    accepted, wrong, ended = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool), np.full(n, len(tiers) - 1, dtype=np.int64)
+    is_open = np.ones(n, dtype=bool)
+    for position, (tier, threshold) in enumerate(zip(tiers, setting, strict=True)):
+        is_last = position == len(tiers) - 1
+        sure = is_open & (tier.confidence >= threshold)
+        accepted |= sure & tier.final
+        closes = is_open if is_last else sure
+        wrong[closes], ended[closes] = tier.wrong[closes], position
+        is_open &= ~closes
+    return Decided(accepted, wrong, ended)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reliability:
+    """Probability that a tier is right, given its confidence: logistic in the logit of the confidence."""
+
+    slope: float
+    intercept: float
+
+    def threshold(self, trust: float) -> float:
+        """The confidence at which the tier is right with probability ``trust``."""
+        logit = (np.log(trust / (1 - trust)) - self.intercept) / self.slope
+        confidence = 1 / (1 + np.exp(-logit))
+        return float(np.ceil(confidence * 10**_DIGITS) / 10**_DIGITS) if confidence < 1 - _EDGE else NEVER
+
+
+def _logit(confidence: Doubles) -> Doubles:
+    clipped = np.clip(confidence, _EDGE, 1 - _EDGE)
+    return np.asarray(np.log(clipped / (1 - clipped)), dtype=np.float64)
+
+
+def _reliability(tier: TierScores) -> _Reliability:
+    """Fitted on tuning labels. Two labels per outcome are added, so that a tier that never erred is not trusted without limit."""
+    logits = np.append(_logit(tier.confidence), [0.0, 2.0, 0.0, 2.0])
+    right = np.append(~tier.wrong, [True, True, False, False])
+    fitted = LogisticRegression(C=1e3).fit(logits[:, None], right)
+    return _Reliability(max(float(fitted.coef_[0, 0]), 0.05), float(fitted.intercept_[0]))
+
+
+def path(tune: Sequence[TierScores]) -> list[Setting]:
+    """Settings in the order in which a certificate tests them: each tier is trusted alike, ever less from one setting to the next.
+
+    Where tiers are trusted alike at the margin, no other setting with the same error decides more. The steps accept equal numbers of
+    tuning cases, and the tuning labels alone decide them.
+    """
+    reliable = [_reliability(tier) for tier in tune]
+    trusts = 1 / (1 + np.exp(-np.linspace(9.0, -2.0, 400)))
+    settings = [tuple(found.threshold(float(trust)) for found in reliable) for trust in trusts]
+    counts = np.maximum.accumulate([decide(tune, setting).count for setting in settings])
+    wanted = np.linspace(0, counts.max(), _STEPS + 1)[1:]
+    chosen = np.unique(np.searchsorted(counts, wanted, side="left"))
+    return [settings[index] for index in chosen]
