@@ -7,9 +7,10 @@ from typing import Final
 
 import orjson
 
-from shared.casework.values import HUMAN, Decided
+from shared.casework.values import HUMAN, Correction, Decided
 
 EVENT_TYPE: Final = "com.recoup.decision.made.v1"
+CORRECTED_TYPE: Final = "com.recoup.decision.corrected.v1"
 # Standard Webhooks recommends at most 20 kB.
 LIMIT: Final = 20_000
 _LONGEST: Final = 100
@@ -21,25 +22,33 @@ def body(decided: Decided) -> bytes:
 
     The event's ``id`` is the case id: there is one decision per case, so receivers may drop a second one.
     """
-    whole = _render(decided, decided.reasons, decided.attributes)
+    return _limited(decided, {"id": decided.case_id, "type": EVENT_TYPE}, {})
+
+
+def correction_body(correction: Correction) -> bytes:
+    """As `body`, of what holds from now on; the event's ``id`` is the correction's."""
+    return _limited(correction.decided, {"id": correction.id, "type": CORRECTED_TYPE}, {"previous_outcome": correction.previous_outcome})
+
+
+def _limited(decided: Decided, identity: Mapping[str, object], more: Mapping[str, object]) -> bytes:
+    whole = _render(decided, identity, {**_data(decided, decided.reasons, decided.attributes), **more})
     if len(whole) < LIMIT:
         return whole
     reasons = tuple(reason[:_LONGEST] for reason in decided.reasons[:_MOST])
     attributes = {name[:_LONGEST]: value[:_LONGEST] for name, value in list(decided.attributes.items())[:_MOST]}
-    return _render(decided, reasons, attributes)
+    return _render(decided, identity, {**_data(decided, reasons, attributes), **more})
 
 
-def _render(decided: Decided, reasons: Sequence[str], attributes: Mapping[str, str]) -> bytes:
+def _render(decided: Decided, identity: Mapping[str, object], data: Mapping[str, object]) -> bytes:
     return orjson.dumps(
         {
             "specversion": "1.0",
-            "id": decided.case_id,
+            **identity,
             "source": f"/recoup/{decided.automation}",
-            "type": EVENT_TYPE,
             "time": decided.decided_at,
             "subject": decided.event_id,
             "datacontenttype": "application/json",
-            "data": _data(decided, reasons, attributes),
+            "data": data,
         },
         option=orjson.OPT_UTC_Z,
     )

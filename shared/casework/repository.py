@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from shared.casework import callback
-from shared.casework.values import QUARANTINED, UNKNOWN_STRATUM, Decided, GivenUp, Mark, NewReview, ReviewKind
+from shared.casework.values import QUARANTINED, UNKNOWN_STRATUM, Correction, Decided, GivenUp, Mark, NewReview, ReviewKind
 from shared.ids import uuid7
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 DECISION_MADE = "decision.made"
+# Followed by a dot and the number of the correction, from 1: a case has one message of each kind.
+DECISION_CORRECTED = "decision.corrected"
 
 
 def mark_processed(connection: Connection, marks: Sequence[Mark]) -> set[UUID]:
@@ -138,6 +140,43 @@ def _insert_outbox(connection: Connection, decided: Sequence[Decided]) -> None:
             "traces": [d.traceparent for d in decided],
         },
     )
+
+
+def record_correction(connection: Connection, correction: Correction) -> None:
+    """Keep what holds from now on and tell the business system; the caller has locked the case."""
+    decided = correction.decided
+    values = {
+        "id": correction.id,
+        "tenant": decided.tenant_id,
+        "case": decided.case_id,
+        "review": correction.review_id,
+        "automation": decided.automation,
+        "previous": correction.previous_outcome,
+        "outcome": decided.outcome,
+        "adverse": decided.adverse,
+        "reasons": orjson.dumps(decided.reasons).decode(),
+        "attributes": orjson.dumps(dict(decided.attributes)).decode(),
+        "by": decided.decided_by,
+        "at": decided.decided_at,
+        "message": uuid7(),
+        "kind": DECISION_CORRECTED,
+        "body": callback.correction_body(correction),
+        "trace": decided.traceparent,
+    }
+    connection.exec_driver_sql(_CORRECT, values)
+    connection.exec_driver_sql(_TELL, values)
+
+
+_CORRECT = (
+    "INSERT INTO corrections (id, tenant_id, case_id, review_id, automation, previous_outcome, outcome, adverse, reasons, attributes,"
+    " corrected_by, corrected_at) VALUES (%(id)s, %(tenant)s, %(case)s, %(review)s, %(automation)s, %(previous)s, %(outcome)s, %(adverse)s,"
+    " %(reasons)s::jsonb, %(attributes)s::jsonb, %(by)s, %(at)s)"
+)
+_TELL = (
+    "INSERT INTO outbox (id, tenant_id, case_id, automation, kind, body, traceparent)"
+    " SELECT %(message)s, %(tenant)s, %(case)s, %(automation)s, %(kind)s || '.' || count(*), %(body)s, %(trace)s"
+    " FROM corrections WHERE case_id = %(case)s"
+)
 
 
 def open_reviews(connection: Connection, reviews: Sequence[NewReview]) -> None:

@@ -27,6 +27,8 @@ class ReviewKind(StrEnum):
     EXCEPTION = "exception"
     # Decided already; drawn to check the tiers.
     AUDIT = "audit"
+    # Decided already, and reopened because somebody doubts it.
+    REWORK = "rework"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,22 @@ class Decided:
     model_version: str | None
     decided_by: str
     decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What rework found wrong in a decision that was out already.
+
+    Attributes:
+        review_id: the rework.
+        previous_outcome: what held before.
+        decided: the case as it holds now, by whom and since when.
+    """
+
+    id: UUID
+    review_id: UUID
+    previous_outcome: str
+    decided: Decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

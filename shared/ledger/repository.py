@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shared.ledger.posting import Line
+from shared.ledger.posting import Kind, Line
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy import Connection
 
 
@@ -19,6 +21,12 @@ def post(connection: Connection, lines: Sequence[Line]) -> None:
     """
     if lines:
         connection.exec_driver_sql(_INSERT, _columns(lines))
+
+
+def next_sequence(connection: Connection, case_id: UUID, kind: Kind) -> int:
+    """The first free number for one more line of that kind; the caller has locked the case."""
+    statement = "SELECT coalesce(max(sequence) + 1, 0) FROM ledger_lines WHERE case_id = %(case)s AND kind = %(kind)s"
+    return int(connection.exec_driver_sql(statement, {"case": case_id, "kind": kind}).scalar_one())
 
 
 def post_platform(connection: Connection, lines: Sequence[Line]) -> int:

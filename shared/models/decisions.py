@@ -50,6 +50,27 @@ decisions = Table(
     Index(None, "tenant_id", "decided_at"),
 )
 
+# What people found wrong in a decision that was out already. The decision itself is never changed; the newest correction holds.
+corrections = Table(
+    "corrections",
+    metadata,
+    uuid_key(),
+    tenant(),
+    Column("case_id", UUID(as_uuid=True), nullable=False, index=True),
+    # The rework in which it was found.
+    Column("review_id", UUID(as_uuid=True), nullable=False, unique=True),
+    Column("automation", Text, nullable=False),
+    Column("previous_outcome", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("adverse", Boolean, nullable=False),
+    Column("reasons", JSONB, nullable=False),
+    Column("attributes", JSONB, nullable=False),
+    Column("corrected_by", Text, nullable=False),
+    Column("corrected_at", Instant, nullable=False),
+    transaction_id(),
+    Index(None, "xid"),
+)
+
 inferences = Table(
     "inferences",
     metadata,
@@ -99,10 +120,11 @@ reviews = Table(
     Column("span_seconds", Numeric(12, 3)),
     Column("booked_seconds", Numeric(12, 3)),
     UniqueConstraint("case_id", "kind", "round"),
-    CheckConstraint("kind IN ('control','exception','audit')", name="known_kind"),
+    CheckConstraint("kind IN ('control','exception','audit','rework')", name="known_kind"),
     CheckConstraint("state IN ('open','claimed','submitted','cancelled')", name="known_state"),
     Index("ix_reviews_queue", "tenant_id", "automation", "created_at", postgresql_where=text("state IN ('open','claimed')")),
     Index("ix_reviews_claimed", "claim_expires_at", postgresql_where=text("state = 'claimed'")),
+    Index("ix_reviews_submitted", "tenant_id", "submitted_at", postgresql_where=text("state = 'submitted'")),
 )
 
 review_heartbeats = Table(

@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from shared.models.base import Instant, created_at, metadata, tenant, transaction_id, uuid_key
 
@@ -46,6 +46,29 @@ baselines = Table(
     CheckConstraint("mean_seconds >= 0", name="time_not_negative"),
     Index(None, "xid"),
     Index(None, "tenant_id", "automation", "valid_from"),
+)
+
+# What a stored baseline rests on; declared ones (grade D) rest on nothing. A summary is in the baseline's `method`, which is sealed.
+baseline_evidence = Table(
+    "baseline_evidence",
+    metadata,
+    Column("baseline_id", UUID(as_uuid=True), ForeignKey("baselines.id"), primary_key=True),
+    tenant(),
+    Column("automation", Text, nullable=False),
+    Column("stratum", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    # SHA-256 of the file (or the protocol and its times) and of how it was read: the same evidence counts once. Null in renewals.
+    Column("fingerprint", Text),
+    # When the work was done that was measured.
+    Column("period_start", Instant),
+    Column("period_end", Instant),
+    Column("renews", UUID(as_uuid=True), ForeignKey("baselines.id")),
+    # What was read and left out, the protocol of a study, the reason of a renewal.
+    Column("detail", JSONB, nullable=False),
+    created_at(),
+    UniqueConstraint("tenant_id", "automation", "stratum", "fingerprint"),
+    CheckConstraint("origin IN ('log','study','renewal')", name="known_origin"),
+    CheckConstraint("(origin = 'renewal') = (renews IS NOT NULL)", name="renewal_names_its_baseline"),
 )
 
 rates = Table(

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from tests.conftest import Database
 
-APPEND_ONLY = ("ledger_lines", "rates", "baselines", "ledger_leaves", "ledger_nodes", "ledger_seals", "decisions", "audit_log")
+APPEND_ONLY = (
+    *("ledger_lines", "rates", "baselines", "ledger_leaves", "ledger_nodes", "ledger_seals", "decisions", "audit_log"),
+    *("corrections", "baseline_evidence"),
+)
 CHANGES = ("UPDATE {} SET tenant_id = 'other'", "DELETE FROM {}", "TRUNCATE {} CASCADE")
 TABLES = (
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')"
@@ -169,10 +172,22 @@ def _fill(url: str) -> None:
             " VALUES (%s, 't', 'cpu_hour', 1, 'EUR', now(), 's')",
             [uuid4()],
         )
+        baseline = uuid4()
         connection.execute(
             "INSERT INTO baselines (id, tenant_id, automation, grade, mean_seconds, method, valid_from, expires_at)"
             " VALUES (%s, 't', 'claims', 'D', 1, 'm', now(), now())",
-            [uuid4()],
+            [baseline],
+        )
+        connection.execute(
+            "INSERT INTO baseline_evidence (baseline_id, tenant_id, automation, stratum, origin, detail)"
+            " VALUES (%s, 't', 'claims', '*', 'log', '{}')",
+            [baseline],
+        )
+        connection.execute(
+            "INSERT INTO corrections (id, tenant_id, case_id, review_id, automation, previous_outcome, outcome, adverse, reasons,"
+            " attributes, corrected_by, corrected_at)"
+            " VALUES (%s, 't', %s, %s, 'claims', 'pay', 'adjuster', false, '[]', '{}', 'ada', now())",
+            [uuid4(), uuid4(), uuid4()],
         )
         connection.execute(
             "INSERT INTO decisions (case_id, tenant_id, automation, arm, stratum, source, outcome, adverse, reasons, attributes, tier,"

@@ -89,6 +89,7 @@ def _needed(table: str) -> dict[str, object]:
         "ledger_lines": {"amount": 1, "currency": "EUR"},
         "intake_batches": {"received": 1, "duplicate": 0, "rejected": 0},
         "cases": {"state": "review"},
+        "baseline_evidence": {"origin": "log"},
     }
     return needed.get(table, {})
 

@@ -14,7 +14,8 @@ from services.ops.repository import cases
 from services.ops.schemas.base import Count
 from services.ops.schemas.cases import CaseSummary, Search, Trace
 from services.ops.schemas.replay import BulkReplay, CaseReplayed
-from services.ops.service import replay
+from services.ops.schemas.reviews import CaseReopening, ReviewSummary
+from services.ops.service import replay, rework
 from shared.web.pagination import Cursor, Cursored, Limit, Page
 from shared.web.problem import PROBLEMS
 
@@ -51,6 +52,16 @@ def replay_case(session: Operator, case_id: UUID) -> CaseReplayed:
     """Its attempts start anew and its open review is cancelled. A decided case is final: 409."""
     with session.transaction() as connection:
         return replay.case(connection, session.author, case_id)
+
+
+@router.post("/cases/{case_id}/reopen", status_code=201, summary="Ask a person to look at a decided case again")
+def reopen(session: Operator, case_id: UUID, order: CaseReopening) -> ReviewSummary:
+    """Opens a review of kind `rework`. Its time is added to the case; the decision stays, and a different answer goes out as a correction.
+
+    Not decided yet, or reopened already: 409.
+    """
+    with session.transaction() as connection:
+        return rework.reopen(connection, session.author, case_id, order.reason)
 
 
 @router.post("/replay", summary="Send many quarantined cases to the workers again")

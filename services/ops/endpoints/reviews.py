@@ -8,14 +8,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.ops.endpoints.access import Operator
+from services.ops.endpoints.access import Analyst, Operator
 from services.ops.endpoints.queries import AutomationFilter, page
 from services.ops.repository import audit, reviews
 from services.ops.repository.reviews import Filters
+from services.ops.schemas.base import Instant
 from services.ops.schemas.reviews import (
     Kind,
     ReviewClaim,
     ReviewClaimNext,
+    ReviewClocks,
     ReviewDetail,
     ReviewHeartbeat,
     ReviewHeartbeatAnswer,
@@ -49,6 +51,19 @@ def queue(  # query parameters
     with session.transaction() as connection:
         found = reviews.page(connection, Filters(automation, kind, state), Cursor.decode(cursor), limit + 1)
     return page(found, limit, lambda review: (review.created_at, review.id))
+
+
+@router.get("/clocks", summary="How far reviewers' clocks and the server's disagree")
+def clocks(
+    session: Analyst,
+    *,
+    since: Annotated[Instant | None, Query(description="30 days before `until` where it is left out.")] = None,
+    until: Annotated[Instant | None, Query(description="Now where it is left out.")] = None,
+) -> list[ReviewClocks]:
+    """By automation and kind, of reviews submitted from `since` until before `until`."""
+    end = until or session.ops.clock.now()
+    with session.transaction() as connection:
+        return work.clock_report(connection, since or end - timedelta(days=30), end)
 
 
 @router.get("/{review_id}", summary="One review, with its event once it is claimed")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
 
-from services.ops.repository.rows import changed, many, maybe, place, rows
-from services.ops.schemas.cases import CaseSummary, Decision, Inference, Search, Trace, TraceDelivery, TraceLine, TraceReview
+from services.ops.repository.rows import many, maybe, place, rows
+from services.ops.schemas.cases import (
+    CaseCorrection,
+    CaseSummary,
+    Decision,
+    Inference,
+    Search,
+    Trace,
+    TraceDelivery,
+    TraceLine,
+    TraceReview,
+)
 from shared.errors import NotFound
 
 if TYPE_CHECKING:
@@ -56,6 +66,11 @@ _DECISION = """
 SELECT outcome, adverse, confidence, reasons, attributes, tier, model_version, decided_by, decided_at FROM decisions WHERE case_id = %(id)s
 """
 
+_CORRECTIONS = """
+SELECT id, review_id, previous_outcome, outcome, adverse, reasons, attributes, corrected_by, corrected_at
+FROM corrections WHERE case_id = %(id)s ORDER BY corrected_at, id
+"""
+
 _REVIEWS = """
 SELECT id, kind, round, state, reasons, proposal, created_at, claimed_by, submitted_by, submitted_at, outcome,
        active_seconds, span_seconds, booked_seconds
@@ -90,11 +105,6 @@ WHERE tenant_id = %(tenant)s AND automation = %(automation)s AND state = 'quaran
 ORDER BY received_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
 
-_CANCEL_REVIEWS = """
-UPDATE reviews SET state = 'cancelled', claimed_by = NULL, claim_expires_at = NULL
-WHERE case_id = ANY(%(ids)s) AND kind <> 'audit' AND state IN ('open', 'claimed')
-"""
-
 
 def search(connection: Connection, filters: Search, cursor: Cursor | None, limit: int) -> list[CaseSummary]:
     return many(CaseSummary, connection, _SEARCH, {**filters.model_dump(), **place(cursor), "limit": limit})
@@ -116,6 +126,7 @@ def trace(connection: Connection, case_id: UUID) -> Trace:
         tier=decision.tier if decision else None,
         decided_at=decision.decided_at if decision else None,
         decision=decision,
+        corrections=[] if blinded else many(CaseCorrection, connection, _CORRECTIONS, key),
         inferences=[] if blinded else many(Inference, connection, _INFERENCES, key),
         reviews=[_veiled(review) for review in many(TraceReview, connection, _REVIEWS, key)],
         ledger=[] if blinded else many(TraceLine, connection, _LEDGER, key),
@@ -124,7 +135,7 @@ def trace(connection: Connection, case_id: UUID) -> Trace:
 
 
 def _veiled(review: TraceReview) -> TraceReview:
-    if review.kind == "exception" or review.state not in {"open", "claimed"}:
+    if review.kind in {"exception", "rework"} or review.state not in {"open", "claimed"}:
         return review
     return review.model_copy(update={"proposal": None, "reasons": []})
 
@@ -138,10 +149,8 @@ def lock(connection: Connection, case_id: UUID) -> RowMapping:
 
 
 def replay(connection: Connection, case_ids: Sequence[UUID]) -> list[UUID]:
-    """Send quarantined cases round again and take back what people were asked; returns the ids that were quarantined."""
-    ids: list[Any] = [row["id"] for row in rows(connection, _REPLAY, {"ids": list(case_ids)})]
-    changed(connection, _CANCEL_REVIEWS, {"ids": ids})
-    return ids
+    """Send quarantined cases round again; returns the ids of those that were quarantined."""
+    return [row["id"] for row in rows(connection, _REPLAY, {"ids": list(case_ids)})]
 
 
 def quarantined(connection: Connection, tenant: str, automation: str, limit: int) -> list[UUID]:

@@ -1,19 +1,19 @@
-"""The queue of reviews: claims, heartbeats, the submitted answer. The server's clock is the database's."""
+"""The queue of reviews: claims and heartbeats. The server's clock is the database's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
 
-from services.ops.repository.rows import changed, many, place, rows
-from services.ops.schemas.reviews import ReviewHeartbeat, ReviewHeartbeatAnswer, ReviewSummary
-from shared.errors import NotFound
+from services.ops.repository.rows import changed, many, one, place, rows
+from services.ops.schemas.reviews import Kind, ReviewHeartbeat, ReviewHeartbeatAnswer, ReviewSummary
+from shared.measure.human_time import Stopwatch
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shared.web.pagination import Cursor
 
 # A claim that expired or was released leaves its work behind: the reviewer's clock, capped by the claim's span, as always.
-_LEFT_BEHIND = "least(r.active_seconds, greatest(0, extract(epoch FROM least(now(), r.claim_expires_at) - r.claimed_at)))"
+LEFT_BEHIND = "least(r.active_seconds, greatest(0, extract(epoch FROM least(now(), r.claim_expires_at) - r.claimed_at)))"
 _EXPIRED = "(r.state = 'claimed' AND r.claim_expires_at <= now())"
 _MINE = "(r.state = 'claimed' AND r.claimed_by = %(reviewer)s AND r.claim_expires_at > now())"
 
@@ -31,7 +31,7 @@ UPDATE reviews r SET
     claimed_by = %(reviewer)s,
     claimed_at = CASE WHEN {_MINE} THEN r.claimed_at ELSE now() END,
     claim_expires_at = now() + %(duration)s,
-    earlier_seconds = r.earlier_seconds + CASE WHEN {_EXPIRED} THEN {_LEFT_BEHIND} ELSE 0 END,
+    earlier_seconds = r.earlier_seconds + CASE WHEN {_EXPIRED} THEN {LEFT_BEHIND} ELSE 0 END,
     active_seconds = CASE WHEN {_MINE} THEN r.active_seconds ELSE 0 END
 """  # noqa: S608  # constants of this module
 
@@ -59,6 +59,12 @@ WHERE r.tenant_id = current_setting('app.tenant')
 ORDER BY r.created_at, r.id LIMIT %(limit)s
 """
 
+_WAITING = """
+SELECT r.id, r.case_id, r.automation, r.kind, r.round, r.state, r.created_at, c.received_at, r.claimed_by, r.claim_expires_at
+FROM reviews r JOIN cases c ON c.id = r.case_id
+WHERE r.case_id = %(case)s AND r.kind = %(kind)s AND r.state IN ('open', 'claimed')
+"""
+
 _DETAIL = """
 SELECT r.id, r.case_id, r.automation, r.kind, r.round, r.state, r.created_at, c.received_at, r.claimed_by, r.claim_expires_at,
        r.claimed_at, r.active_seconds, r.reasons, r.proposal, p.body,
@@ -74,45 +80,28 @@ VALUES (current_setting('app.tenant'), %(id)s, %(reviewer)s, %(active)s, %(seque
 ON CONFLICT (review_id, reviewer, sequence) DO NOTHING
 """
 
+# Numbers of heartbeats go on over claims, so that an old one is not taken for a new one; what they show begins anew with each claim.
+_STOPWATCH = """
+SELECT r.active_seconds AS counted, coalesce(h.sequence, -1) AS sequence,
+       CASE WHEN h.created_at >= r.claimed_at THEN h.active_seconds END AS shown
+FROM reviews r LEFT JOIN LATERAL (
+    SELECT b.sequence, b.active_seconds, b.created_at FROM review_heartbeats b
+    WHERE b.review_id = r.id AND b.reviewer = %(reviewer)s ORDER BY b.sequence DESC LIMIT 1
+) h ON true
+WHERE r.id = %(id)s AND r.state = 'claimed' AND r.claimed_by = %(reviewer)s FOR UPDATE OF r
+"""
+
 _RENEW = """
-UPDATE reviews r SET active_seconds = greatest(r.active_seconds, %(active)s),
-    claim_expires_at = greatest(r.claim_expires_at, now() + %(duration)s)
-WHERE r.id = %(id)s AND r.state = 'claimed' AND r.claimed_by = %(reviewer)s
+UPDATE reviews r SET active_seconds = %(counted)s, claim_expires_at = greatest(r.claim_expires_at, now() + %(duration)s)
+WHERE r.id = %(id)s
 RETURNING r.claim_expires_at, r.active_seconds
 """
 
 _RELEASE = f"""
 UPDATE reviews r SET state = 'open', claimed_by = NULL, claimed_at = NULL, claim_expires_at = NULL,
-    earlier_seconds = r.earlier_seconds + {_LEFT_BEHIND}, active_seconds = 0
+    earlier_seconds = r.earlier_seconds + {LEFT_BEHIND}, active_seconds = 0
 WHERE r.id = %(id)s AND r.state = 'claimed' AND r.claimed_by = %(reviewer)s
 """  # noqa: S608  # a constant of this module
-
-# The case first: replay and the workers lock in this order too.
-_LOCK_CASE = "SELECT c.id FROM cases c WHERE c.id = (SELECT r.case_id FROM reviews r WHERE r.id = %(id)s) FOR UPDATE"
-
-_LOCK = """
-SELECT r.id, r.case_id, r.automation, r.kind, r.state, r.claimed_by, r.submitted_by, r.submitted_at, r.outcome, r.reasons AS asked_because,
-       r.active_seconds, r.earlier_seconds, r.span_seconds, r.booked_seconds,
-       greatest(0, extract(epoch FROM now() - r.claimed_at)) AS claim_seconds, now() AS now,
-       t.time_scale, c.tenant_id, c.arm, c.stratum, c.source, c.event_id, c.event_type, c.occurred_at, c.received_at, c.traceparent, p.body
-FROM reviews r JOIN cases c ON c.id = r.case_id JOIN tenants t ON t.id = c.tenant_id
-LEFT JOIN payloads p ON p.received_at = c.received_at AND p.case_id = c.id
-WHERE r.id = %(id)s FOR UPDATE OF r
-"""
-
-_SUBMIT = """
-UPDATE reviews SET state = 'submitted', submitted_at = now(), submitted_by = %(reviewer)s, outcome = %(outcome)s,
-    active_seconds = %(active)s, span_seconds = %(span)s, booked_seconds = %(booked)s, claim_expires_at = NULL
-WHERE id = %(id)s AND state = 'claimed' AND claimed_by = %(reviewer)s
-"""
-
-_CANCEL_SIBLINGS = """
-UPDATE reviews SET state = 'cancelled', claimed_by = NULL, claim_expires_at = NULL
-WHERE case_id = %(case)s AND id <> %(id)s AND kind <> 'audit' AND state IN ('open', 'claimed')
-"""
-
-_DECIDED = "SELECT outcome, reasons, attributes FROM decisions WHERE case_id = %(case)s"
-_AUDITED = "SELECT detail FROM audit_log WHERE object_id = %(id)s AND action = 'review.audited'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,52 +113,15 @@ class Filters:
     state: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A review, its case and its event, locked until the transaction ends. Seconds are those of the clock on the wall."""
-
-    id: UUID
-    case_id: UUID
-    automation: str
-    kind: Literal["control", "exception", "audit"]
-    state: str
-    claimed_by: str | None
-    submitted_by: str | None
-    submitted_at: datetime | None
-    outcome: str | None
-    asked_because: tuple[str, ...]
-    active_seconds: Decimal
-    earlier_seconds: Decimal
-    span_seconds: Decimal | None
-    booked_seconds: Decimal | None
-    claim_seconds: Decimal | None
-    now: datetime
-    time_scale: Decimal
-    tenant_id: str
-    arm: Literal["automated", "control"]
-    stratum: str | None
-    source: str
-    event_id: str
-    event_type: str
-    occurred_at: datetime
-    received_at: datetime
-    traceparent: str | None
-    body: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What somebody submitted earlier."""
-
-    outcome: str
-    reasons: tuple[str, ...]
-    attributes: dict[str, str]
-
-
 def page(connection: Connection, filters: Filters, cursor: Cursor | None, limit: int) -> list[ReviewSummary]:
     states = ["open", "claimed"] if filters.state is None else [filters.state]
     values = {"automation": filters.automation, "kind": filters.kind, "states": states, **place(cursor), "limit": limit}
     return many(ReviewSummary, connection, _PAGE, values)
+
+
+def waiting(connection: Connection, case_id: UUID, kind: Kind) -> list[ReviewSummary]:
+    """Reviews of a case that are neither submitted nor cancelled."""
+    return many(ReviewSummary, connection, _WAITING, {"case": case_id, "kind": kind})
 
 
 def claim(connection: Connection, review_id: UUID, reviewer: str, duration: timedelta) -> bool:
@@ -192,22 +144,19 @@ def details(connection: Connection, review_ids: Sequence[UUID]) -> list[dict[str
     return found
 
 
+def stopwatch(connection: Connection, review_id: UUID, reviewer: str) -> Stopwatch | None:
+    """Locks the review; None where the claim is not the reviewer's."""
+    found = rows(connection, _STOPWATCH, {"id": review_id, "reviewer": reviewer})
+    return Stopwatch(**found[0]) if found else None
+
+
 def heartbeat(
-    connection: Connection, review_id: UUID, reviewer: str, beat: ReviewHeartbeat, duration: timedelta
-) -> ReviewHeartbeatAnswer | None:
-    """None where the claim is not the reviewer's."""
-    values = {
-        "id": review_id,
-        "reviewer": reviewer,
-        "active": seconds(beat.active_seconds),
-        "sequence": beat.sequence,
-        "duration": duration,
-    }
-    renewed = many(ReviewHeartbeatAnswer, connection, _RENEW, values)
-    if not renewed:
-        return None
+    connection: Connection, review_id: UUID, reviewer: str, beat: ReviewHeartbeat, *, counted: Decimal, duration: timedelta
+) -> ReviewHeartbeatAnswer:
+    """Keep what was shown and what counts of it; the claim must be the reviewer's."""
+    values = {"id": review_id, "reviewer": reviewer, "active": seconds(beat.active_seconds), "sequence": beat.sequence}
     changed(connection, _HEARTBEAT, values)
-    return renewed[0]
+    return one(ReviewHeartbeatAnswer, connection, _RENEW, {"id": review_id, "counted": counted, "duration": duration})
 
 
 def release(connection: Connection, review_id: UUID, reviewer: str) -> bool:
@@ -216,44 +165,6 @@ def release(connection: Connection, review_id: UUID, reviewer: str) -> bool:
 
 def exists(connection: Connection, review_id: UUID) -> bool:
     return bool(rows(connection, "SELECT 1 FROM reviews WHERE id = %(id)s", {"id": review_id}))
-
-
-def lock(connection: Connection, review_id: UUID) -> Work:
-    """Raises NotFound."""
-    key = {"id": review_id}
-    rows(connection, _LOCK_CASE, key)
-    found = rows(connection, _LOCK, key)
-    if not found:
-        raise NotFound
-    row = dict(found[0])
-    row["asked_because"] = tuple(row["asked_because"])
-    row["body"] = None if row["body"] is None else bytes(row["body"])
-    return Work(**row)
-
-
-def submit(connection: Connection, work: Work, reviewer: str, outcome: str, clocks: tuple[Decimal, Decimal, Decimal]) -> bool:
-    """Fence and effect in one statement; ``clocks`` are active, span and booked seconds. False where the claim is not the reviewer's."""
-    active, span, booked = clocks
-    values = {"id": work.id, "reviewer": reviewer, "outcome": outcome, "active": active, "span": span, "booked": booked}
-    return changed(connection, _SUBMIT, values) == 1
-
-
-def cancel_siblings(connection: Connection, work: Work) -> None:
-    changed(connection, _CANCEL_SIBLINGS, {"id": work.id, "case": work.case_id})
-
-
-def decided(connection: Connection, case_id: UUID) -> Answer | None:
-    found = rows(connection, _DECIDED, {"case": case_id})
-    return _answer(dict(found[0])) if found else None
-
-
-def audited(connection: Connection, review_id: UUID) -> Answer | None:
-    found = rows(connection, _AUDITED, {"id": str(review_id)})
-    return _answer(found[0]["detail"]) if found else None
-
-
-def _answer(row: dict[str, Any]) -> Answer:
-    return Answer(row["outcome"], tuple(row["reasons"]), dict(row["attributes"]))
 
 
 def seconds(value: float) -> Decimal:

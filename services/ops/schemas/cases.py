@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from services.ops.schemas.base import Identified, Instant, Line, Output, Reference
+from services.ops.schemas.reviews import Kind
 from shared.web.decimals import Plain
 
 State = Literal["pending", "processing", "review", "decided", "quarantined"]
@@ -74,8 +75,21 @@ class Decision(Output):
     decided_at: datetime
 
 
+class CaseCorrection(Identified):
+    """What rework found wrong. The decision stays as it was; the newest correction holds."""
+
+    review_id: UUID
+    previous_outcome: str
+    outcome: str
+    adverse: bool
+    reasons: list[str]
+    attributes: dict[str, str]
+    corrected_by: str
+    corrected_at: datetime
+
+
 class TraceReview(Identified):
-    kind: Literal["control", "exception", "audit"]
+    kind: Kind
     round: int
     state: Literal["open", "claimed", "submitted", "cancelled"]
     reasons: list[str]
@@ -132,6 +146,7 @@ class Trace(CaseSummary):
     event: Any = Field(description="The CloudEvents envelope with its data; null where the payload was removed by retention.")
     inferences: list[Inference]
     decision: Decision | None
+    corrections: list[CaseCorrection]
     reviews: list[TraceReview]
     ledger: list[TraceLine]
     deliveries: list[TraceDelivery]

@@ -9,8 +9,9 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from services.ops.schemas.base import Identified, Input, Line, Output, Seconds
+from shared.web.decimals import Plain
 
-Kind = Literal["control", "exception", "audit"]
+Kind = Literal["control", "exception", "audit", "rework"]
 State = Literal["open", "claimed", "submitted", "cancelled"]
 
 
@@ -31,8 +32,9 @@ class ReviewSummary(Identified):
 class ReviewDetail(ReviewSummary):
     """What a person needs to decide.
 
-    ``reasons`` and ``proposal`` are empty for control and audit reviews: their worth is that nobody was influenced. ``outcomes`` are the
-    answers that may be submitted. ``active_seconds`` is where the console's stopwatch goes on, ``next_sequence`` its next heartbeat.
+    ``reasons`` and ``proposal`` are empty for control and audit reviews: their worth is that nobody was influenced. For rework,
+    ``proposal`` is what holds now, and ``reasons`` say why the case was reopened. ``outcomes`` are the answers that may be submitted.
+    ``active_seconds`` is where the console's stopwatch goes on, ``next_sequence`` its next heartbeat.
     """
 
     claimed_at: datetime | None
@@ -57,6 +59,12 @@ class ReviewClaimNext(ReviewClaim):
     automation: Line | None = None
     kind: Kind | None = None
     limit: int = Field(default=1, ge=1, le=50)
+
+
+class CaseReopening(Input):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "The customer sent the police report after all."}]})
+
+    reason: Line = Field(description="Shown to whoever does the rework.")
 
 
 class ReviewRelease(Input):
@@ -89,6 +97,9 @@ class ReviewSubmission(Input):
     reasons: tuple[Line, ...] = Field(default=(), max_length=20)
     attributes: dict[Line, Line] = Field(default_factory=dict, max_length=20)
     active_seconds: Seconds = Field(description="Seconds of work since the claim, by the reviewer's own clock.")
+    sequence: int | None = Field(
+        default=None, ge=0, le=2_147_483_647, description="The next heartbeat's, where some were made; tells apart lost ones and none."
+    )
     reviewer: Line | None = None
 
 
@@ -103,3 +114,17 @@ class ReviewSubmitted(Output):
     active_seconds: float
     span_seconds: float
     booked_seconds: float
+
+
+class ReviewClocks(Output):
+    """Both clocks of submitted reviews. What is booked is the smaller one of each review."""
+
+    automation: str = Field(examples=["claims"])
+    kind: Kind | Literal["*"] = Field(description="`*` is all kinds together.")
+    reviews: int
+    apart: int = Field(description="Reviews whose clocks differ by more than the idle cut of 60 seconds.")
+    active_seconds: Plain = Field(description="By the reviewers' own clocks, after the idle cut.")
+    span_seconds: Plain = Field(description="By the server's clock, from claim to submit.")
+    difference_seconds: Plain = Field(description="Sum of the absolute differences of each review's two clocks.")
+    beyond_span_seconds: Plain = Field(description="By how much reviewers' clocks ran ahead of the server's; never booked.")
+    share: Plain | None = Field(description="The difference as a share of the span; null without any span.")

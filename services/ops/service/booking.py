@@ -25,7 +25,7 @@ class Clocks:
     booked: Decimal
 
 
-def clocks(*, reported: Decimal, claim: Decimal, earlier: Decimal, time_scale: Decimal) -> Clocks:
+def clocks(*, reported: Decimal, claim: Decimal, earlier: Decimal, time_scale: Decimal, trusted: Decimal = _MOST) -> Clocks:
     """Nobody can book more time than has passed since the claim.
 
     Args:
@@ -33,9 +33,10 @@ def clocks(*, reported: Decimal, claim: Decimal, earlier: Decimal, time_scale: D
         claim: seconds since the claim by the server's clock.
         earlier: active seconds of claims that were given back, each capped by its own span already.
         time_scale: 1 for real people.
+        trusted: the most that is booked of this claim, whatever both clocks say.
     """
     active, span = _kept(reported + earlier), _kept(claim + earlier)
-    return Clocks(active=active, span=span, booked=_kept(min(active, span) * time_scale))
+    return Clocks(active=active, span=span, booked=_kept(min(active, span, trusted + earlier) * time_scale))
 
 
 def _kept(seconds: Decimal) -> Decimal:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from services.ops.repository.reviews import Work
+from services.ops.repository import answers
+from services.ops.repository.answers import Abandoned, Work
 from services.ops.schemas.reviews import ReviewSubmission
 from shared.automations import registry
 from shared.casework.repository import mark_decided, record_decisions
 from shared.casework.values import HUMAN, UNKNOWN_STRATUM, Decided
 from shared.errors import Conflict
 from shared.ledger import posting
-from shared.ledger.repository import post
+from shared.ledger.repository import next_sequence, post
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy import Connection
 
     from shared.automations.contract import Automation
@@ -34,10 +38,24 @@ def close(connection: Connection, work: Work, reviewer: str, answer: ReviewSubmi
     """
     if not mark_decided(connection, [work.case_id]):
         raise Conflict("This case no longer waits for a person; it was decided or sent round again.")
+    book_abandoned(connection, answers.cancel(connection, [work.case_id], but=work.id))
     automation = registry.automation(work.automation)
     decided = decision(work, reviewer, answer, adverse=automation.outcomes[answer.outcome].adverse)
     record_decisions(connection, [decided])
-    post(connection, lines(automation, work, decided, booked))
+    book(connection, posting.for_review(decided, booked, at=decided.decided_at))
+    post(connection, cash(automation, work, decided))
+
+
+def book(connection: Connection, line: posting.Line) -> None:
+    """Book one more line of a case, which the caller has locked: work on a case may come in several pieces."""
+    assert line.case_id is not None
+    post(connection, [replace(line, sequence=next_sequence(connection, line.case_id, line.kind))])
+
+
+def book_abandoned(connection: Connection, abandoned: Iterable[Abandoned]) -> None:
+    """Book what was worked on reviews that were taken back; the caller has locked their cases."""
+    for work in abandoned:
+        book(connection, posting.for_review(work, work.seconds, at=work.now))
 
 
 def decision(work: Work, reviewer: str, answer: ReviewSubmission, *, adverse: bool) -> Decided:
@@ -65,15 +83,14 @@ def decision(work: Work, reviewer: str, answer: ReviewSubmission, *, adverse: bo
     )
 
 
-def lines(automation: Automation, work: Work, decided: Decided, booked: Decimal) -> list[posting.Line]:
-    """The person's time, and the cash that Recoup saved by asking: only where it, and not chance, brought the case to a person."""
-    booking = [posting.for_review(decided, booked, at=decided.decided_at)]
+def cash(automation: Automation, work: Work, decided: Decided) -> list[posting.Line]:
+    """The cash that Recoup saved by asking a person: only where it, and not chance, brought the case to one."""
     data = event_data(automation, work.body)
-    if work.arm == "automated" and data is not None:
-        # Why a person was asked counts as well: who confirms a duplicate need not type that it is one.
-        money = automation.cash(data, decided.outcome, (*decided.reasons, *work.asked_because))
-        booking += [] if money is None else [posting.for_cash(decided, money, at=decided.decided_at)]
-    return booking
+    if work.arm == "control" or data is None:
+        return []
+    # Why a person was asked counts as well: who confirms a duplicate need not type that it is one.
+    money = automation.cash(data, decided.outcome, (*decided.reasons, *work.asked_because))
+    return [] if money is None else [posting.for_cash(decided, money, at=decided.decided_at)]
 
 
 def event_data(automation: Automation, body: bytes | None) -> BaseModel | None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from services.ops.repository import audit, cases, dead_letters, deliveries
+from services.ops.repository import answers, audit, cases, dead_letters, deliveries
 from services.ops.repository.audit import Author
 from services.ops.schemas.base import Count
 from services.ops.schemas.replay import BulkRedelivery, CaseReplayed, DeadLetterDetail, DeliverySummary
+from services.ops.service import closing
 from shared.automations import registry
 from shared.errors import Conflict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
 _WHY_NOT = {
-    "decided": "This case is decided, and a decision is final; late corrections are booked as reversals.",
+    "decided": "This case is decided, and a decision is final; reopen it where it was wrong.",
     "review": "This case waits for a person; submit its review instead.",
     "pending": "This case is on its way already.",
     "processing": "This case is on its way already.",
@@ -32,7 +35,7 @@ def case(connection: Connection, author: Author, case_id: UUID) -> CaseReplayed:
     state = cases.lock(connection, case_id)["state"]
     if state != "quarantined":
         raise Conflict(_WHY_NOT[state], state=state)
-    cases.replay(connection, [case_id])
+    _replay(connection, [case_id])
     audit.record(connection, author, "case.replayed", case_id)
     return CaseReplayed(case_id=case_id)
 
@@ -44,10 +47,17 @@ def bulk(connection: Connection, author: Author, automation: str, limit: int) ->
         UnknownAutomation: none is installed under that name.
     """
     registry.automation(automation)
-    replayed = cases.replay(connection, cases.quarantined(connection, author.tenant, automation, limit))
+    replayed = _replay(connection, cases.quarantined(connection, author.tenant, automation, limit))
     more = cases.count_quarantined(connection, author.tenant, automation) > 0
     audit.record(connection, author, "automation.replayed", automation, {"cases": [str(case_id) for case_id in replayed]})
     return Count(count=len(replayed), more=more)
+
+
+def _replay(connection: Connection, case_ids: Sequence[UUID]) -> list[UUID]:
+    """Nobody is asked about them any more; what people have worked on them already is booked, for it was spent."""
+    replayed = cases.replay(connection, case_ids)
+    closing.book_abandoned(connection, answers.cancel(connection, replayed))
+    return replayed
 
 
 def delivery(connection: Connection, author: Author, delivery_id: UUID) -> DeliverySummary:

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from services.ops.repository import audit, reviews
+from services.ops.repository import answers, audit, reviews
+from services.ops.repository import clocks as clock_sums
+from services.ops.repository.answers import Answer, Work
 from services.ops.repository.audit import Author
-from services.ops.repository.reviews import Answer, Filters, Work
-from services.ops.schemas.reviews import ReviewDetail, ReviewHeartbeat, ReviewHeartbeatAnswer, ReviewSubmission, ReviewSubmitted
-from services.ops.service import closing
+from services.ops.repository.reviews import Filters
+from services.ops.schemas.reviews import (
+    ReviewClocks,
+    ReviewDetail,
+    ReviewHeartbeat,
+    ReviewHeartbeatAnswer,
+    ReviewSubmission,
+    ReviewSubmitted,
+)
+from services.ops.service import closing, rework
 from services.ops.service.booking import Clocks, clocks
 from shared.automations import registry
 from shared.errors import Conflict, NotFound, Rejected
+from shared.measure.human_time import Stopwatch, counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from shared.automations.contract import Automation
+
+
+_SHARE = Decimal("0.0001")
 
 
 class UnknownOutcome(Rejected):
@@ -54,10 +68,11 @@ def claim_next(connection: Connection, filters: Filters, reviewer: str, duration
 
 def heartbeat(connection: Connection, review_id: UUID, reviewer: str, beat: ReviewHeartbeat, duration: timedelta) -> ReviewHeartbeatAnswer:
     """Note how long somebody has worked, and keep the claim."""
-    renewed = reviews.heartbeat(connection, review_id, reviewer, beat, duration)
-    if renewed is None:
+    watch = reviews.stopwatch(connection, review_id, reviewer)
+    if watch is None:
         raise _refusal(connection, review_id, "This claim is not yours any more; claim the review again.")
-    return renewed
+    worked = counted(watch, reviews.seconds(beat.active_seconds), beat.sequence)
+    return reviews.heartbeat(connection, review_id, reviewer, beat, counted=worked, duration=duration)
 
 
 def release(connection: Connection, review_id: UUID, reviewer: str) -> None:
@@ -67,34 +82,57 @@ def release(connection: Connection, review_id: UUID, reviewer: str) -> None:
 
 
 def submit(connection: Connection, author: Author, review_id: UUID, reviewer: str, answer: ReviewSubmission) -> ReviewSubmitted:
-    """Close a review and, unless it is an audit, its case: decision, callback, ledger lines. The same answer twice is one answer.
+    """Close a review, and with it its case or what holds of it: decision, callback, ledger lines. The same answer twice is one answer.
 
     Raises:
         NotFound: no such review.
         UnknownOutcome: not one that a person may choose.
         Conflict: the claim is not the reviewer's, another answer was given, or the case no longer waits for a person.
     """
-    work = reviews.lock(connection, review_id)
+    work = answers.lock(connection, review_id)
     if work.state == "submitted":
         return _given_before(connection, work, reviewer, answer)
     automation = registry.automation(work.automation)
     _refuse_unknown(automation, answer.outcome)
-    booked = _clocks(work, answer)
-    if not reviews.submit(connection, work, reviewer, answer.outcome, (booked.active, booked.span, booked.booked)):
+    booked = _clocks(work, reviews.stopwatch(connection, review_id, reviewer), answer)
+    if not answers.submit(connection, work, reviewer, answer.outcome, (booked.active, booked.span, booked.booked)):
         raise Conflict("This review is not claimed by you; claim it, then submit.")
-    if work.kind == "audit":
-        audit.record(connection, author, "review.audited", work.id, answer.model_dump(mode="json"))
-    else:
-        reviews.cancel_siblings(connection, work)
-        closing.close(connection, work, reviewer, answer, booked.booked)
+    match work.kind:
+        case "audit":
+            audit.record(connection, author, "review.audited", work.id, answer.model_dump(mode="json"))
+        case "rework":
+            rework.close(connection, author, work, reviewer, answer, booked.booked)
+        case "control" | "exception":
+            closing.close(connection, work, reviewer, answer, booked.booked)
     return _submitted(work, reviewer, answer.outcome, booked)
 
 
-def _clocks(work: Work, answer: ReviewSubmission) -> Clocks:
-    reported = max(work.active_seconds, reviews.seconds(answer.active_seconds))
-    return clocks(
-        reported=reported, claim=work.claim_seconds or work.active_seconds, earlier=work.earlier_seconds, time_scale=work.time_scale
-    )
+def clock_report(connection: Connection, since: datetime, until: datetime) -> list[ReviewClocks]:
+    return [
+        ReviewClocks(
+            automation=automation,
+            kind=kind,
+            reviews=sums.reviews,
+            apart=sums.apart,
+            active_seconds=sums.active,
+            span_seconds=sums.span,
+            difference_seconds=sums.difference,
+            beyond_span_seconds=sums.beyond_span,
+            share=None if sums.share is None else sums.share.quantize(_SHARE),
+        )
+        for automation, kinds in clock_sums.disagreements(connection, since, until).items()
+        for kind, sums in kinds.items()
+    ]
+
+
+def _clocks(work: Work, watch: Stopwatch | None, answer: ReviewSubmission) -> Clocks:
+    """Whoever sent heartbeats has one more now; whoever sent none is believed for as long as the claim holds without."""
+    reported = reviews.seconds(answer.active_seconds)
+    span = {"claim": work.claim_seconds or work.active_seconds, "earlier": work.earlier_seconds, "time_scale": work.time_scale}
+    if watch is None or watch.shown is None:
+        return clocks(reported=reported, **span, trusted=work.lease_seconds or reported)
+    sequence = watch.sequence + 1 if answer.sequence is None else answer.sequence
+    return clocks(reported=counted(watch, reported, sequence), **span)
 
 
 def _submitted(work: Work, reviewer: str, outcome: str, booked: Clocks) -> ReviewSubmitted:
@@ -112,7 +150,8 @@ def _submitted(work: Work, reviewer: str, outcome: str, booked: Clocks) -> Revie
 
 def _given_before(connection: Connection, work: Work, reviewer: str, answer: ReviewSubmission) -> ReviewSubmitted:
     """A client that lost our answer asks again and gets it again; clocks are those of the first time."""
-    stored = reviews.audited(connection, work.id) if work.kind == "audit" else reviews.decided(connection, work.case_id)
+    decides = work.kind in {"control", "exception"}
+    stored = answers.decided(connection, work.case_id) if decides else answers.answered(connection, work.id)
     if stored != Answer(answer.outcome, answer.reasons, answer.attributes) or work.submitted_by != reviewer:
         raise Conflict("This review was submitted before, with another answer.")
     assert work.span_seconds is not None
@@ -135,7 +174,7 @@ def _details(connection: Connection, review_ids: Sequence[UUID]) -> list[ReviewD
 
 def _veiled(row: dict[str, Any]) -> ReviewDetail:
     """Nobody who measures or checks sees a proposal, and nobody starts to read before the clock runs."""
-    if row["kind"] != "exception":
+    if row["kind"] in {"control", "audit"}:
         row |= {"reasons": [], "proposal": None}
     if row["state"] == "open":
         row["event"] = None

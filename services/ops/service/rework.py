@@ -1,0 +1,68 @@
+"""A decided case that somebody doubts: reopened, worked on by a person once more, and corrected where it was wrong.
+
+The decision itself is never changed. Time is added to the same case, whatever comes out.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from services.ops.repository import answers, audit, cases, reviews
+from services.ops.repository.answers import Answer, Work
+from services.ops.repository.audit import Author
+from services.ops.schemas.reviews import ReviewSubmission, ReviewSummary
+from services.ops.service import closing
+from shared.automations import registry
+from shared.casework.repository import open_reviews, record_correction
+from shared.casework.values import Correction, NewReview, ReviewKind
+from shared.errors import Conflict
+from shared.ids import uuid7
+from shared.ledger import posting
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def reopen(connection: Connection, author: Author, case_id: UUID, reason: str) -> ReviewSummary:
+    """Ask a person to look at a decided case again.
+
+    Raises:
+        NotFound: no such case.
+        Conflict: it is not decided, or is reopened already.
+    """
+    case = cases.lock(connection, case_id)
+    held = answers.holds(connection, case_id)
+    if case["state"] != "decided" or held is None:
+        raise Conflict("This case is not decided yet; there is nothing to reopen.", state=case["state"])
+    if reviews.waiting(connection, case_id, ReviewKind.REWORK.value):
+        raise Conflict("This case is reopened already; submit that review.")
+    proposal = {"outcome": held.outcome, "attributes": held.attributes}
+    automation = str(case["automation"])
+    asked = NewReview(
+        case_id=case_id, tenant_id=author.tenant, automation=automation, kind=ReviewKind.REWORK, reasons=(reason,), proposal=proposal
+    )
+    open_reviews(connection, [asked])
+    audit.record(connection, author, "case.reopened", case_id, {"reason": reason})
+    return reviews.waiting(connection, case_id, ReviewKind.REWORK.value)[0]
+
+
+def close(connection: Connection, author: Author, work: Work, reviewer: str, answer: ReviewSubmission, booked: Decimal) -> None:
+    """Book the time, and where the answer differs from what held, correct it and tell the business system.
+
+    Args:
+        booked: seconds, already scaled for a simulated tenant.
+    """
+    held = answers.holds(connection, work.case_id)
+    assert held is not None
+    decided = closing.decision(work, reviewer, answer, adverse=registry.automation(work.automation).outcomes[answer.outcome].adverse)
+    closing.book(connection, posting.for_review(decided, booked, at=work.now))
+    audit.record(connection, author, "review.reworked", work.id, answer.model_dump(mode="json"))
+    if not confirms(held, answer):
+        record_correction(connection, Correction(id=uuid7(), review_id=work.id, previous_outcome=held.outcome, decided=decided))
+
+
+def confirms(held: Answer, answer: ReviewSubmission) -> bool:
+    """Whether the answer is what held already. Attributes that nobody typed again stay; reasons are the person's own and change nothing."""
+    return answer.outcome == held.outcome and answer.attributes in ({}, held.attributes)
