@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import redis
 from pydantic import SecretStr
 
 from services.supervisor.embedded.redis import Redis
+from shared.intake.announcer import Announcer
 from shared.settings import RedisSettings
 from shared.taskqueue.app import DECIDE, QUEUE, celery_app
 from shared.taskqueue.orders import Order, Orders
@@ -37,6 +39,23 @@ def test_orders_are_sent_in_batches_of_one_automation(empty_redis_url: str) -> N
         messages = [json.loads(raw) for raw in client.lrange(QUEUE, 0, -1)]
     assert {message["headers"]["task"] for message in messages} == {DECIDE}
     assert all(message["headers"]["traceparent"] for message in messages)
+
+
+def test_cases_that_follow_each_other_closely_share_an_order(empty_redis_url: str) -> None:
+    orders = _orders(empty_redis_url)
+    announcer = Announcer(orders)
+    announcer.announce([Order("claims", uuid4())])
+    deadline = time.monotonic() + 10
+    while not orders.depth() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert orders.depth() == 1, "the first goes at once"
+    for _ in range(30):
+        announcer.announce([Order("claims", uuid4())])
+    announcer.close()
+    with redis.Redis.from_url(empty_redis_url) as client:
+        sizes = sorted(len(json.loads(base64.b64decode(json.loads(raw)["body"]))[0][1]) for raw in client.lrange(QUEUE, 0, -1))
+    assert sum(sizes) == 31
+    assert len(sizes) <= 4, "one, and as many more as there were pauses while the test announced"
 
 
 def test_nothing_to_send_asks_nobody() -> None:
