@@ -20,29 +20,25 @@ Kind = Literal["manual_time", "review_time", "compute", "remote_model", "error",
 router = APIRouter(prefix="/v1/roi", tags=["roi"], responses=FAILURES)
 
 
+def _filtered(
+    start: From = None, to: To = None, automation: Automation = None, kind: Kind | None = None, case_id: UUID | None = None
+) -> LedgerQuestion:
+    return LedgerQuestion(start, to, automation, kind, case_id)
+
+
 def _sealed(roi: Answers) -> SealedLedger:
     return SealedLedger(roi.engine)
 
 
+Filtered = Annotated[LedgerQuestion, Depends(_filtered)]
 Sealed = Annotated[SealedLedger, Depends(_sealed)]
 _SEAL_NUMBER = {"ge": 1, "le": 2**63 - 1}
 
 
 @router.get("/ledger", summary="The lines behind the figures")
-def ledger(  # noqa: PLR0913  # a parameter for each filter
-    tenant: Tenant,
-    roi: Answers,
-    *,
-    start: From = None,
-    to: To = None,
-    automation: Automation = None,
-    kind: Kind | None = None,
-    case_id: UUID | None = None,
-    cursor: Cursored = None,
-    limit: Limit = 50,
-) -> Page[LedgerLine]:
+def ledger(tenant: Tenant, roi: Answers, wanted: Filtered, cursor: Cursored = None, limit: Limit = 50) -> Page[LedgerLine]:
     """Append-only facts in seconds and money, newest booking first."""
-    return roi.ledger(tenant, LedgerQuestion(start, to, automation, kind, case_id), Cursor.decode(cursor), limit)
+    return roi.ledger(tenant, wanted, Cursor.decode(cursor), limit)
 
 
 @router.get("/ledger/seals", summary="Seals of the ledger, newest first")

@@ -1,0 +1,1 @@
+"""Figures as files: CSV, XLSX and a page for the board."""

@@ -1,0 +1,124 @@
+"""Answers as tables: every single value of an answer is a column, named by its path, and every list a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from services.roi.exports.cells import Cell, cell
+from services.roi.schemas import Asked, Figures, LedgerLine, Part, Point
+
+if TYPE_CHECKING:
+    from services.roi.schemas import Breakdown, Summary, Timeseries
+
+Row = tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Attributes: rows: may be a generator; read once."""
+
+    name: str
+    columns: Sequence[str]
+    rows: Iterable[Row]
+
+
+def summary(answer: Summary) -> list[Table]:
+    """The figures, then the rates that were used and the shares of evidence."""
+    everything = [answer.total, *answer.automations]
+    rates = [(figures.automation, rate) for figures in everything for rate in figures.rates]
+    return [
+        _asked("summary", answer, Figures, everything),
+        Table("by_grade", ("grade", "seconds"), [(cell(share.grade), share.seconds) for share in answer.by_grade]),
+        Table(
+            "rates",
+            ("figures_of", "name", "automation", "value", "currency", "valid_from", "source"),
+            [(cell(of), *(cell(value) for value in rate.model_dump().values())) for of, rate in rates],
+        ),
+    ]
+
+
+def breakdown(answer: Breakdown) -> list[Table]:
+    """The parts, then their money by kind and currency."""
+    money = [(part.key, sum_) for part in answer.parts for sum_ in part.money]
+    return [
+        _asked("breakdown", answer, Part, answer.parts, {"by": answer.by}),
+        Table(
+            "money",
+            ("by", "key", "kind", "currency", "amount"),
+            [(answer.by, cell(key), cell(sum_.kind), sum_.currency, sum_.amount) for key, sum_ in money],
+        ),
+    ]
+
+
+def timeseries(answer: Timeseries) -> list[Table]:
+    asked = _context(answer)
+    columns = (*asked, "bucket", "automation", *paths(Point))
+    rows = (
+        (*asked.values(), answer.bucket, cell(series.automation), *values(point)) for series in answer.series for point in series.points
+    )
+    return [Table("timeseries", columns, rows)]
+
+
+def ledger(lines: Iterable[LedgerLine]) -> Table:
+    return Table("ledger", tuple(paths(LedgerLine)), (values(line) for line in lines))
+
+
+def paths(model: type[BaseModel]) -> Iterator[str]:
+    """``saved.hours.low``: of every single value in a model, in the order of its fields."""
+    for name, field in model.model_fields.items():
+        inner = _model_in(field.annotation)
+        if inner is not None:
+            yield from (f"{name}.{path}" for path in paths(inner))
+        elif not _is_list(field.annotation):
+            yield name
+
+
+def values(found: BaseModel) -> Row:
+    """In the order of `paths`."""
+    return tuple(_value(found, path.split(".")) for path in paths(type(found)))
+
+
+def _asked(name: str, answer: Asked, model: type[BaseModel], rows: Sequence[BaseModel], more: dict[str, Cell] | None = None) -> Table:
+    """What was asked stands in every row, so that a row alone says what it is about."""
+    context = _context(answer) | (more or {})
+    return Table(name, (*context, *paths(model)), [(*context.values(), *values(row)) for row in rows])
+
+
+def _context(answer: Asked) -> dict[str, Cell]:
+    fields = Asked.model_fields
+    return {
+        field.serialization_alias or name: cell(getattr(answer, name)) for name, field in fields.items() if not _is_list(field.annotation)
+    }
+
+
+def _value(found: object, path: Sequence[str]) -> Cell:
+    for name in path:
+        found = None if found is None else getattr(found, name)
+    return cell(found)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The model that a field holds, if it may be null or not."""
+    for option in _options(annotation):
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            return option
+    return None
+
+
+def _is_list(annotation: object) -> bool:
+    return any(get_origin(option) in {list, tuple, dict} for option in _options(annotation))
+
+
+def _options(annotation: object) -> Iterator[object]:
+    if get_origin(annotation) is Annotated:
+        yield from _options(get_args(annotation)[0])
+    elif get_origin(annotation) in {Union, UnionType}:
+        for option in get_args(annotation):
+            yield from _options(option)
+    else:
+        yield annotation

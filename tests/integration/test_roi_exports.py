@@ -1,0 +1,102 @@
+"""What a file says is what the API says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from shared.db import unit_of_work
+from tests.integration.facts import add_key, decide, receive
+from tests.roi_world import Board, open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Database
+
+TIMES = [str(40 + number % 50) for number in range(160)]
+
+
+@pytest.fixture
+def board(database: Database) -> Iterator[Board]:
+    with open_board(database) as board:
+        yield board
+
+
+def table(board: Board, name: str, **parameters: Any) -> list[dict[str, str]]:
+    answer = board.get(f"exports/{name}", **parameters)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == f'attachment; filename="recoup-{name}.csv"'
+    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+
+
+def at(found: Any, path: str) -> str:
+    for name in path.split("."):
+        found = None if found is None else found[name]
+    return "" if found is None else str(found)
+
+
+def test_the_rows_of_the_summary_are_the_total_and_each_automation(board: Board) -> None:
+    board.work(TIMES)
+    board.work(TIMES[:40], automation="=HYPERLINK(1)")
+    board.rate("labour_hour", "40")
+    period = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
+    answer = board.ask("summary", **period)
+    rows = table(board, "summary", **period)
+    figures = [answer["total"], *answer["automations"]]
+    assert [row["automation"] for row in rows] == ["", "'=HYPERLINK(1)", "claims"]
+    paths = ["cases.total", "saved.at_least_hours", "saved.hours.high", "saved.grade", "money.total_cost", "money.labour_value.point"]
+    for row, figure in zip(rows, figures, strict=True):
+        assert row["from"] == "2026-01-01T00:00:00.000000Z"
+        assert {path: row[path] for path in paths} == {path: at(figure, path) for path in paths}
+
+
+def test_timeseries_and_breakdown_are_the_same_as_over_the_api(board: Board) -> None:
+    board.work(TIMES)
+    points = board.ask("timeseries", bucket="hour")["series"]
+    rows = table(board, "timeseries", bucket="hour")
+    assert len(rows) == sum(len(series["points"]) for series in points)
+    found = {row["seconds.point"] for row in rows if row["automation"] == "claims"}
+    assert found == {point["seconds"]["point"] for point in points[1]["points"]}
+    parts = board.ask("breakdown", by="tier")["parts"]
+    assert [(row["key"], row["cases"]) for row in table(board, "breakdown", by="tier")] == [(p["key"], str(p["cases"])) for p in parts]
+
+
+def test_every_line_of_the_ledger_is_in_the_file_once_page_after_page(board: Board) -> None:
+    with unit_of_work(board.line) as connection:
+        decide(connection, receive(connection, 1500), tier="human")
+    rows = table(board, "ledger")
+    known = board.rows("SELECT id::text, kind, coalesce(quantity::text, ''), coalesce(amount::text, '') FROM ledger_lines")
+    assert len(known) > 2000, "more than one page"
+    assert sorted((row["id"], row["kind"], row["quantity"], row["amount"]) for row in rows) == sorted(known)
+    assert {row["kind"] for row in table(board, "ledger", kind="compute")} == {"compute"}
+
+
+def test_a_workbook_has_a_sheet_for_what_stands_beside_the_figures(board: Board) -> None:
+    board.work(TIMES)
+    answer = board.get("exports/summary", format="xlsx")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        names = archive.read("xl/workbook.xml").decode()
+    assert all(f'name="{name}"' in names for name in ("summary", "by_grade", "rates"))
+    for name in ("timeseries", "breakdown", "ledger"):
+        assert board.get(f"exports/{name}", format="xlsx").content[:2] == b"PK"
+
+
+def test_a_question_that_makes_no_sense_is_a_problem_and_not_a_file(board: Board) -> None:
+    for name in ("summary", "timeseries", "breakdown", "ledger"):
+        assert board.problem(f"exports/{name}", to="9999-01-01T00:00:00Z")[0] == 422
+
+
+def test_nobody_takes_the_figures_of_another_tenant_home(board: Board) -> None:
+    board.work(TIMES[:20])
+    token = add_key(board.line, "other", "executive")
+    with TestClient(board.application, headers={"Authorization": f"Bearer {token}"}) as stranger:
+        assert stranger.get("/v1/roi/exports/ledger").text.count("\r\n") == 1, "the header alone"
+    assert len(table(board, "ledger")) > 0
