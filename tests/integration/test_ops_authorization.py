@@ -25,9 +25,11 @@ ANALYSTS = {EXECUTIVE, OPERATOR, ADMIN}
 MATRIX: Mapping[tuple[str, str], set[str]] = {
     ("GET", "/v1/cases"): ENGINEERS,
     ("GET", "/v1/cases/{case_id}"): ENGINEERS,
+    ("POST", "/v1/cases/{case_id}/reopen"): OPERATORS,
     ("POST", "/v1/cases/{case_id}/replay"): OPERATORS,
     ("POST", "/v1/replay"): OPERATORS,
     ("GET", "/v1/reviews"): OPERATORS,
+    ("GET", "/v1/reviews/clocks"): ANALYSTS,
     ("GET", "/v1/reviews/{review_id}"): OPERATORS,
     ("POST", "/v1/reviews/claim-next"): OPERATORS,
     ("POST", "/v1/reviews/{review_id}/claim"): OPERATORS,
