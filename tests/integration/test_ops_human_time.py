@@ -276,12 +276,12 @@ def test_how_far_the_clocks_disagree_is_published_by_automation_and_kind(desk: D
         _claim(desk, review, "ada")
         _pass(desk, review, span)
         _submit(desk, review, "ada", active)
-    report = {row["kind"]: row for row in desk.get("/v1/reviews/clocks", role="executive")}
+    report = {row["kind"]: row for row in desk.get("/v1/reviews/clocks", role="executive")["items"]}
     assert set(report) == {"*", "control", "exception"}
     assert (report["exception"]["reviews"], report["exception"]["apart"], report["exception"]["active_seconds"]) == (2, 1, "100.000")
     assert float(report["exception"]["difference_seconds"]) == pytest.approx(160, abs=10)
     assert float(report["exception"]["share"]) == pytest.approx(160 / 260, abs=0.03)
     assert float(report["control"]["beyond_span_seconds"]) == pytest.approx(60, abs=5)
     assert (report["*"]["reviews"], report["*"]["automation"]) == (3, "claims")
-    assert desk.get("/v1/reviews/clocks", tenant="other") == []
-    assert desk.get("/v1/reviews/clocks?until=2026-01-01T00:00:00Z") == []
+    assert desk.get("/v1/reviews/clocks", tenant="other")["items"] == []
+    assert desk.get("/v1/reviews/clocks?until=2026-01-01T00:00:00Z")["items"] == []

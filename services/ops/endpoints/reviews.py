@@ -17,7 +17,7 @@ from services.ops.schemas.reviews import (
     Kind,
     ReviewClaim,
     ReviewClaimNext,
-    ReviewClocks,
+    ReviewClockReport,
     ReviewDetail,
     ReviewHeartbeat,
     ReviewHeartbeatAnswer,
@@ -59,7 +59,7 @@ def clocks(
     *,
     since: Annotated[Instant | None, Query(description="30 days before `until` where it is left out.")] = None,
     until: Annotated[Instant | None, Query(description="Now where it is left out.")] = None,
-) -> list[ReviewClocks]:
+) -> ReviewClockReport:
     """By automation and kind, of reviews submitted from `since` until before `until`."""
     end = until or session.ops.clock.now()
     with session.transaction() as connection:

@@ -128,3 +128,11 @@ class ReviewClocks(Output):
     difference_seconds: Plain = Field(description="Sum of the absolute differences of each review's two clocks.")
     beyond_span_seconds: Plain = Field(description="By how much reviewers' clocks ran ahead of the server's; never booked.")
     share: Plain | None = Field(description="The difference as a share of the span; null without any span.")
+
+
+class ReviewClockReport(Output):
+    """Of reviews submitted from ``since`` until before ``until``, by automation and kind."""
+
+    since: datetime
+    until: datetime
+    items: list[ReviewClocks]

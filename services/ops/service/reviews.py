@@ -14,6 +14,7 @@ from services.ops.repository.answers import Answer, Work
 from services.ops.repository.audit import Author
 from services.ops.repository.reviews import Filters
 from services.ops.schemas.reviews import (
+    ReviewClockReport,
     ReviewClocks,
     ReviewDetail,
     ReviewHeartbeat,
@@ -107,8 +108,8 @@ def submit(connection: Connection, author: Author, review_id: UUID, reviewer: st
     return _submitted(work, reviewer, answer.outcome, booked)
 
 
-def clock_report(connection: Connection, since: datetime, until: datetime) -> list[ReviewClocks]:
-    return [
+def clock_report(connection: Connection, since: datetime, until: datetime) -> ReviewClockReport:
+    items = [
         ReviewClocks(
             automation=automation,
             kind=kind,
@@ -123,6 +124,7 @@ def clock_report(connection: Connection, since: datetime, until: datetime) -> li
         for automation, kinds in clock_sums.disagreements(connection, since, until).items()
         for kind, sums in kinds.items()
     ]
+    return ReviewClockReport(since=since, until=until, items=items)
 
 
 def _clocks(work: Work, watch: Stopwatch | None, answer: ReviewSubmission) -> Clocks:
