@@ -46,14 +46,16 @@ def engine_of(database: Database, role: Role = "recoup_line") -> Engine:
     return engine_for(DatabaseSettings(url=SecretStr(database.app_url)), role=role, application="test")
 
 
-def add_tenant(database: Database, tenant: str = "acme", control_shares: dict[str, str] | None = None) -> None:
+def add_tenant(database: Database, tenant: str = "acme", control_shares: dict[str, str] | None = None, *, audit_share: str = "0") -> None:
+    """Nothing is audited of the automations in ``control_shares`` unless a test says so."""
     with psycopg.connect(_dsn(database), autocommit=True) as connection:
         connection.execute(
             "INSERT INTO tenants (id, name, arm_salt) VALUES (%s, %s, %s)", (tenant, tenant, hashlib.sha256(tenant.encode()).digest())
         )
         for automation, share in (control_shares or {}).items():
             connection.execute(
-                "INSERT INTO automation_settings (tenant_id, automation, control_share) VALUES (%s, %s, %s)", (tenant, automation, share)
+                "INSERT INTO automation_settings (tenant_id, automation, control_share, audit_share) VALUES (%s, %s, %s, %s)",
+                (tenant, automation, share, audit_share),
             )
 
 

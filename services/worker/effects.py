@@ -7,8 +7,10 @@ from datetime import datetime
 
 from services.worker.cascade import CascadeResult
 from services.worker.case import Case
+from services.worker.policy import Policy
 from shared.automations.contract import Automation, Verdict
-from shared.casework.values import MODEL, Decided, Mark, NewReview, ReviewKind
+from shared.casework.audits import Drawn
+from shared.casework.values import BRAKED, MODEL, Decided, Mark, NewReview, ReviewKind
 from shared.errors import InvariantBroken
 
 
@@ -19,6 +21,7 @@ class Effects:
     Attributes:
         result: None in the control arm, where no tier was asked.
         decided: None where a person must decide; then there is a review.
+        drawn: set where a person decides it once more, without waiting for whom; then there is a review as well.
     """
 
     case: Case
@@ -26,6 +29,7 @@ class Effects:
     result: CascadeResult | None = None
     decided: Decided | None = None
     review: NewReview | None = None
+    drawn: Drawn | None = None
 
     @property
     def settled_by(self) -> str:
@@ -40,16 +44,34 @@ def for_control(case: Case) -> Effects:
     return Effects(case, _mark(case, "review"), review=_review(case, ReviewKind.CONTROL))
 
 
-def for_result(case: Case, result: CascadeResult, automation: Automation, *, at: datetime) -> Effects:
-    """A decision where the verdict may be final, else work for a person.
+def for_result(case: Case, result: CascadeResult, automation: Automation, policy: Policy, *, at: datetime) -> Effects:
+    """A decision where the verdict may be final and the brake is not on, else work for a person.
 
     Raises:
         InvariantBroken: the cascade calls a verdict final that only a person may give.
     """
-    if result.verdict is not None:
-        return Effects(case, _mark(case, "decided"), result, decided=_decided(case, result, result.verdict, automation, at))
-    review = _review(case, ReviewKind.EXCEPTION, result.reasons, _proposal(result.proposed))
+    if result.verdict is None:
+        return _for_person(case, result, result.reasons, result.proposed)
+    if policy.braked:
+        return _for_person(case, result, (BRAKED, *result.reasons), result.verdict)
+    decided = _decided(case, result, result.verdict, automation, at, policy)
+    mark = _mark(case, "decided")
+    drawn = _drawn(decided, policy)
+    if drawn is None:
+        return Effects(case, mark, result, decided)
+    return Effects(case, mark, result, decided, review=_review(case, ReviewKind.AUDIT), drawn=drawn)
+
+
+def _for_person(case: Case, result: CascadeResult, reasons: tuple[str, ...], proposed: Verdict | None) -> Effects:
+    review = _review(case, ReviewKind.EXCEPTION, reasons, _proposal(proposed))
     return Effects(case, _mark(case, "review"), result, review=review)
+
+
+def _drawn(decided: Decided, policy: Policy) -> Drawn | None:
+    probability, least = decided.audit_probability, policy.least
+    if probability is None or least is None or not policy.draws(decided.automation, decided.case_id, decided.stratum):
+        return None
+    return Drawn(decided, probability, least)
 
 
 def _mark(case: Case, state: str) -> Mark:
@@ -69,7 +91,7 @@ def _proposal(proposed: Verdict | None) -> dict[str, object] | None:
     return {"outcome": proposed.outcome, "confidence": proposed.confidence, "attributes": dict(proposed.attributes)}
 
 
-def _decided(case: Case, result: CascadeResult, verdict: Verdict, automation: Automation, at: datetime) -> Decided:
+def _decided(case: Case, result: CascadeResult, verdict: Verdict, automation: Automation, at: datetime, policy: Policy) -> Decided:
     # The cascade has made sure already; a wrong payment or refusal is worth asking twice.
     if verdict.outcome is None or result.tier is None or automation.requires_person(verdict.outcome):
         raise InvariantBroken("only a person may give this verdict", automation=automation.name, outcome=verdict.outcome)
@@ -95,4 +117,6 @@ def _decided(case: Case, result: CascadeResult, verdict: Verdict, automation: Au
         model_version=result.model,
         decided_by=MODEL,
         decided_at=at,
+        # Zero is no chance, and a decision without one says nothing about errors.
+        audit_probability=policy.probability(case.stratum) or None,
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -12,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.worker.case import Case, Claimed
 from services.worker.effects import Effects
+from services.worker.policy import DEFAULT_AUDIT_SHARE, Policy
 from shared.casework.repository import as_json
 from shared.db import unit_of_work
 from shared.errors import Retryable
@@ -19,6 +24,8 @@ from shared.money import Money, currency
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+
+    from shared.ledger.posting import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +99,27 @@ def cpu_hour_rates(connection: Connection, tenants: Iterable[str]) -> dict[str, 
     rows = connection.exec_driver_sql(
         "SELECT DISTINCT ON (tenant_id) tenant_id, value, currency FROM rates WHERE tenant_id = ANY(%(tenants)b::text[])"
         " AND name = 'cpu_hour' AND automation = '*' AND currency IS NOT NULL AND valid_from <= now()"
-        " ORDER BY tenant_id, valid_from DESC",
+        " ORDER BY tenant_id, valid_from DESC, created_at DESC",
         {"tenants": list(tenants)},
     )
     return {tenant: Money(value, currency(code)) for tenant, value, code in rows}
+
+
+def policies(connection: Connection, automation: str, tenants: Iterable[str]) -> dict[str, Policy]:
+    """How each tenant has set the automation, at this moment."""
+    rows = connection.exec_driver_sql(
+        "SELECT t.id, t.arm_salt, s.audit_share, s.audit_strata,"
+        " EXISTS (SELECT FROM brakes b WHERE b.tenant_id = t.id AND b.automation = %(automation)s AND b.released_at IS NULL)"
+        " FROM tenants t LEFT JOIN automation_settings s ON s.tenant_id = t.id AND s.automation = %(automation)s"
+        " WHERE t.id = ANY(%(tenants)b::text[])",
+        {"automation": automation, "tenants": list(tenants)},
+    )
+    return {tenant: _policy(bytes(salt), share, strata, braked=braked) for tenant, salt, share, strata, braked in rows}
+
+
+def _policy(salt: bytes, share: Decimal | None, strata: dict[str, str] | None, *, braked: bool) -> Policy:
+    shares = {name: Decimal(value) for name, value in (strata or {}).items()}
+    return Policy(salt, DEFAULT_AUDIT_SHARE if share is None else share, shares, braked)
 
 
 def register_fingerprints(connection: Connection, cases: Sequence[Case]) -> dict[UUID, UUID]:
@@ -161,6 +185,31 @@ def record_inferences(connection: Connection, effects: Sequence[Effects]) -> Non
             "wall": [result.usage.wall_ns for result in results],
         },
     )
+
+
+def record_metered(connection: Connection, lines: Sequence[Line]) -> None:
+    """How much CPU time these lines book, by tenant: with what the processes spend it says what stands on no case."""
+    metered: Counter[tuple[str, str]] = Counter()
+    for line in lines:
+        metered[line.tenant_id, line.automation] += int((line.quantity or Decimal(0)).scaleb(9))
+    if not metered:
+        return
+    connection.exec_driver_sql(
+        "INSERT INTO cpu_meter (tenant_id, automation, process, cpu_ns)"
+        " SELECT m.tenant_id, m.automation, %(process)s, m.cpu_ns"
+        " FROM unnest(%(tenants)b::text[], %(automations)b::text[], %(cpu)b::bigint[]) AS m (tenant_id, automation, cpu_ns)",
+        {
+            "process": process_name(),
+            "tenants": [tenant for tenant, _ in metered],
+            "automations": [automation for _, automation in metered],
+            "cpu": list(metered.values()),
+        },
+    )
+
+
+def process_name() -> str:
+    """Host and process id: who spent it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def give_back(connection: Connection, returned: Sequence[Returned]) -> None:

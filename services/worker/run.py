@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -12,6 +12,8 @@ from services.worker import repository
 from services.worker.case import Case, Claimed, read
 from services.worker.cost import Meter, ProcessMeter, booked_ns, compute_lines
 from services.worker.effects import Effects, for_control, for_result
+from services.worker.policy import UNSET, Policy
+from shared.casework import audits
 from shared.casework import repository as casework
 from shared.db import unit_of_work
 from shared.ledger import repository as ledger
@@ -41,8 +43,11 @@ class Runner:
         self._rates = rates
         self._cpu = cpu
 
-    def run(self, cascade: Cascade, claims: Sequence[Claimed], meter: Meter) -> list[Failure]:
+    def run(self, cascade: Cascade, claims: Sequence[Claimed], meter: Meter, policies: Mapping[str, Policy]) -> list[Failure]:
         """Settle the cases; returns those that a tier failed on, which stay claimed.
+
+        Args:
+            policies: by tenant, as they were when the cases were claimed.
 
         Raises:
             Retryable: the database is away, or the outcome of the commit is unknown.
@@ -50,7 +55,7 @@ class Runner:
         """
         cases = [read(cascade.automation, claim) for claim in claims]
         self._find_duplicates(cases)
-        effects, failures = self._decide(cascade, cases)
+        effects, failures = self._decide(cascade, cases, policies)
         if effects:
             self._write(effects, meter)
         return failures
@@ -65,7 +70,7 @@ class Runner:
             if not case.is_control:
                 case.duplicate_of = first.get(case.case_id)
 
-    def _decide(self, cascade: Cascade, cases: Sequence[Case]) -> tuple[list[Effects], list[Failure]]:
+    def _decide(self, cascade: Cascade, cases: Sequence[Case], policies: Mapping[str, Policy]) -> tuple[list[Effects], list[Failure]]:
         effects = [for_control(case) for case in cases if case.is_control]
         failures: list[Failure] = []
         automated = [case for case in cases if not case.is_control]
@@ -75,7 +80,8 @@ class Runner:
             if result.error is not None:
                 failures.append(Failure(case.claim, result.error))
             else:
-                effects.append(for_result(case, result, cascade.automation, at=now))
+                policy = policies.get(case.tenant_id, UNSET)
+                effects.append(for_result(case, result, cascade.automation, policy, at=now))
         return effects, failures
 
     def _write(self, effects: Sequence[Effects], meter: Meter) -> None:
@@ -92,11 +98,13 @@ class Runner:
     def _write_kept(self, connection: Connection, kept: Sequence[Effects], meter: Meter) -> int:
         """CPU time that stands on the cases' ledger lines, in nanoseconds."""
         casework.record_decisions(connection, [effect.decided for effect in kept if effect.decided is not None])
+        audits.record_draws(connection, [effect.drawn for effect in kept if effect.drawn is not None])
         casework.open_reviews(connection, [effect.review for effect in kept if effect.review is not None])
         repository.record_inferences(connection, kept)
         # Last, because only then is the cost known, but for that of these lines themselves.
         lines = compute_lines(kept, meter.lap(), self._rates.cpu_hours(), at=self._clock.now())
         ledger.post(connection, lines)
+        repository.record_metered(connection, lines)
         return booked_ns(lines)
 
 

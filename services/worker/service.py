@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from services.worker.cascade import Cascade
     from services.worker.case import Claimed
+    from services.worker.policy import Policy
     from shared.clock import Clock
 
 log = structlog.get_logger()
@@ -90,17 +91,22 @@ class Decider:
         started, meter = self._clock.monotonic(), Meter()
         with unit_of_work(self._engine) as connection:
             claims = repository.claim(connection, ids, rules, fresh=fresh)
-            self._rates.refresh(connection, {claim.tenant_id for claim in claims})
+            tenants = {claim.tenant_id for claim in claims}
+            self._rates.refresh(connection, tenants)
+            # Not remembered: a brake holds from the next batch on.
+            policies = repository.policies(connection, rules.automation, tenants) if claims else {}
         if claims:
-            failures = self._isolated(self._cascades[rules.automation], claims, meter, deadline)
+            failures = self._isolated(self._cascades[rules.automation], claims, meter, policies, deadline)
             self._return(failures, rules.automation)
             metrics.decide_seconds.labels(rules.automation).observe(self._clock.monotonic() - started)
         return len(claims)
 
-    def _isolated(self, cascade: Cascade, claims: Sequence[Claimed], meter: Meter, deadline: float) -> list[Failure]:
+    def _isolated(
+        self, cascade: Cascade, claims: Sequence[Claimed], meter: Meter, policies: Mapping[str, Policy], deadline: float
+    ) -> list[Failure]:
         """Run the cases; where that raises, halves of them, so that only the guilty one fails."""
         try:
-            return self._runner.run(cascade, claims, meter)
+            return self._runner.run(cascade, claims, meter, policies)
         except Retryable:
             raise
         except Exception as error:  # the one place that must survive whatever a case does
@@ -108,7 +114,8 @@ class Decider:
                 log.exception("run_failed", cases=[str(claim.case_id) for claim in claims[:10]], automation=cascade.automation.name)
                 return [Failure(claim, type(error).__name__) for claim in claims]
         middle = len(claims) // 2
-        return [failure for half in (claims[:middle], claims[middle:]) for failure in self._isolated(cascade, half, meter, deadline)]
+        halves = (claims[:middle], claims[middle:])
+        return [failure for half in halves for failure in self._isolated(cascade, half, meter, policies, deadline)]
 
     def _return(self, failures: Sequence[Failure], automation: str) -> None:
         if not failures:

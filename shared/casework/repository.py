@@ -95,14 +95,15 @@ def record_decisions(connection: Connection, decided: Sequence[Decided]) -> None
 def _insert_decisions(connection: Connection, decided: Sequence[Decided]) -> None:
     connection.exec_driver_sql(
         "INSERT INTO decisions (case_id, tenant_id, automation, arm, stratum, source, outcome, adverse, confidence, reasons, attributes,"
-        " tier, model_version, decided_by, received_at, decided_at)"
+        " tier, model_version, decided_by, received_at, decided_at, audit_probability)"
         " SELECT d.case_id, d.tenant_id, d.automation, d.arm, d.stratum, d.source, d.outcome, d.adverse, d.confidence, d.reasons::jsonb,"
-        " d.attributes::jsonb, d.tier, d.model_version, d.decided_by, d.received_at, d.decided_at"
+        " d.attributes::jsonb, d.tier, d.model_version, d.decided_by, d.received_at, d.decided_at,"
+        " d.audit_probability"
         " FROM unnest(%(cases)b::uuid[], %(tenants)b::text[], %(automations)b::text[], %(arms)b::text[], %(strata)b::text[],"
         " %(sources)b::text[], %(outcomes)b::text[], %(adverse)b::bool[], %(confidence)b::float8[], %(reasons)b::text[],"
         " %(attributes)b::text[], %(tiers)b::text[], %(versions)b::text[], %(deciders)b::text[], %(received)b::timestamptz[],"
-        " %(decided)b::timestamptz[]) AS d (case_id, tenant_id, automation, arm, stratum, source, outcome, adverse, confidence, reasons,"
-        " attributes, tier, model_version, decided_by, received_at, decided_at)",
+        " %(decided)b::timestamptz[], %(audited)b::numeric[]) AS d (case_id, tenant_id, automation, arm, stratum, source, outcome, adverse,"
+        " confidence, reasons, attributes, tier, model_version, decided_by, received_at, decided_at, audit_probability)",
         {
             "cases": [d.case_id for d in decided],
             "tenants": [d.tenant_id for d in decided],
@@ -120,6 +121,7 @@ def _insert_decisions(connection: Connection, decided: Sequence[Decided]) -> Non
             "deciders": [d.decided_by for d in decided],
             "received": [d.received_at for d in decided],
             "decided": [d.decided_at for d in decided],
+            "audited": [d.audit_probability for d in decided],
         },
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
@@ -16,6 +17,8 @@ MODEL = "model"
 UNKNOWN_STRATUM = "unknown"
 # Reason of the review that a given-up case opens.
 QUARANTINED = "quarantined"
+# Reason of reviews of an automation whose brake is on.
+BRAKED = "braked"
 
 
 class ReviewKind(StrEnum):
@@ -42,6 +45,7 @@ class Decided:
         attributes: what the receiver needs besides the outcome.
         tier: `rules`, `nano`, … or `human`.
         decided_by: `model`, or the name of the person's key.
+        audit_probability: that the decision is drawn for a second look; None where it cannot be.
     """
 
     case_id: UUID
@@ -64,6 +68,7 @@ class Decided:
     model_version: str | None
     decided_by: str
     decided_at: datetime
+    audit_probability: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

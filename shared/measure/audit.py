@@ -1,8 +1,8 @@
-"""Which automatic decisions a person decides again, and how often those decisions are wrong.
+"""How often automatic decisions are wrong, by the share of them that people decide again.
 
-A share of decisions is drawn, with a probability that is stored and may be higher where more is at stake. Each wrong one that was found
-counts ``1 / probability`` (Horvitz and Thompson, "A Generalization of Sampling Without Replacement From a Finite Universe", Journal of the
-American Statistical Association 47, 1952).
+That share is drawn (`shared.measure.draw`), with a probability that is stored and may be higher where more is at stake. Each wrong one that
+was found counts ``1 / probability`` (Horvitz and Thompson, "A Generalization of Sampling Without Replacement From a Finite Universe",
+Journal of the American Statistical Association 47, 1952).
 
 `bounds` holds at all looks at once, without an approximation and whatever the rate does over time, because only the draw of audits is
 random. A wrong decision adds ``q / probability`` in 0..1 with mean ``q``, where ``q`` is the least probability. So for every bet the wealth
@@ -14,33 +14,16 @@ related to the law of the iterated logarithm", Annals of Mathematical Statistics
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 from scipy.special import betaln
 
 from shared.measure.mixture import ALPHA, Floats, Sequence
 
-_SPAN = 1 << 64
 # Around how many audited errors the bounds are narrowest, divided by the 8.2 of a normal mixture.
 _CONCENTRATION = 20 / 8.2
 _HALVINGS = 60
-
-
-def selected(salt: bytes, *, automation: str, case: str, probability: Decimal) -> bool:
-    """Whether this decision is audited: deterministic and not guessable, like `arms.assign` and independent of it.
-
-    Args:
-        salt: the tenant's secret, at least 16 bytes.
-        case: id of the case.
-        probability: 0..1, to be stored with the audit.
-    """
-    message = b"\0".join(part.encode("utf-8", "surrogatepass") for part in ("audit", automation, case))
-    draw = int.from_bytes(hmac.new(salt, message, hashlib.sha256).digest()[:8], "big")
-    return draw < int(probability * _SPAN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,8 @@ decisions = Table(
     Column("decided_by", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
     Column("decided_at", Instant, nullable=False),
+    # That the decision is drawn for an audit; null where a person decided, or nothing was drawn from.
+    Column("audit_probability", Numeric(5, 4)),
     transaction_id(),
     CheckConstraint("NOT adverse OR tier = 'human'", name="adverse_needs_a_person"),
     CheckConstraint("arm <> 'control' OR tier = 'human'", name="control_needs_a_person"),

@@ -76,7 +76,8 @@ rates = Table(
     metadata,
     uuid_key(),
     tenant(),
-    # `labour_hour` (per automation or '*'), `cpu_hour`, or `fx:EUR:USD`.
+    # `labour_hour` and `loss_per_error` (per automation or '*'), `cpu_hour`, `fx:EUR:USD`, or `tokens:PROVIDER/MODEL:input` (a million of
+    # them). Whoever asks takes the newest `valid_from` up to a moment, and of several the one stored last: that is a correction.
     Column("name", Text, nullable=False),
     Column("automation", Text, nullable=False, server_default=text("'*'")),
     Column("value", Numeric(20, 8), nullable=False),
@@ -85,7 +86,7 @@ rates = Table(
     Column("source", Text, nullable=False),
     created_at(),
     transaction_id(),
-    UniqueConstraint("tenant_id", "name", "automation", "valid_from"),
+    UniqueConstraint("tenant_id", "name", "automation", "valid_from", "created_at"),
     CheckConstraint("value >= 0", name="rate_not_negative"),
     Index(None, "xid"),
 )
@@ -125,6 +126,8 @@ ledger_lines = Table(
     CheckConstraint("(kind = 'reversal') = (reverses IS NOT NULL)", name="reversal_names_its_line"),
     Index(None, "xid"),
     Index(None, "tenant_id", "booked_at", "id"),
+    # A line is taken back once.
+    Index("uq_ledger_lines_reverses", "reverses", unique=True, postgresql_where=text("reverses IS NOT NULL")),
     Index(
         "uq_ledger_lines_platform_hour",
         "tenant_id",

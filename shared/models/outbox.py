@@ -1,4 +1,4 @@
-"""Decisions on their way back to business systems."""
+"""Decisions, and what else business systems want to be told, on their way."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ outbox = Table(
     # Order of creation, for receivers that sort; not an order of delivery, and gaps mean nothing.
     Column("sequence", BigInteger, Identity(always=True), nullable=False),
     tenant(),
-    Column("case_id", UUID(as_uuid=True), nullable=False),
+    # Null in messages that are about no single decision; they have a subject instead, which is what they are told once about.
+    Column("case_id", UUID(as_uuid=True)),
+    Column("subject", Text),
+    # '*' where the message is about all of them.
     Column("automation", Text, nullable=False),
     Column("kind", Text, nullable=False),
     # Byte-identical in every attempt.
@@ -38,6 +41,8 @@ outbox = Table(
     Column("published_at", Instant),
     Column("traceparent", Text),
     UniqueConstraint("case_id", "kind"),
+    CheckConstraint("(case_id IS NULL) = (subject IS NOT NULL)", name="about_a_case_or_a_subject"),
+    Index("uq_outbox_subject", "tenant_id", "kind", "subject", unique=True, postgresql_where=text("subject IS NOT NULL")),
     Index("ix_outbox_unplanned", "created_at", postgresql_where=text("planned_at IS NULL")),
     Index("ix_outbox_unpublished", "created_at", postgresql_where=text("published_at IS NULL")),
 )

@@ -89,6 +89,8 @@ endpoints = Table(
     Column("url", Text, nullable=False),
     # Empty: decisions of every automation.
     Column("automations", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    # Kinds of messages that it receives.
+    Column("events", ARRAY(Text), nullable=False, server_default=text("'{decision.made,decision.corrected}'")),
     Column("state", Text, nullable=False, server_default=text("'enabled'")),
     Column("disabled_reason", Text),
     Column("failing_since", Instant),
@@ -117,7 +119,14 @@ automation_settings = Table(
     Column("control_share", Numeric(5, 4), nullable=False, server_default=text("0.05")),
     # Fixed cost per month, booked hour by hour by the steward; never forgotten in an ROI.
     Column("platform_monthly", Numeric(18, 4), nullable=False, server_default=text("0")),
+    # Share of automatic decisions that a person decides again; strata where more is at stake may have a higher one.
+    Column("audit_share", Numeric(5, 4), nullable=False, server_default=text("0.02")),
+    Column("audit_strata", JSONB, nullable=False, server_default=text("'{}'")),
+    # Error rate that the automation is certified for: evidence of a higher one brakes it.
+    Column("error_limit", Numeric(5, 4), nullable=False, server_default=text("0.05")),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    CheckConstraint("audit_share BETWEEN 0 AND 1", name="audit_share_is_a_share"),
+    CheckConstraint("error_limit > 0 AND error_limit < 1", name="error_limit_is_a_rate"),
     CheckConstraint("control_share BETWEEN 0 AND 1", name="control_share_is_a_share"),
     CheckConstraint("platform_monthly >= 0", name="platform_cost_not_negative"),
 )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 APPEND_ONLY = (
     *("ledger_lines", "rates", "baselines", "ledger_leaves", "ledger_nodes", "ledger_seals", "decisions", "audit_log"),
-    *("corrections", "baseline_evidence"),
+    *("corrections", "baseline_evidence", "audits", "audit_findings"),
 )
 CHANGES = ("UPDATE {} SET tenant_id = 'other'", "DELETE FROM {}", "TRUNCATE {} CASCADE")
 TABLES = (
@@ -188,6 +188,16 @@ def _fill(url: str) -> None:
             " attributes, corrected_by, corrected_at)"
             " VALUES (%s, 't', %s, %s, 'claims', 'pay', 'adjuster', false, '[]', '{}', 'ada', now())",
             [uuid4(), uuid4(), uuid4()],
+        )
+        connection.execute(
+            "INSERT INTO audits (case_id, tenant_id, automation, stratum, probability, least, outcome, tier, decided_at)"
+            " VALUES (%s, 't', 'claims', 'all', 0.02, 0.02, 'pay', 'nano', now())",
+            [uuid4()],
+        )
+        connection.execute(
+            "INSERT INTO audit_findings (case_id, round, tenant_id, automation, review_id, outcome, wrong, reviewer)"
+            " VALUES (%s, 0, 't', 'claims', %s, 'pay', false, 'r')",
+            [uuid4(), uuid4()],
         )
         connection.execute(
             "INSERT INTO decisions (case_id, tenant_id, automation, arm, stratum, source, outcome, adverse, reasons, attributes, tier,"

@@ -68,13 +68,52 @@ def test_a_declared_baseline_has_grade_d_and_expires_after_90_days(desk: Desk) -
     assert refused.status_code == 422
 
 
+LABOUR = {"name": "labour_hour", "value": "52.40", "currency": "EUR", "source": "HR 2026", "valid_from": "2026-01-01T00:00:00Z"}
+
+
 def test_a_rate_has_a_date_and_a_source_and_its_history_is_not_rewritten(desk: Desk) -> None:
-    rate = {"name": "labour_hour", "value": "52.40", "currency": "EUR", "source": "HR 2026", "valid_from": "2026-01-01T00:00:00Z"}
-    assert desk.post("/v1/rates", rate)["value"] == "52.40000000"
-    assert desk.call("POST", "/v1/rates", rate | {"value": "99"}).status_code == 409
-    assert desk.call("POST", "/v1/rates", rate | {"name": "cpu_hour", "automation": "claims"}).status_code == 422
+    assert desk.post("/v1/rates", LABOUR)["value"] == "52.40000000"
+    assert desk.call("POST", "/v1/rates", LABOUR | {"value": "99"}).status_code == 409
+    assert desk.call("POST", "/v1/rates", LABOUR | {"name": "cpu_hour", "automation": "claims"}).status_code == 422
     assert [Decimal(r["value"]) for r in desk.get("/v1/rates?name=labour_hour")["items"]] == [Decimal("52.4")]
     assert _actions(desk) == ["rate.set"]
+
+
+def test_a_wrong_rate_is_corrected_by_one_more_row_and_both_stay_to_be_seen(desk: Desk) -> None:
+    assert desk.call("POST", "/v1/rates", LABOUR | {"correction": True}).status_code == 409
+    desk.post("/v1/rates", LABOUR)
+    desk.post("/v1/rates", LABOUR | {"value": "48", "source": "HR 2026, second edition", "correction": True})
+    assert [Decimal(r["value"]) for r in desk.get("/v1/rates?name=labour_hour")["items"]] == [Decimal(48), Decimal("52.4")]
+    assert _actions(desk) == ["rate.set", "rate.corrected"]
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        {"name": "loss_per_error", "automation": "claims", "value": "180", "currency": "EUR"},
+        {"name": "tokens:openai/gpt-x:input", "value": "0.075", "currency": "USD"},
+        {"name": "fx:USD:EUR", "value": "0.92"},
+    ],
+)
+def test_errors_tokens_and_exchange_have_dated_rates_too(desk: Desk, rate: dict[str, str]) -> None:
+    made = desk.post("/v1/rates", rate | {"source": "a contract"})
+    assert desk.get(f"/v1/rates?name={rate['name']}", role="executive")["items"] == [made]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "fx:EUR:EUR", "currency": None},
+        {"name": "fx:EUR:USD"},
+        {"name": "fx:EUR:USD", "currency": None, "value": "0"},
+        {"name": "labour_hour", "currency": None},
+        {"name": "tokens:openai/gpt-x:input", "automation": "claims"},
+        {"name": "tokens:openai/gpt-x"},
+        {"name": "mood"},
+    ],
+)
+def test_a_rate_that_means_nothing_is_refused(desk: Desk, wrong: dict[str, str | None]) -> None:
+    assert desk.call("POST", "/v1/rates", LABOUR | wrong).status_code == 422
 
 
 def test_a_source_shows_its_secret_once(desk: Desk) -> None:

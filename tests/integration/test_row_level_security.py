@@ -79,6 +79,7 @@ def _value(table: str, column: str, kind: str, generator: random.Random) -> obje
         "boolean": False,
         "jsonb": "{}",
         "ARRAY": [],
+        "xid8": "1",
         "timestamp with time zone": "2026-11-01T00:00:00Z",
     }.get(kind, 1)
 
@@ -90,6 +91,11 @@ def _needed(table: str) -> dict[str, object]:
         "intake_batches": {"received": 1, "duplicate": 0, "rejected": 0},
         "cases": {"state": "review"},
         "baseline_evidence": {"origin": "log"},
+        "audit_findings": {"wrong": None, "round": 0},
+        "outbox": {"subject": "s"},
+        "case_outcomes": {"state": "waiting", "result": "refunded", "named_source": "s", "named_event_id": "e"},
+        # Of a tenant these rows are what was metered.
+        "cpu_meter": {"automation": "claims"},
     }
     return needed.get(table, {})
 
@@ -190,7 +196,7 @@ def test_no_key_of_another_tenant_can_be_made_to_point_at_ones_own(desk: Desk, a
 
 
 def test_what_is_append_only_cannot_be_changed_even_by_its_tenant(desk: Desk, api: psycopg.Connection) -> None:
-    for table in ("ledger_lines", "decisions", "audit_log", "ledger_seals"):
+    for table in ("ledger_lines", "decisions", "audits", "audit_findings", "audit_log", "ledger_seals"):
         for statement in (sql.SQL("UPDATE {} SET tenant_id = tenant_id"), sql.SQL("DELETE FROM {}"), sql.SQL("TRUNCATE {}")):
             with pytest.raises(InsufficientPrivilege):
                 _in_acme(api, partial(api.execute, statement.format(sql.Identifier(table))))

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from services.lab.truth.risk import bounds_cover, share_that_brakes
 from shared.measure.arms import assign
-from shared.measure.audit import Looks, bounds, selected
+from shared.measure.audit import Looks, bounds
 from shared.measure.brake import Evidence, Rule
+from shared.measure.draw import selected
 
 SALT = b"0123456789abcdef"
 

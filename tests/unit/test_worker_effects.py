@@ -14,6 +14,7 @@ from services.worker.cascade import Cascade, CascadeResult
 from services.worker.case import Case, Claimed, read
 from services.worker.cost import compute_lines
 from services.worker.effects import Effects, for_control, for_result
+from services.worker.policy import UNSET, Policy
 from services.worker.rules import RulesTier
 from services.worker.tiers import shares
 from shared.automations.registry import automation
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CLAIMS = automation("claims")
+SALT = b"0123456789abcdef"
 
 
 def _claimed(data: object = INJURY, *, arm: str = "automated", body: bytes | None = b"") -> Claimed:
@@ -57,7 +59,7 @@ def _result(case: Case) -> CascadeResult:
 
 def _effects(data: Mapping[str, object] = INJURY) -> Effects:
     case = _case(data)
-    return for_result(case, _result(case), CLAIMS, at=NOON)
+    return for_result(case, _result(case), CLAIMS, UNSET, at=NOON)
 
 
 def test_a_final_verdict_is_a_decision_and_no_review() -> None:
@@ -79,7 +81,52 @@ def test_a_cascade_that_calls_an_adverse_verdict_final_is_not_believed() -> None
     honest = _result(case)
     wrong = CascadeResult(honest.case, honest.proposed, honest.tier, None, honest.reasons, honest.steps)
     with pytest.raises(InvariantBroken):
-        for_result(case, wrong, CLAIMS, at=NOON)
+        for_result(case, wrong, CLAIMS, UNSET, at=NOON)
+
+
+def _under(policy: Policy, data: Mapping[str, object] = INJURY) -> Effects:
+    case = _case(data)
+    return for_result(case, _result(case), CLAIMS, policy, at=NOON)
+
+
+def test_a_decision_that_is_drawn_stays_a_decision_and_is_made_again_by_somebody_who_is_told_nothing() -> None:
+    effects = _under(Policy(SALT, audit_share=Decimal(1)))
+    assert effects.decided is not None
+    assert effects.drawn is not None
+    assert effects.review is not None
+    assert (effects.mark.state, effects.settled_by, effects.decided.audit_probability) == ("decided", "rules", Decimal(1))
+    assert (effects.review.kind, effects.review.reasons, effects.review.proposal) == (ReviewKind.AUDIT, (), None)
+    assert (effects.drawn.decided, effects.drawn.probability, effects.drawn.least) == (effects.decided, Decimal(1), Decimal(1))
+
+
+def test_a_stratum_with_more_at_stake_is_drawn_more_often_and_both_probabilities_are_kept() -> None:
+    policy = Policy(SALT, audit_share=Decimal("0.02"), strata={"injury": Decimal("0.5"), "glass": Decimal("0.001")})
+    drawn = [effects.drawn for effects in (_under(policy) for _ in range(400)) if effects.drawn is not None]
+    assert 150 < len(drawn) < 250
+    assert {(one.probability, one.least) for one in drawn} == {(Decimal("0.5"), Decimal("0.02"))}
+    assert policy.probability("glass") == Decimal("0.02")
+
+
+@pytest.mark.parametrize("policy", [Policy(SALT, audit_share=Decimal(0)), UNSET])
+def test_nothing_is_drawn_where_nobody_wants_it_or_nothing_keys_the_draw(policy: Policy) -> None:
+    assert {_under(policy).drawn for _ in range(200)} == {None}
+
+
+def test_what_cannot_be_drawn_carries_no_probability() -> None:
+    decided = _under(Policy(SALT, audit_share=Decimal(0))).decided
+    assert decided is not None
+    assert decided.audit_probability is None
+    assert Policy(SALT, audit_share=Decimal(0)).least is None
+    assert Policy(SALT, audit_share=Decimal(0), strata={"injury": Decimal("0.3")}).least == Decimal("0.3")
+
+
+def test_with_the_brake_on_what_a_tier_would_decide_is_a_proposal_to_a_person() -> None:
+    effects = _under(Policy(SALT, audit_share=Decimal(1), braked=True))
+    assert (effects.mark.state, effects.decided, effects.drawn) == ("review", None, None)
+    assert effects.review is not None
+    assert (effects.review.kind, effects.review.reasons[0]) == (ReviewKind.EXCEPTION, "braked")
+    assert effects.review.proposal is not None
+    assert effects.review.proposal["outcome"] == "adjuster"
 
 
 def test_a_control_review_tells_its_reviewer_nothing() -> None:

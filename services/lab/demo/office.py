@@ -56,7 +56,7 @@ class Office:
         helped = review["kind"] == "exception"
         seconds = story.event.exception_seconds if helped else story.event.manual_seconds
         await asyncio.sleep(seconds / self.scale)
-        story.arm = "automated" if helped else "control"
+        story.arm = "control" if review["kind"] == "control" else "automated"
         story.human_seconds += seconds
         reasons = ["duplicate"] if story.event.duplicate_of else []
         answer = await client.post(

@@ -1,15 +1,15 @@
-"""Installed automations, and what their figures are valued by."""
+"""Installed automations, and what manual handling takes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from services.ops.endpoints.access import Admin, Analyst, Anyone, Operator
 from services.ops.endpoints.queries import AutomationFilter, Name, page
 from services.ops.repository import configuration as stored
-from services.ops.schemas.configuration import AutomationChange, AutomationSummary, Baseline, NewBaseline, NewRate, Rate
+from services.ops.schemas.configuration import AutomationChange, AutomationSummary, Baseline, NewBaseline
 from services.ops.service import configuration
 from shared.web.pagination import Cursor, Cursored, Limit, Page
 from shared.web.problem import PROBLEMS
@@ -48,22 +48,3 @@ def declare(session: Admin, wanted: NewBaseline) -> Baseline:
     """A declared baseline has no interval and expires after 90 days unless you say otherwise. Grades A to C are measured, not declared."""
     with session.transaction() as connection:
         return configuration.declare(connection, session.author, wanted, session.ops.clock.now())
-
-
-@router.get("/rates", summary="Rates, newest first")
-def rates(
-    session: Analyst,
-    name: Annotated[Literal["labour_hour", "cpu_hour"] | None, Query()] = None,
-    cursor: Cursored = None,
-    limit: Limit = 50,
-) -> Page[Rate]:
-    with session.transaction() as connection:
-        found = stored.rates(connection, name, Cursor.decode(cursor), limit + 1)
-    return page(found, limit, lambda rate: (rate.valid_from, rate.id))
-
-
-@router.post("/rates", status_code=201, summary="Set a rate from a date on")
-def set_rate(session: Admin, wanted: NewRate) -> Rate:
-    """Earlier figures keep the rate of their time."""
-    with session.transaction() as connection:
-        return configuration.set_rate(connection, session.author, wanted, session.ops.clock.now())

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
-from uuid import UUID
 
-from services.ops.repository.rows import many, maybe, one, place, rows
-from services.ops.schemas.configuration import AutomationChange, Baseline, NewBaseline, NewRate, Rate
+from services.ops.repository.rows import many, one, place, rows
+from services.ops.schemas.configuration import AutomationChange, Baseline, NewBaseline
 from shared.ids import uuid7
 
 if TYPE_CHECKING:
@@ -54,22 +53,6 @@ VALUES (%(id)s, current_setting('app.tenant'), %(automation)s, %(stratum)s, 'D',
 RETURNING {_BASELINE}
 """  # noqa: S608  # a constant of this module
 
-_RATE = "id, name, automation, value, currency, valid_from, source, created_at"
-
-_RATES = f"""
-SELECT {_RATE} FROM rates
-WHERE tenant_id = current_setting('app.tenant') AND (%(name)s::text IS NULL OR name = %(name)s)
-  AND (%(at)s::timestamptz IS NULL OR (valid_from, id) < (%(at)s, %(last)s))
-ORDER BY valid_from DESC, id DESC LIMIT %(limit)s
-"""  # noqa: S608  # a constant of this module
-
-_NEW_RATE = f"""
-INSERT INTO rates (id, tenant_id, name, automation, value, currency, valid_from, source)
-VALUES (%(id)s, %(tenant)s, %(name)s, %(automation)s, %(value)s, %(currency)s, %(valid_from)s, %(source)s)
-ON CONFLICT (tenant_id, name, automation, valid_from) DO NOTHING
-RETURNING {_RATE}
-"""  # noqa: S608  # a constant of this module
-
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -104,13 +87,3 @@ def baselines(connection: Connection, automation: str | None, cursor: Cursor | N
 def declare(connection: Connection, wanted: NewBaseline, valid_from: datetime, expires_at: datetime) -> Baseline:
     values = {**wanted.model_dump(), "id": uuid7(), "valid_from": valid_from, "expires_at": expires_at}
     return one(Baseline, connection, _NEW_BASELINE, values)
-
-
-def rates(connection: Connection, name: str | None, cursor: Cursor | None, limit: int) -> list[Rate]:
-    return many(Rate, connection, _RATES, {"name": name, **place(cursor), "limit": limit})
-
-
-def set_rate(connection: Connection, tenant: str, wanted: NewRate, valid_from: datetime, rate_id: UUID | None = None) -> Rate | None:
-    """None where this rate has a value from that moment already: history is not rewritten."""
-    values = {**wanted.model_dump(), "id": rate_id or uuid7(), "tenant": tenant, "valid_from": valid_from}
-    return maybe(Rate, connection, _NEW_RATE, values)

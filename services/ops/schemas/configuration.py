@@ -6,9 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
-from services.ops.schemas.base import CurrencyCode, Identified, Input, Instant, Line, Output, Prose
+from services.ops.schemas.base import Identified, Input, Instant, Line, Output, Prose
 from shared.security.apikeys import Role
 
 Share = Annotated[Decimal, Field(ge=0, le=1, max_digits=5, decimal_places=4, examples=["0.05"])]
@@ -69,39 +69,6 @@ class Baseline(Identified):
     method: str
     valid_from: datetime
     expires_at: datetime
-    created_at: datetime
-
-
-class NewRate(Input):
-    """``labour_hour`` may be set per automation; ``cpu_hour`` holds for all of them."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"name": "labour_hour", "value": "52.40", "currency": "EUR", "source": "HR, loaded cost of grade E9, 2026"}]
-        }
-    )
-
-    name: Annotated[str, Field(pattern="^(labour_hour|cpu_hour)$")]
-    automation: Line = "*"
-    value: Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=8)]
-    currency: CurrencyCode
-    valid_from: Instant | None = Field(default=None, description="Now where it is left out.")
-    source: Prose
-
-    @model_validator(mode="after")
-    def compute_has_one_rate(self) -> NewRate:
-        if self.name == "cpu_hour" and self.automation != "*":
-            raise ValueError("cpu_hour holds for every automation: leave `automation` out")
-        return self
-
-
-class Rate(Identified):
-    name: str
-    automation: str
-    value: Decimal
-    currency: str | None
-    valid_from: datetime
-    source: str
     created_at: datetime
 
 

@@ -13,12 +13,10 @@ from services.ops.schemas.configuration import (
     AutomationSummary,
     Baseline,
     NewBaseline,
-    NewRate,
     OutcomeRules,
-    Rate,
 )
 from shared.automations import registry
-from shared.errors import Conflict, Rejected
+from shared.errors import Rejected
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -82,19 +80,3 @@ def declare(connection: Connection, author: Author, wanted: NewBaseline, now: da
     baseline = configuration.declare(connection, wanted, valid_from, expires_at)
     audit.record(connection, author, "baseline.declared", baseline.id, baseline.model_dump(mode="json"))
     return baseline
-
-
-def set_rate(connection: Connection, author: Author, wanted: NewRate, now: datetime) -> Rate:
-    """A rate holds from its date until a later one of the same name.
-
-    Raises:
-        UnknownAutomation: none is installed under that name.
-        Conflict: this rate has a value from that moment already.
-    """
-    if wanted.automation != "*":
-        registry.automation(wanted.automation)
-    rate = configuration.set_rate(connection, author.tenant, wanted, wanted.valid_from or now)
-    if rate is None:
-        raise Conflict("This rate has a value from that moment already; set a new one from a later moment.")
-    audit.record(connection, author, "rate.set", rate.id, rate.model_dump(mode="json"))
-    return rate

@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from services.ops.repository import audit, configuration, keys
+from services.ops.repository import audit, keys, rates
 from services.ops.repository.audit import Author
-from services.ops.schemas.configuration import Key, KeyCreated, NewKey, NewRate
+from services.ops.schemas.configuration import Key, KeyCreated, NewKey
+from services.ops.schemas.rates import NewRate
 from shared.errors import Rejected
 from shared.security import apikeys
 
@@ -60,6 +61,6 @@ def create_tenant(connection: Connection, author: Author, name: str, currency: s
     if not keys.create_tenant(connection, tenant):
         return False
     for rate, value in _DEFAULT_RATES.items():
-        configuration.set_rate(connection, author.tenant, NewRate(name=rate, value=value, currency=currency, source=_DECLARED), now)
+        rates.add(connection, author.tenant, NewRate(name=rate, value=value, currency=currency, source=_DECLARED), now)
     audit.record(connection, author, "tenant.created", author.tenant, {"simulated": time_scale is not None})
     return True

@@ -37,7 +37,7 @@ _BASELINES = (
 _RATES = (
     "SELECT DISTINCT ON (name, automation) name, automation, value, currency, valid_from, source"
     " FROM rates WHERE tenant_id = %(tenant)s AND valid_from <= %(at)s AND (name = 'labour_hour' OR name LIKE 'fx:%%')"
-    " ORDER BY name, automation, valid_from DESC"
+    " ORDER BY name, automation, valid_from DESC, created_at DESC"
 )
 _CONSERVATION = (
     "SELECT automation, hour, received, automated, human, control, duplicate, rejected, pending + processing + review AS in_flight,"
