@@ -8,7 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
+from services.roi.answers import capacity as capacities
 from services.roi.answers import planning
+from services.roi.answers.capacity_schemas import Capacity
 from services.roi.answers.planning_schemas import HoldoutPlan
 from services.roi.endpoints.access import FAILURES, Answers, Asked, OneAutomation, Tenant
 from shared.web.problem import PROBLEMS
@@ -45,3 +47,9 @@ def planner(  # noqa: PLR0913  # a parameter for each thing that may be asked
 ) -> HoldoutPlan:
     """Such as "5 % control gives ± 19 % in 3 weeks and costs 90 minutes a day". 409 where nothing is measured and too little is stated."""
     return planning.plan(roi, tenant, question, automation, planning.Wanted(control_share, weeks, precision, assumed))
+
+
+@router.get("/capacity", summary="Hours released against the measured queue")
+def capacity(tenant: Tenant, roi: Answers, question: Asked) -> Capacity:
+    """How much work waits, how fast it is done, and what the released hours per day are beside it."""
+    return capacities.capacity(roi, tenant, question)

@@ -1,0 +1,149 @@
+"""Hours released, set against what people have to do and how fast they do it.
+
+J. D. C. Little, "A Proof for the Queuing Formula: L = λW", Operations Research 9 (1961): in a queue that neither grows nor shrinks the mean
+wait is the mean number that waits, divided by the rate at which they leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.roi import figures
+from services.roi.answers.capacity_schemas import AutomationCapacity, Capacity, MeasuredQueue, Released
+from services.roi.facts import Queue
+from services.roi.figures import HUMAN
+from services.roi.repository import queue as repository
+from services.roi.schemas import HoursInterval
+from services.roi.service import asked
+from shared.db import unit_of_work
+from shared.measure.savings import combine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from services.roi.figures import Account
+    from services.roi.period import Period
+    from services.roi.service import Question, Roi
+    from shared.measure.savings import Estimate
+
+_DAY = Decimal(86_400)
+_THOUSANDTH = Decimal("0.001")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One automation's people, or everybody.
+
+    Attributes:
+        worked: human seconds on cases decided in the period.
+        completed: cases that a person decided in the period.
+    """
+
+    automation: str | None
+    estimate: Estimate
+    worked: Decimal
+    completed: int
+    queue: Queue
+
+
+def capacity(roi: Roi, tenant: str, question: Question) -> Capacity:
+    period, tally = roi.tally(tenant, question, None)
+    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
+        queues = {queue.automation: queue for queue in repository.queues(connection, tenant, period, question.automation)}
+    found = {account.automation: account for account in figures.accounts(tally, question.min_grade)}
+    desks = [_desk(name, found.get(name), queues.get(name)) for name in sorted({*found, *queues})]
+    now = roi.clock.now()
+    days = elapsed_days(queues.values(), period, now)
+    return Capacity(
+        **dict(asked(question, period, tally)),
+        days=days.quantize(_THOUSANDTH),
+        total=shown(everybody(desks), days, now),
+        automations=[shown(desk, days, now) for desk in desks],
+    )
+
+
+def elapsed_days(queues: Iterable[Queue], period: Period, now: datetime) -> Decimal:
+    """From the first hour with a record, because before it nothing ran; at least one hour."""
+    first = min((queue.first for queue in queues if queue.first is not None), default=period.start)
+    seconds = (min(period.end, now) - first).total_seconds()
+    return Decimal(max(seconds, 3600.0)) / _DAY
+
+
+def everybody(desks: Sequence[Desk]) -> Desk:
+    queues = [desk.queue for desk in desks]
+    return Desk(
+        automation=None,
+        estimate=combine(desk.estimate for desk in desks),
+        worked=sum((desk.worked for desk in desks), Decimal(0)),
+        completed=sum(desk.completed for desk in desks),
+        queue=Queue(
+            "*",
+            sum(queue.arrived for queue in queues),
+            min((queue.first for queue in queues if queue.first is not None), default=None),
+            sum(queue.waiting for queue in queues),
+            sum(queue.others for queue in queues),
+            min((queue.oldest for queue in queues if queue.oldest is not None), default=None),
+        ),
+    )
+
+
+def shown(desk: Desk, days: Decimal, now: datetime) -> AutomationCapacity:
+    each = desk.worked / desk.completed if desk.completed else None
+    work = None if each is None else desk.queue.waiting * each
+    return AutomationCapacity(
+        automation=desk.automation,
+        released=_released(desk, days, work),
+        queue=_queue(desk, days, each, now).model_copy(update={"waiting_hours_of_work": None if work is None else _hours(work)}),
+    )
+
+
+def _desk(name: str, account: Account | None, queue: Queue | None) -> Desk:
+    rows = () if account is None else account.cases
+    by_people = [row for row in rows if row.tier == HUMAN]
+    return Desk(
+        automation=name,
+        estimate=combine(()) if account is None else account.estimate,
+        worked=sum((row.seconds for row in rows), Decimal(0)),
+        completed=sum(row.cases for row in by_people),
+        queue=queue or Queue(name, 0, None, 0, 0, None),
+    )
+
+
+def _queue(desk: Desk, days: Decimal, each: Decimal | None, now: datetime) -> MeasuredQueue:
+    queue = desk.queue
+    completions = desk.completed / days
+    return MeasuredQueue(
+        waiting=queue.waiting,
+        waiting_others=queue.others,
+        oldest_hours=None if queue.oldest is None else _hours(Decimal(max((now - queue.oldest).total_seconds(), 0.0))),
+        arrivals_per_day=(queue.arrived / days).quantize(_THOUSANDTH),
+        completions_per_day=completions.quantize(_THOUSANDTH),
+        growth_per_day=(queue.arrived / days - completions).quantize(_THOUSANDTH),
+        seconds_per_case=None if each is None else each.quantize(_THOUSANDTH),
+        waiting_hours_of_work=None,
+        expected_wait_hours=_hours(queue.waiting / completions * _DAY) if completions else None,
+    )
+
+
+def _released(desk: Desk, days: Decimal, work: Decimal | None) -> Released:
+    low, point, high = (
+        None if value is None else Decimal(repr(value)) / days for value in (desk.estimate.low, desk.estimate.point, desk.estimate.high)
+    )
+    worked = desk.worked / days
+    return Released(
+        hours_per_day=HoursInterval(low=_known(low), point=_known(point), high=_known(high)),
+        worked_hours_per_day=_hours(worked),
+        share=(point / (point + worked)).quantize(_THOUSANDTH) if point is not None and point > 0 else None,
+        days_to_clear=(work / low).quantize(_THOUSANDTH) if work is not None and low is not None and low > 0 else None,
+    )
+
+
+def _known(seconds: Decimal | None) -> Decimal | None:
+    return None if seconds is None else _hours(seconds)
+
+
+def _hours(seconds: Decimal) -> Decimal:
+    return (seconds / 3600).quantize(_THOUSANDTH)

@@ -1,0 +1,95 @@
+"""Hours released beside the queue of the people who would use them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.casework import repository as casework
+from shared.casework.values import NewReview, ReviewKind
+from shared.db import unit_of_work
+from tests.integration.facts import hours_ago, receive
+from tests.roi_world import Board, manual_times, open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Database
+
+TIMES = [str(200 + 3 * (number % 60)) for number in range(200)]
+
+
+@pytest.fixture
+def board(database: Database) -> Iterator[Board]:
+    with open_board(database) as board:
+        yield board
+
+
+def wait_for_people(board: Board, n: int, *, hours: float) -> None:
+    """Cases whose review is open since then."""
+    with unit_of_work(board.line) as connection:
+        cases = receive(connection, n, at=hours_ago(hours))
+        connection.exec_driver_sql("UPDATE cases SET state = 'review' WHERE id = ANY(%(ids)s::uuid[])", {"ids": [c.id for c in cases]})
+        casework.open_reviews(
+            connection,
+            [NewReview(case_id=c.id, tenant_id=c.tenant, automation=c.automation, kind=ReviewKind.EXCEPTION) for c in cases],
+        )
+        connection.exec_driver_sql("UPDATE reviews SET created_at = %(at)s", {"at": hours_ago(hours)})
+
+
+def test_the_queue_is_what_came_what_left_and_what_waits(board: Board) -> None:
+    cases = board.work(TIMES, hours=48)
+    manual = manual_times(cases, TIMES)
+    wait_for_people(board, 12, hours=5)
+    found = board.ask("capacity")
+    total, days = found["total"], float(found["days"])
+    # From the beginning of the hour of receipt of the first record.
+    first = hours_ago(48).replace(minute=0, second=0, microsecond=0)
+    assert days == pytest.approx((hours_ago(0) - first) / timedelta(days=1), abs=0.01)
+    queue = total["queue"]
+    assert (queue["waiting"], queue["waiting_others"]) == (12, 0)
+    assert float(queue["oldest_hours"]) == pytest.approx(5, abs=0.05)
+    assert float(queue["arrivals_per_day"]) == pytest.approx((len(manual) + 12) / days, abs=0.01)
+    assert float(queue["completions_per_day"]) == pytest.approx(len(manual) / days, abs=0.01)
+    assert float(queue["growth_per_day"]) == pytest.approx(12 / days, abs=0.01)
+    each = sum(manual) / len(manual)
+    assert float(queue["seconds_per_case"]) == pytest.approx(each, abs=0.001)
+    assert float(queue["waiting_hours_of_work"]) == pytest.approx(12 * each / 3600, abs=0.001)
+    # Little: 12 wait, and so many leave per day.
+    assert float(queue["expected_wait_hours"]) == pytest.approx(12 / (len(manual) / days) * 24, abs=0.02)
+
+
+def test_released_hours_are_those_of_the_summary_over_the_days(board: Board) -> None:
+    cases = board.work(TIMES, hours=48)
+    wait_for_people(board, 12, hours=5)
+    found = board.ask("capacity")
+    saved = board.ask("summary")["total"]["saved"]["hours"]
+    released, days = found["total"]["released"], float(found["days"])
+    for end in ("low", "point", "high"):
+        assert float(released["hours_per_day"][end]) == pytest.approx(float(saved[end]) / days, abs=0.002)
+    worked = sum(manual_times(cases, TIMES)) / 3600
+    assert float(released["worked_hours_per_day"]) == pytest.approx(worked / days, abs=0.002)
+    assert float(released["share"]) == pytest.approx(float(saved["point"]) / (float(saved["point"]) + worked), abs=0.001)
+    work, low = Decimal(found["total"]["queue"]["waiting_hours_of_work"]), Decimal(released["hours_per_day"]["low"])
+    assert float(released["days_to_clear"]) == pytest.approx(float(work / low), rel=0.01)
+
+
+def test_automations_have_queues_of_their_own_and_the_total_is_all_of_them(board: Board) -> None:
+    board.work(TIMES[:90], hours=30)
+    board.work(TIMES[:60], hours=3, automation="invoices")
+    wait_for_people(board, 4, hours=1)
+    found = board.ask("capacity")
+    claims, invoices = found["automations"]
+    assert (claims["automation"], claims["queue"]["waiting"], invoices["queue"]["waiting"]) == ("claims", 4, 0)
+    parts = sum(Decimal(part["queue"]["completions_per_day"]) for part in found["automations"])
+    assert float(parts) == pytest.approx(float(found["total"]["queue"]["completions_per_day"]), abs=0.002)
+    assert [part["automation"] for part in board.ask("capacity", automation="invoices")["automations"]] == ["invoices"]
+
+
+def test_where_nothing_ran_nothing_is_made_up(board: Board) -> None:
+    total = board.ask("capacity")["total"]
+    assert (total["queue"]["expected_wait_hours"], total["queue"]["seconds_per_case"]) == (None, None)
+    assert (total["released"]["share"], total["released"]["days_to_clear"]) == (None, None)
