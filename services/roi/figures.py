@@ -47,6 +47,11 @@ def part(account: Account, cases: Iterable[CaseSum], min_grade: Grade) -> Estima
     return graded(estimate(account.fitted, _by_stratum(cases, "automated")), min_grade)
 
 
+def saved_seconds(account: Account, cases: Sequence[CaseSum]) -> float | None:
+    """The point for some of an account's cases; nothing is saved where there are none, and None where there is no baseline."""
+    return estimate(account.fitted, _by_stratum(cases, "automated")).point
+
+
 def graded(found: Estimate, min_grade: Grade) -> Estimate:
     """Without its figures where the evidence is worse than asked for."""
     if found.grade is None or found.grade.reaches(min_grade):

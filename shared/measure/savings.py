@@ -42,8 +42,11 @@ class Fit:
     baselines: Mapping[str, Baseline]
     control_cases: int
 
+    def group_of(self, stratum: str) -> str:
+        return self.groups.get(stratum, EVERY_OTHER)
+
     def baseline_of(self, stratum: str) -> Baseline | None:
-        return self.baselines.get(self.groups.get(stratum, EVERY_OTHER))
+        return self.baselines.get(self.group_of(stratum))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from services.roi.answers import capacity as capacities
-from services.roi.answers import planning
+from services.roi.answers import forecasting, planning
+from services.roi.answers import payback as paybacks
 from services.roi.answers.capacity_schemas import Capacity
+from services.roi.answers.forecast_schemas import Forecast, Payback
 from services.roi.answers.planning_schemas import HoldoutPlan
 from services.roi.endpoints.access import FAILURES, Answers, Asked, OneAutomation, Tenant
 from shared.web.problem import PROBLEMS
@@ -53,3 +55,29 @@ def planner(  # noqa: PLR0913  # a parameter for each thing that may be asked
 def capacity(tenant: Tenant, roi: Answers, question: Asked) -> Capacity:
     """How much work waits, how fast it is done, and what the released hours per day are beside it."""
     return capacities.capacity(roi, tenant, question)
+
+
+@router.get("/forecast", summary="The next period, if it is like the measured one")
+def forecast(
+    tenant: Tenant, roi: Answers, question: Asked, days_ahead: Annotated[int, Query(ge=1, le=366, examples=[30])] = 30
+) -> Forecast:
+    """From how whole weeks (days where there are fewer than four weeks) differ, and from the baselines' own uncertainty."""
+    return forecasting.forecast(roi, tenant, question, days_ahead)
+
+
+_Money = Annotated[Decimal, Query(ge=0, max_digits=16, decimal_places=4, description="In the answer's currency.", examples=["50000"])]
+_Rate = Annotated[Decimal, Query(ge=0, le=1, max_digits=5, decimal_places=4, description="Discount rate per year.", examples=["0.08"])]
+
+
+@router.get("/payback", summary="Whether and when an investment pays")
+def payback(  # a parameter for each thing that may be asked
+    tenant: Tenant,
+    roi: Answers,
+    question: Asked,
+    investment: _Money,
+    *,
+    discount_rate: _Rate = Decimal("0.08"),
+    months: Annotated[int, Query(ge=1, le=120, description="Horizon from the day of the investment.")] = 36,
+) -> Payback:
+    """The investment is made on the day of `from`. Net present value and payback, with the platform's cost; cash and capacity apart."""
+    return paybacks.payback(roi, tenant, question, paybacks.Plan(investment, discount_rate, months))

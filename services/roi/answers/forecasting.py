@@ -1,0 +1,133 @@
+"""The next period, from the blocks that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.roi import figures
+from services.roi.answers.blocks import Blocks, baselined, first_day, saved_in
+from services.roi.answers.forecast_schemas import AutomationForecast, Forecast, MoneyInterval
+from services.roi.period import Bucket
+from services.roi.schemas import HoursInterval, LabourValue
+from services.roi.service import asked
+from services.roi.valuation import Valuation, amount, total_labour_value
+from shared.measure.projection import LEAST_BLOCKS, Projection, combine, project
+
+if TYPE_CHECKING:
+    from services.roi.facts import MoneySum
+    from services.roi.figures import Account
+    from services.roi.service import Question, Roi
+    from shared.measure.baselines import Grade
+
+ASSUMES = (
+    "as many cases, of the same kinds, as in the measured blocks",
+    "no trend and no season longer than a block: blocks differ by chance alone",
+    "the same tiers, thresholds and control share",
+    "manual handling takes as long as the baselines say",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Attributes: future: how many blocks; min_grade: gains only with that evidence."""
+
+    blocks: Blocks
+    future: float
+    prices: Valuation
+    min_grade: Grade
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """Attributes: hours: seconds saved; None where they cannot be estimated; value: at the labour rate, None without one."""
+
+    automation: str
+    seconds: Projection | None
+    value: LabourValue | None
+    cost: Projection
+    cash: Projection
+    note: str | None
+
+
+def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Forecast:
+    period, tally = roi.tally(tenant, question, Bucket.DAY)
+    accounts = figures.accounts(tally, question.min_grade)
+    blocks = Blocks.of(first_day(accounts), period, roi.clock.now())
+    prices = Valuation.of(tally.rates, question.currency or tally.currency)
+    ahead = Ahead(blocks, timedelta(days=days_ahead) / blocks.length, prices, question.min_grade)
+    parts = [_projected(account, ahead) for account in accounts] if blocks.starts else []
+    return Forecast(
+        **dict(asked(question, period, tally)),
+        days_ahead=days_ahead,
+        block=blocks.name,
+        blocks=len(blocks.starts),
+        assumes=list(ASSUMES),
+        total=_total(parts),
+        automations=[_shown(part) for part in parts],
+    )
+
+
+def _projected(account: Account, ahead: Ahead) -> Projected:
+    saved = saved_in(account, ahead.blocks) if account.estimate.point is not None else None
+    seconds = None if saved is None else project(saved, ahead.future, baselined(account, ahead.blocks))
+    hour = ahead.prices.labour(account.automation)
+    cost, cash = _money(account.money, ahead)
+    note = account.estimate.note if seconds is None else None
+    if len(ahead.blocks.starts) < LEAST_BLOCKS:
+        note = f"fewer than {LEAST_BLOCKS} whole days are measured: no interval"
+    value = None if seconds is None or hour is None else _value(seconds, hour[0])
+    return Projected(account.automation, seconds, value, cost, cash, note)
+
+
+def _money(rows: Sequence[MoneySum], ahead: Ahead) -> tuple[Projection, Projection]:
+    found = [ahead.prices.convert(figures.credited(block, ahead.min_grade)) for block in ahead.blocks.split(rows)]
+    return (
+        project([float(block.cost) for block in found], ahead.future),
+        project([float(block.sums.get("cash", Decimal(0))) for block in found], ahead.future),
+    )
+
+
+def _total(parts: Sequence[Projected]) -> AutomationForecast:
+    nothing = Projection(0.0, None, None, None)
+    known = [part for part in parts if part.seconds is not None]
+    together = Projected(
+        automation="",
+        seconds=combine([part.seconds for part in known if part.seconds is not None]) if known else None,
+        value=total_labour_value(part.value for part in known),
+        cost=combine([part.cost for part in parts]) if parts else nothing,
+        cash=combine([part.cash for part in parts]) if parts else nothing,
+        note="; ".join(dict.fromkeys(part.note for part in parts if part.note)) or (None if parts else "not one whole day is measured"),
+    )
+    return _shown(together).model_copy(update={"automation": None})
+
+
+def _shown(part: Projected) -> AutomationForecast:
+    return AutomationForecast(
+        automation=part.automation,
+        hours=None if part.seconds is None else HoursInterval(**{n: _hours(v) for n, v in _ends(part.seconds).items()}),
+        labour_value=part.value,
+        total_cost=_interval(part.cost),
+        cash=_interval(part.cash),
+        note=part.note,
+    )
+
+
+def _value(seconds: Projection, hour: Decimal) -> LabourValue:
+    return LabourValue(**{n: None if v is None else amount(Decimal(repr(v)) / 3600 * hour) for n, v in _ends(seconds).items()})
+
+
+def _interval(found: Projection) -> MoneyInterval:
+    low, point, high = (None if value is None else amount(Decimal(repr(value))) for value in _ends(found).values())
+    return MoneyInterval(low=low, point=point or amount(Decimal(0)), high=high)
+
+
+def _ends(found: Projection) -> dict[str, float | None]:
+    return {"low": found.low, "point": found.point, "high": found.high}
+
+
+def _hours(seconds: float | None) -> Decimal | None:
+    return None if seconds is None else (Decimal(repr(seconds)) / 3600).quantize(Decimal("0.001"))

@@ -1,0 +1,144 @@
+"""Whether and when an investment pays, in cash and, apart from it, in capacity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.roi import figures
+from services.roi.answers.discounting import WEEK, Flow, Investment, continued
+from services.roi.answers.forecast_schemas import Payback, Stream
+from services.roi.facts import by_bucket
+from services.roi.period import Bucket
+from services.roi.service import asked
+from services.roi.valuation import Converted, Valuation, amount
+from shared.measure.savings import combine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from services.roi.figures import Account
+    from services.roi.period import Period
+    from services.roi.service import Question, Roi
+
+_MONTH_DAYS = Decimal(365) / 12
+_NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Attributes: rate: per year; months: horizon from the day of the investment, which is the first of the period."""
+
+    investment: Decimal
+    rate: Decimal
+    months: int
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """Money of one week that begins on Monday.
+
+    Attributes:
+        value: of the hours saved, by the point estimate; None without a labour rate or a baseline.
+        until: its end, or now.
+        whole: all seven days lie in the period and are over.
+    """
+
+    cash: Decimal
+    cost: Decimal
+    value: Decimal | None
+    until: datetime
+    whole: bool
+
+
+def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
+    """Returns count from the first day of the period, which is the day of the investment."""
+    period, tally = roi.tally(tenant, question, Bucket.WEEK)
+    invested_on = period.start.date()
+    prices = Valuation.of(tally.rates, question.currency or tally.currency)
+    accounts = figures.accounts(tally, question.min_grade)
+    money = _money(accounts, prices, question)
+    weeks = [
+        _week(start, accounts, prices, money.get(start), (period, min(period.end, roi.clock.now())))
+        for start in period.buckets(Bucket.WEEK)
+        if start < roi.clock.now()
+    ]
+    into = Investment(plan.investment, invested_on, plan.rate, invested_on + timedelta(days=int(plan.months * _MONTH_DAYS)))
+    valued = bool(accounts) and all(week.value is not None for week in weeks)
+    share = _careful_share(accounts)
+    return Payback(
+        **dict(asked(question, period, tally)),
+        investment=amount(plan.investment),
+        invested_on=invested_on,
+        discount_rate=plan.rate,
+        months=plan.months,
+        cash=_stream(into, weeks, [week.cash - week.cost for week in weeks]),
+        capacity_at_least=_capacity(into, weeks, share) if valued and share is not None else None,
+        capacity=_capacity(into, weeks, Decimal(1)) if valued else None,
+        unconverted=sorted({rest.currency for converted in money.values() for rest in converted.foreign}),
+    )
+
+
+def _money(accounts: Sequence[Account], prices: Valuation, question: Question) -> Mapping[datetime | None, Converted]:
+    rows = by_bucket(row for account in accounts for row in account.money)
+    return {start: prices.convert(figures.credited(found, question.min_grade)) for start, found in rows.items()}
+
+
+def _week(start: datetime, accounts: Sequence[Account], prices: Valuation, money: Converted | None, known: tuple[Period, datetime]) -> Week:
+    """Args: known: the period, and until when it is measured."""
+    period, until = known
+    return Week(
+        cash=_NOTHING if money is None else money.sums.get("cash", _NOTHING),
+        cost=_NOTHING if money is None else money.cost,
+        value=_value(start, accounts, prices),
+        until=min(start + WEEK, until),
+        whole=start >= period.start and start + WEEK <= until,
+    )
+
+
+def _value(start: datetime, accounts: Sequence[Account], prices: Valuation) -> Decimal | None:
+    total = _NOTHING
+    for account in accounts:
+        cases = by_bucket(account.cases).get(start, [])
+        hour = prices.labour(account.automation)
+        seconds = None if account.estimate.point is None else figures.saved_seconds(account, cases)
+        if seconds is None or (hour is None and cases):
+            return None
+        total += Decimal(repr(seconds)) / 3600 * (_NOTHING if hour is None else hour[0])
+    return total
+
+
+def _careful_share(accounts: Sequence[Account]) -> Decimal | None:
+    """Lower bound over point of the whole period: weeks share their baseline, so they have no bounds of their own."""
+    together = combine(account.estimate for account in accounts)
+    if together.low is None or together.point is None or together.point <= 0:
+        return None
+    return Decimal(repr(together.low)) / Decimal(repr(together.point))
+
+
+def _capacity(into: Investment, weeks: Sequence[Week], share: Decimal) -> Stream:
+    return _stream(into, weeks, [(week.value or _NOTHING) * share - week.cost for week in weeks])
+
+
+def _stream(into: Investment, weeks: Sequence[Week], amounts: Sequence[Decimal]) -> Stream:
+    measured = [Flow(week.until.date(), value, measured=True) for week, value in zip(weeks, amounts, strict=True)]
+    per_week = _per_week(weeks, amounts)
+    last = measured[-1].on if measured else into.on
+    flows = list(continued(measured, per_week, last, into.end))
+    reached = into.paid_back(flows)
+    return Stream(
+        measured=amount(sum(amounts, _NOTHING)),
+        per_week=amount(per_week),
+        npv_measured=amount(into.npv(measured)),
+        npv=amount(into.npv(flows)),
+        paid_back_on=None if reached is None else reached.on,
+        paid_back="never" if reached is None else "measured" if reached.measured else "expected",
+    )
+
+
+def _per_week(weeks: Sequence[Week], amounts: Sequence[Decimal]) -> Decimal:
+    """Mean of the whole weeks; zero before the first of them is over, because then nothing can be said to go on."""
+    whole = [value for week, value in zip(weeks, amounts, strict=True) if week.whole]
+    return sum(whole, _NOTHING) / len(whole) if whole else _NOTHING

@@ -1,0 +1,157 @@
+"""The next period and the return on an investment, against the same numbers computed from the facts."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from scipy import stats
+
+from shared.db import unit_of_work
+from shared.ledger import posting
+from shared.ledger import repository as ledger
+from shared.money import Money, currency
+from tests.integration.facts import Case, Subject, decide, hours_ago, receive
+from tests.roi_world import Board, mean_and_deviation, open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Database
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def board(database: Database) -> Iterator[Board]:
+    with open_board(database) as board:
+        yield board
+
+
+def today() -> datetime:
+    return hours_ago(0).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def days_of_work(board: Board, days: int, *, cases: int = 12) -> list[tuple[int, Case, float]]:
+    """Some cases on each of the last whole days; (days ago, case, seconds that a person needs)."""
+    done = []
+    for ago in range(1, days + 1):
+        at = today() - ago * DAY + timedelta(hours=12)
+        with unit_of_work(board.line) as connection:
+            fresh = receive(connection, cases + ago % 5, at=at)
+            for half, seconds in ((fresh[::2], 90 + ago), (fresh[1::2], 210 - ago)):
+                decide(connection, half, seconds=str(seconds), at=at)
+                done += [(ago, case, float(seconds)) for case in half]
+    return done
+
+
+def test_the_forecast_is_the_mean_week_with_three_errors_around_it(board: Board) -> None:
+    done = days_of_work(board, 36)
+    found = board.ask("forecast", days_ahead=28, **{"from": (today() - 60 * DAY).isoformat()})
+    assert (found["block"], found["blocks"], found["days_ahead"]) == ("week", 5, 28)
+    manual = [seconds for _, case, seconds in done if case.arm == "control"]
+    mean, deviation = mean_and_deviation(manual)
+    automated = [sum(case.arm == "automated" for ago, case, _ in done if 7 * week < ago <= 7 * week + 7) for week in range(5)]
+    saved = [count * mean for count in automated]
+    future, ratio = 4, 4 / 5
+    between = sum((week - sum(saved) / 5) ** 2 for week in saved) / 4
+    parts = [
+        (between * future * (1 + ratio), 4),
+        ((ratio * sum(automated) * deviation) ** 2 / len(manual), len(manual) - 1),
+        (ratio * sum(automated) * deviation**2, len(manual) - 1),
+    ]
+    variance = sum(value for value, _ in parts)
+    half = stats.t.ppf(0.975, variance**2 / sum(value**2 / degrees for value, degrees in parts)) * math.sqrt(variance)
+    hours = found["total"]["hours"]
+    assert float(hours["point"]) == pytest.approx(sum(saved) * ratio / 3600, abs=0.002)
+    assert float(hours["high"]) - float(hours["point"]) == pytest.approx(half / 3600, rel=0.001)
+    assert found["total"]["hours"] == found["automations"][0]["hours"]
+    assert any("no trend" in assumption for assumption in found["assumes"])
+
+
+def test_few_days_are_forecast_by_days_and_fewer_without_an_interval(board: Board) -> None:
+    days_of_work(board, 9, cases=60)
+    found = board.ask("forecast", days_ahead=3)
+    assert (found["block"], found["blocks"]) == ("day", 9)
+    assert found["total"]["hours"]["low"] is not None
+    short = board.ask("forecast", days_ahead=3, **{"from": (today() - 3 * DAY).isoformat()})
+    assert (short["blocks"], short["total"]["hours"]["low"]) == (3, None)
+    assert "no interval" in short["total"]["note"]
+
+
+def test_before_anything_ran_nothing_is_forecast(board: Board) -> None:
+    found = board.ask("forecast")
+    assert (found["block"], found["blocks"], found["automations"], found["total"]["hours"]) == (None, 0, [], None)
+
+
+def cash_in(board: Board, done: list[tuple[int, Case, float]], amount: str) -> dict[int, Decimal]:
+    """So much on one case of each day; by days ago."""
+    booked = {}
+    lines = []
+    for ago in sorted({ago for ago, _, _ in done}):
+        case = next(case for day, case, _ in done if day == ago and case.arm == "automated")
+        subject = Subject(case.id, case.tenant, case.automation, case.arm, "s")
+        lines.append(posting.for_cash(subject, Money(Decimal(amount), currency("EUR")), at=today() - ago * DAY + timedelta(hours=12)))
+        booked[ago] = Decimal(amount)
+    with unit_of_work(board.line) as connection:
+        ledger.post(connection, lines)
+    return booked
+
+
+def weeks_since(first: datetime) -> list[tuple[datetime, datetime]]:
+    """Calendar weeks from then to now, the last one cut."""
+    monday = first - first.weekday() * DAY
+    count = (today() - monday) // (7 * DAY) + 1
+    return [(monday + 7 * n * DAY, min(monday + 7 * (n + 1) * DAY, hours_ago(0))) for n in range(count)]
+
+
+def test_payback_counts_cash_from_the_day_of_the_investment_at_its_present_value(board: Board) -> None:
+    first = today() - 28 * DAY
+    cash_in(board, days_of_work(board, 28, cases=6), "100")
+    stream = board.ask("payback", investment="1500", discount_rate="0.1", **{"from": first.isoformat()})["cash"]
+    rest, reached = Decimal(-1500), None
+    for start, end in weeks_since(first):
+        days = sum(start <= today() - ago * DAY < end for ago in range(1, 29))
+        rest += 100 * days / Decimal("1.1") ** (Decimal((end.date() - first.date()).days) / 365)
+        reached = reached or (end.date() if rest >= 0 else None)
+    # What compute costs is below a cent.
+    assert float(stream["npv_measured"]) == pytest.approx(float(rest), abs=0.01)
+    assert float(stream["measured"]) == pytest.approx(2800, abs=0.01)
+    assert (stream["paid_back"], stream["paid_back_on"]) == ("measured", str(reached))
+    whole = [(start, end) for start, end in weeks_since(first) if start >= first and end - start == 7 * DAY]
+    assert float(stream["per_week"]) == pytest.approx(100 * sum((end - start) // DAY for start, end in whole) / len(whole), abs=0.01)
+
+
+def test_what_is_not_paid_back_yet_is_expected_or_never(board: Board) -> None:
+    first = today() - 28 * DAY
+    cash_in(board, days_of_work(board, 28, cases=6), "100")
+    period = {"from": first.isoformat()}
+    expected = board.ask("payback", investment="10000", months=12, **period)["cash"]
+    assert expected["paid_back"] == "expected"
+    # 700 a week: after some fourteen weeks, a little later because money is worth less then.
+    weeks = (datetime.fromisoformat(expected["paid_back_on"]).date() - first.date()).days / 7
+    assert 14 <= weeks <= 16
+    assert board.ask("payback", investment="10000", months=3, **period)["cash"]["paid_back"] == "never"
+
+
+def test_capacity_is_valued_apart_from_cash_and_carefully(board: Board) -> None:
+    first = today() - 21 * DAY
+    done = days_of_work(board, 21)
+    assert board.ask("payback", investment="100", **{"from": first.isoformat()})["capacity"] is None
+    board.rate("labour_hour", "40", days_ago=30)
+    found = board.ask("payback", investment="100", **{"from": first.isoformat()})
+    saved = board.ask("summary", **{"from": first.isoformat()})["total"]["saved"]["hours"]
+    mean, _ = mean_and_deviation([seconds for _, case, seconds in done if case.arm == "control"])
+    automated = sum(case.arm == "automated" for _, case, _ in done)
+    assert float(found["capacity"]["measured"]) == pytest.approx(automated * mean / 3600 * 40, abs=0.05)
+    ratio = float(found["capacity_at_least"]["measured"]) / float(found["capacity"]["measured"])
+    assert ratio == pytest.approx(float(saved["low"]) / float(saved["point"]), abs=0.01)
+    assert float(found["cash"]["measured"]) == pytest.approx(0, abs=0.01)
+
+
+def test_an_investment_needs_an_amount(board: Board) -> None:
+    assert board.problem("payback")[0] == 422
+    assert board.problem("payback", investment="-1")[0] == 422
