@@ -27,6 +27,8 @@ class Dimension(StrEnum):
     GRADE = "grade"
     CURRENCY = "currency"
     STRATUM = "stratum"
+    SOURCE = "source"
+    MODEL_VERSION = "model_version"
 
 
 # How cases and money fall into a dimension; a dimension that is absent is not one of theirs.
@@ -35,6 +37,8 @@ _CASES: Mapping[Dimension, Callable[[CaseSum], str]] = {
     Dimension.ARM: lambda row: row.arm,
     Dimension.TIER: lambda row: row.tier,
     Dimension.STRATUM: lambda row: row.stratum,
+    Dimension.SOURCE: lambda row: row.source,
+    Dimension.MODEL_VERSION: lambda row: row.model_version,
 }
 _MONEY: Mapping[Dimension, Callable[[MoneySum], str]] = {
     Dimension.AUTOMATION: lambda row: row.automation,
@@ -42,8 +46,13 @@ _MONEY: Mapping[Dimension, Callable[[MoneySum], str]] = {
     Dimension.GRADE: lambda row: row.grade,
     Dimension.CURRENCY: lambda row: row.currency,
 }
-# Parts whose automated cases can be compared with a baseline. A tier's cannot: which cases reach it is no accident.
-_COMPARABLE = (Dimension.AUTOMATION, Dimension.STRATUM)
+# Parts whose automated cases can be compared with a baseline. A tier's or a model's cannot: which cases reach it is no accident.
+_COMPARABLE = (Dimension.AUTOMATION, Dimension.STRATUM, Dimension.SOURCE)
+
+
+def apart(by: Dimension) -> frozenset[str]:
+    """What sums must keep apart for this dimension, besides the usual attributes."""
+    return frozenset({by.value} & {"source", "model_version"})
 
 
 def parts(found: Sequence[Account], by: Dimension, min_grade: Grade) -> list[Part]:

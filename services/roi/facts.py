@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
+from services.roi.period import Bucket, Period
 from shared.measure.baselines import Baseline, Moments
 
 
 class CaseSum(NamedTuple):
-    """Decided cases; ``bucket`` is None where the whole period is one."""
+    """Decided cases that were drawn with one control share; ``bucket`` is None where the whole period is one.
+
+    Attributes:
+        source, model_version: empty unless they were asked for.
+        late_seconds: those of the seconds that were booked after their case's decision.
+        covariate, covariate2, covariate_seconds: sums of the covariate, its square and its product with the seconds.
+        gain, variance: of the always-valid estimate.
+    """
 
     automation: str
     arm: str
     stratum: str
     tier: str
+    source: str
+    model_version: str
+    share: Decimal
     bucket: datetime | None
     cases: int
     seconds: Decimal
     squares: Decimal
+    late_seconds: Decimal
+    covariate: Decimal
+    covariate2: Decimal
+    covariate_seconds: Decimal
+    gain: Decimal
+    variance: Decimal
 
     @property
     def moments(self) -> Moments:
@@ -28,7 +46,7 @@ class CaseSum(NamedTuple):
 
 
 class MoneySum(NamedTuple):
-    """Ledger lines with an amount, net of reversals."""
+    """Ledger lines with an amount, net of reversals; ``reversed`` is the part that those make up."""
 
     automation: str
     arm: str
@@ -37,6 +55,7 @@ class MoneySum(NamedTuple):
     currency: str
     bucket: datetime | None
     amount: Decimal
+    reversed: Decimal
 
 
 class DatedRate(NamedTuple):
@@ -74,6 +93,27 @@ class Queue(NamedTuple):
     waiting: int
     others: int
     oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a tally is about.
+
+    Attributes:
+        at: moment that baselines and rates hold for.
+        as_of: leave out what was booked later; None takes everything that is in the sums.
+        automation: None takes all.
+        bucket: None sums the whole period.
+        apart: attributes of cases to keep apart besides the usual ones: ``source``, ``model_version``.
+    """
+
+    tenant: str
+    period: Period
+    at: datetime
+    as_of: datetime | None = None
+    automation: str | None = None
+    bucket: Bucket | None = None
+    apart: frozenset[str] = frozenset()
 
 
 class Tally(NamedTuple):

@@ -45,6 +45,19 @@ class Bucket(StrEnum):
                 return hour.replace(hour=0) - timedelta(days=hour.weekday())
 
 
+def moment(as_of: datetime | None, now: datetime) -> datetime:
+    """The moment that an answer is given at: that which was asked for, or now.
+
+    Raises:
+        BadPeriod: it is still to come, or before the year 2000.
+    """
+    if as_of is None:
+        return now
+    if not _FIRST <= as_of <= now:
+        raise BadPeriod("`as_of` must be a moment since the year 2000 that is over.")
+    return as_of.astimezone(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """``start <= hour < end``, both at full hours of UTC."""

@@ -26,6 +26,7 @@ class Asked(Output):
 
     start: datetime = Field(serialization_alias="from", examples=["2026-10-24T00:00:00Z"])
     end: datetime = Field(serialization_alias="to", examples=["2026-11-23T00:00:00Z"])
+    as_of: datetime | None = Field(description="What was booked later is in no figure; null: everything known.", examples=[None])
     computed_through: datetime = Field(description="Facts committed before are in the figures.", examples=["2026-11-22T23:59:59.400Z"])
     min_grade: Grade
     currency: CurrencyCode
@@ -162,7 +163,7 @@ class Part(Output):
 
 
 class Breakdown(Asked):
-    by: Literal["automation", "arm", "tier", "grade", "currency", "stratum"]
+    by: Literal["automation", "arm", "tier", "grade", "currency", "stratum", "source", "model_version"]
     parts: list[Part]
 
 
@@ -177,18 +178,23 @@ class Balance(Output):
     control: int = Field(examples=[20])
     duplicate: int = Field(examples=[10])
     rejected: int = Field(examples=[0])
-    in_flight: int = Field(description="Pending, in processing, or waiting for a person.", examples=[50])
+    in_flight: int = Field(
+        description="Pending, in processing, or waiting for a person; at an earlier moment the quarantined too.", examples=[50]
+    )
     dead_letter: int = Field(description="Quarantined now, plus poison records.", examples=[0])
     difference: int = Field(examples=[0])
-    pending: int = Field(examples=[5])
-    processing: int = Field(examples=[5])
-    review: int = Field(examples=[40])
-    quarantined: int = Field(examples=[0])
+    pending: int | None = Field(default=None, description="Null at an earlier moment, where only their sum is known.", examples=[5])
+    processing: int | None = Field(default=None, examples=[5])
+    review: int | None = Field(default=None, examples=[40])
+    quarantined: int | None = Field(default=None, examples=[0])
     poison: int = Field(examples=[0])
 
 
 class Conservation(Output):
-    """received = automated + human + control + duplicate + rejected + in_flight + dead_letter, exact at `as_of`."""
+    """received = automated + human + control + duplicate + rejected + in_flight + dead_letter, exact at `as_of`.
+
+    At an earlier moment what happened since is taken back from what is now.
+    """
 
     start: datetime = Field(serialization_alias="from")
     end: datetime = Field(serialization_alias="to")

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from services.roi import breakdown, figures
 from services.roi.breakdown import Dimension
-from services.roi.facts import by_bucket
-from services.roi.period import Bucket, Period
+from services.roi.facts import Wanted, by_bucket
+from services.roi.period import Bucket, Period, moment
+from services.roi.repository import conservation as balances
 from services.roi.repository import figures as sums
 from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Point, Series, Summary, Timeseries
 from services.roi.valuation import Valuation, amount
@@ -39,6 +40,7 @@ class Question:
         automation: None asks for all.
         currency: None asks in the tenant's own.
         min_grade: evidence below it saves nothing.
+        as_of: what was booked later is not known; None asks for everything that is.
     """
 
     start: datetime | None
@@ -46,6 +48,7 @@ class Question:
     automation: str | None
     currency: str | None
     min_grade: Grade
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class LedgerQuestion:
     automation: str | None
     kind: str | None
     case_id: UUID | None
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Roi:
     clock: Clock
 
     def summary(self, tenant: str, question: Question) -> Summary:
-        period, tally = self.tally(tenant, question, None)
+        period, tally = self.tally(tenant, question)
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
         parts = [figures.figures(account, prices, question.min_grade) for account in found]
@@ -86,23 +90,26 @@ class Roi:
         return Timeseries(**dict(asked(question, period, tally)), bucket=bucket.value, series=[total, *series])
 
     def breakdown(self, tenant: str, question: Question, by: Dimension) -> Breakdown:
-        period, tally = self.tally(tenant, question, None)
+        period, tally = self.tally(tenant, question, apart=breakdown.apart(by))
         parts = breakdown.parts(figures.accounts(tally, question.min_grade), by, question.min_grade)
         return Breakdown(**dict(asked(question, period, tally)), by=by.value, parts=parts)
 
-    def conservation(self, tenant: str, start: datetime | None, end: datetime | None, automation: str | None) -> Conservation:
-        now = self.clock.now()
+    def conservation(
+        self, tenant: str, start: datetime | None, end: datetime | None, automation: str | None, as_of: datetime | None
+    ) -> Conservation:
+        now = moment(as_of, self.clock.now())
         period = Period.of(start, end, now=now, default=CONSERVATION_LENGTH)
         period.refuse_too_many(Bucket.HOUR)
         with unit_of_work(self.engine, tenant=tenant, snapshot=True) as connection:
-            hours = sums.conservation(connection, tenant, period, automation)
+            hours = balances.conservation(connection, tenant, period, automation, as_of)
         return Conservation(start=period.start, end=period.end, as_of=now, holds=all(hour.difference == 0 for hour in hours), hours=hours)
 
     def ledger(self, tenant: str, wanted: LedgerQuestion, cursor: Cursor | None, limit: int) -> Page[LedgerLine]:
-        period = Period.of(wanted.start, wanted.end, now=self.clock.now())
+        period = Period.of(wanted.start, wanted.end, now=moment(wanted.as_of, self.clock.now()))
         filters = {
             "start": period.start,
             "end": period.end,
+            "as_of": wanted.as_of,
             "automation": wanted.automation,
             "kind": wanted.kind,
             "case_id": wanted.case_id,
@@ -117,15 +124,22 @@ class Roi:
         with unit_of_work(self.engine) as connection:
             sums.answers(connection)
 
-    def tally(self, tenant: str, question: Question, bucket: Bucket | None) -> tuple[Period, Tally]:
-        """What every answer about savings is computed from; ``bucket`` None sums the whole period."""
-        now = self.clock.now()
+    def tally(
+        self, tenant: str, question: Question, bucket: Bucket | None = None, apart: frozenset[str] = frozenset()
+    ) -> tuple[Period, Tally]:
+        """What every answer about savings is computed from.
+
+        Args:
+            bucket: None sums the whole period.
+            apart: attributes of cases to keep apart, as in `Wanted`.
+        """
+        now = moment(question.as_of, self.clock.now())
         period = Period.of(question.start, question.end, now=now)
         if bucket is not None:
             period.refuse_too_many(bucket)
+        wanted = Wanted(tenant, period, min(now, period.end), question.as_of, question.automation, bucket, apart)
         with unit_of_work(self.engine, tenant=tenant, snapshot=True) as connection:
-            tally = sums.tally(connection, tenant, period, at=min(now, period.end), automation=question.automation, bucket=bucket)
-        return period, tally
+            return period, sums.tally(connection, wanted)
 
 
 def _series(found: Sequence[Account], starts: Sequence[datetime], prices: Valuation, min_grade: Grade) -> list[Point]:
@@ -152,6 +166,7 @@ def asked(question: Question, period: Period, tally: Tally) -> Asked:
     return Asked(
         start=period.start,
         end=period.end,
+        as_of=question.as_of,
         computed_through=tally.rolled_at,
         min_grade=question.min_grade,
         currency=question.currency or tally.currency,

@@ -105,6 +105,7 @@ def roll_up(engine: Engine) -> int:
             if window is None:
                 return touched
             if not window.empty:
+                touched += rollups.make_forecasts(connection, window)
                 touched += rollups.add_cases(connection, window)
                 touched += rollups.add_lines(connection, window)
                 touched += rollups.add_conservation(connection, window)

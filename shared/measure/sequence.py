@@ -20,12 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shared.measure.forecasts import BORROWED, FIRST_LOOK
 from shared.measure.mixture import ALPHA, Floats, Sequence, radius
 
-# No interval before this many control cases: the theorem speaks of many, and times are heavy tailed.
-FIRST_LOOK = 50
-# A stratum's forecast counts as this many cases of the mean of all strata, until it has its own.
-BORROWED = 5.0
 # Control cases at which half of the skewness correction counts at the lower end; there it makes the claim larger, so it comes late.
 TRUSTED = 2_000.0
 

@@ -62,5 +62,10 @@ def created_at() -> Column[datetime]:
     return Column("created_at", Instant, nullable=False, server_default=func.now())
 
 
+def booked_at() -> Column[datetime]:
+    """When the database took the fact in: like the transaction's id it is the database's alone to say."""
+    return Column("booked_at", Instant, nullable=False, server_default=func.now())
+
+
 def transaction_id() -> Column[int]:
     return Column("xid", TransactionId, nullable=False, server_default=func.pg_current_xact_id())

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Float,
     Identity,
     Index,
     Integer,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import UUID
 
-from shared.models.base import Instant, created_at, metadata, tenant, transaction_id, uuid_key
+from shared.models.base import Instant, booked_at, created_at, metadata, tenant, transaction_id, uuid_key
 
 STATES = ("pending", "processing", "review", "decided", "quarantined")
 
@@ -39,6 +40,8 @@ cases = Table(
     Column("control_probability", Numeric(5, 4), nullable=False),
     # Set by the worker: null until it has read the payload.
     Column("stratum", Text),
+    # With the stratum; stays null where the automation declares none.
+    Column("covariate", Float),
     Column("state", Text, nullable=False, server_default=text("'pending'")),
     Column("attempt", SmallInteger, nullable=False, server_default=text("0")),
     Column("dispatches", SmallInteger, nullable=False, server_default=text("0")),
@@ -91,9 +94,11 @@ intake_batches = Table(
     Column("received", Integer, nullable=False),
     Column("duplicate", Integer, nullable=False),
     Column("rejected", Integer, nullable=False),
+    booked_at(),
     transaction_id(),
     CheckConstraint("received >= duplicate + rejected", name="parts_within_whole"),
     Index(None, "xid"),
+    Index(None, "tenant_id", "booked_at"),
 )
 
 consumed_ranges = Table(

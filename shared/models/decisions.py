@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from shared.models.base import Instant, created_at, metadata, tenant, transaction_id, uuid_key
+from shared.models.base import Instant, booked_at, created_at, metadata, tenant, transaction_id, uuid_key
 
 decisions = Table(
     "decisions",
@@ -45,11 +45,16 @@ decisions = Table(
     Column("decided_at", Instant, nullable=False),
     # That the decision is drawn for an audit; null where a person decided, or nothing was drawn from.
     Column("audit_probability", Numeric(5, 4)),
+    # What the automation declares to go with handling time, from facts known before the decision; null without one.
+    Column("covariate", Float),
+    booked_at(),
     transaction_id(),
     CheckConstraint("NOT adverse OR tier = 'human'", name="adverse_needs_a_person"),
     CheckConstraint("arm <> 'control' OR tier = 'human'", name="control_needs_a_person"),
+    CheckConstraint("covariate BETWEEN -1e6 AND 1e6", name="covariate_in_range"),
     Index(None, "xid"),
     Index(None, "tenant_id", "decided_at"),
+    Index(None, "tenant_id", "booked_at"),
 )
 
 # What people found wrong in a decision that was out already. The decision itself is never changed; the newest correction holds.

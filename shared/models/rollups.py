@@ -2,41 +2,81 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Numeric, Table, Text, text
+from sqlalchemy import BigInteger, Column, Index, Numeric, Table, Text, func, text
 
 from shared.models.base import Instant, TransactionId, metadata
 
-roi_hourly = Table(
-    "roi_hourly",
+# Both tables of sums hold every fact three times, by hour, by day and by month, so that a long period is a few rows and its ends are exact.
+# `booked` is when the facts were booked, in the same grain: a figure as known at an earlier moment leaves out what was booked later.
+case_sums = Table(
+    "case_sums",
     metadata,
     Column("tenant_id", Text, primary_key=True),
+    # `hour`, `day` or `month`, of UTC.
+    Column("grain", Text, primary_key=True),
+    # Start of the hour, day or month in which the case was decided.
+    Column("period", Instant, primary_key=True),
+    Column("booked", Instant, primary_key=True),
     Column("automation", Text, primary_key=True),
     Column("arm", Text, primary_key=True),
     Column("stratum", Text, primary_key=True),
     Column("tier", Text, primary_key=True),
-    # Hour in which the case was decided, start, UTC.
-    Column("hour", Instant, primary_key=True),
+    Column("source", Text, primary_key=True),
+    # '-' where no model decided.
+    Column("model_version", Text, primary_key=True),
+    # Probability of the control arm that applied when the arm was drawn.
+    Column("share", Numeric(5, 4), primary_key=True),
     Column("cases", BigInteger, nullable=False),
     # Human seconds per case: sum and sum of squares over the cases counted above, zeros included.
     Column("human_seconds", Numeric(24, 6), nullable=False),
     Column("human_seconds2", Numeric(30, 6), nullable=False),
+    # Those of them that were booked after the case's decision.
+    Column("late_seconds", Numeric(24, 6), nullable=False),
+    # The covariate that the automation declares, 0 without one: its sum, sum of squares, and sum of its products with the seconds.
+    Column("covariate", Numeric(30, 6), nullable=False),
+    Column("covariate2", Numeric(36, 6), nullable=False),
+    Column("covariate_seconds", Numeric(36, 6), nullable=False),
+    # What the cases add to the always-valid estimate (`shared.measure.sequence`), and to its variance.
+    Column("gain", Numeric(30, 6), nullable=False),
+    Column("gain_variance", Numeric(60, 6), nullable=False),
+    Index(None, "tenant_id", "grain", "booked"),
 )
 
-ledger_hourly = Table(
-    "ledger_hourly",
+ledger_sums = Table(
+    "ledger_sums",
     metadata,
     Column("tenant_id", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    # Start of the hour, day or month of `occurred_at`.
+    Column("period", Instant, primary_key=True),
+    Column("booked", Instant, primary_key=True),
     Column("automation", Text, primary_key=True),
     Column("arm", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("grade", Text, primary_key=True),
     # '-' where the line has no money.
     Column("currency", Text, primary_key=True),
-    # Hour of `occurred_at`, start, UTC.
-    Column("hour", Instant, primary_key=True),
     Column("lines", BigInteger, nullable=False),
     Column("quantity", Numeric(30, 9), nullable=False),
     Column("amount", Numeric(30, 10), nullable=False),
+    # The part of the amount that reversals make up.
+    Column("reversed", Numeric(30, 10), nullable=False),
+    Index(None, "tenant_id", "grain", "booked"),
+)
+
+# Manual seconds to expect of a case decided on a day, as known before that day: `intercept + slope * covariate`. Never changed, so that
+# what was estimated stays estimated, and sums of it stay sums.
+forecasts = Table(
+    "forecasts",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("automation", Text, primary_key=True),
+    Column("stratum", Text, primary_key=True),
+    # Start of the day, UTC.
+    Column("day", Instant, primary_key=True),
+    Column("intercept", Numeric(18, 6), nullable=False),
+    Column("slope", Numeric(18, 6), nullable=False),
+    Column("made_at", Instant, nullable=False, server_default=func.now()),
 )
 
 conservation_hourly = Table(
@@ -46,6 +86,8 @@ conservation_hourly = Table(
     Column("automation", Text, primary_key=True),
     # Hour of receipt, start, UTC.
     Column("hour", Instant, primary_key=True),
+    # Start of the hour in which it was booked.
+    Column("booked", Instant, primary_key=True),
     Column("received", BigInteger, nullable=False, server_default=text("0")),
     Column("duplicate", BigInteger, nullable=False, server_default=text("0")),
     Column("rejected", BigInteger, nullable=False, server_default=text("0")),

@@ -13,10 +13,11 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+from sqlalchemy import Engine
+from sqlalchemy.event import listen, remove
 from starlette.testclient import TestClient
 
 from services.roi.main import build
-from services.roi.repository import figures as sums
 from services.roi.service import Roi
 from shared.clock import SystemClock
 from shared.db import unit_of_work
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fastapi import FastAPI
-    from sqlalchemy import Engine
 
     from tests.conftest import Database
 
@@ -275,22 +275,37 @@ def test_executives_operators_and_admins_may_ask(application: FastAPI, line: Eng
         assert client.get("/v1/roi/summary").status_code == 401
 
 
-def test_no_answer_scans_the_ledger_or_the_cases(line: Engine) -> None:
+def test_no_answer_scans_the_ledger_or_the_cases(client: TestClient, line: Engine) -> None:
     """Conservation may read the open cases by their own index and the facts after the horizon by theirs; the rest is in roll-ups."""
     for hours in range(20):
         work(line, 400, hours=hours)
     roll_up(line)
     with unit_of_work(line) as connection:
         connection.exec_driver_sql("UPDATE cases SET state = 'decided'")
-        values = {"tenant": "acme", "start": hours_ago(72), "end": hours_ago(-1), "automation": None, "bucket": None, "at": hours_ago(0)}
-        plans = [
-            "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars())
-            for statement in (sums._CASES, sums._MONEY, sums._CONSERVATION)
-        ]
+    plans = _plans(client, line, {})
     assert "ledger_lines" not in "".join(plans)
-    for plan in plans:
-        for table in ("cases", "decisions", "intake_batches"):
+    for plan in [*plans, *_plans(client, line, {"as_of": hours_ago(3).isoformat()})]:
+        for table in ("cases", "decisions", "intake_batches", "ledger_lines"):
             assert f"Seq Scan on {table}" not in plan, plan
+
+
+def _plans(client: TestClient, line: Engine, parameters: dict[str, str]) -> list[str]:
+    """How PostgreSQL would answer every statement that the figures' endpoints send."""
+    sent: list[tuple[str, Any]] = []
+
+    def remember(*event: Any) -> None:
+        sent.append((event[2], event[3]))
+
+    listen(Engine, "before_cursor_execute", remember)
+    for path in ("summary", "timeseries", "breakdown", "conservation"):
+        assert client.get(f"/v1/roi/{path}", params=parameters).status_code == 200
+    remove(Engine, "before_cursor_execute", remember)
+    with unit_of_work(line) as connection:
+        return [
+            "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars())
+            for statement, values in sent
+            if statement.startswith("SELECT") and "set_config" not in statement
+        ]
 
 
 def test_generated_requests_never_break_the_server(application: FastAPI, line: Engine) -> None:

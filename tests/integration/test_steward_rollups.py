@@ -21,8 +21,10 @@ from services.steward.repository import rollups
 from shared.db import unit_of_work
 from shared.ledger import posting
 from shared.ledger import repository as ledger
+from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES
 from tests.horizon import roll_up
 from tests.integration.facts import Subject, add_tenant, add_work, decide, engine_of, hours_ago, receive
+from tests.integration.recomputation import Facts, stored
 from tests.servers import ROOT, free_port
 
 if TYPE_CHECKING:
@@ -32,26 +34,18 @@ if TYPE_CHECKING:
 
     from tests.conftest import Database
 
-TIME = "l.unit = 's' AND l.kind IN ('manual_time', 'review_time', 'reversal')"
-# Everything that the three roll-ups must hold, computed from the facts in one go.
-RECOMPUTED = {
-    "roi_hourly": f"""
-        SELECT tenant_id, automation, arm, stratum, tier, date_trunc('hour', decided_at), count(*)::bigint,
-               sum(round(s, 6)), sum(round(s * s, 6))
-        FROM (SELECT d.*, coalesce((SELECT sum(l.quantity) FROM ledger_lines l WHERE l.case_id = d.case_id AND {TIME}), 0) AS s
-              FROM decisions d) per_case GROUP BY 1, 2, 3, 4, 5, 6""",
-    "ledger_hourly": """
-        SELECT l.tenant_id, l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade, coalesce(l.currency, '-'),
-               date_trunc('hour', l.occurred_at), count(*)::bigint, coalesce(sum(l.quantity), 0), coalesce(sum(l.amount), 0)
-        FROM ledger_lines l LEFT JOIN ledger_lines r ON r.id = l.reverses GROUP BY 1, 2, 3, 4, 5, 6, 7""",
-    "conservation_hourly": """
-        SELECT tenant_id, automation, hour, sum(a)::bigint, sum(b)::bigint, sum(c)::bigint, sum(d)::bigint, sum(e)::bigint, sum(f)::bigint
-        FROM (SELECT tenant_id, automation, hour, received AS a, duplicate AS b, rejected AS c, 0 AS d, 0 AS e, 0 AS f FROM intake_batches
-              UNION ALL SELECT tenant_id, automation, date_trunc('hour', received_at), 0, 0, 0,
-                  CASE WHEN arm = 'automated' AND tier <> 'human' THEN 1 ELSE 0 END,
-                  CASE WHEN arm = 'automated' AND tier = 'human' THEN 1 ELSE 0 END, CASE WHEN arm = 'control' THEN 1 ELSE 0 END
-              FROM decisions) facts GROUP BY 1, 2, 3""",
-}
+# What the roll-up of conservation must hold, computed from the facts in one go.
+CONSERVATION = """
+    SELECT tenant_id, automation, hour, booked,
+           sum(a)::bigint, sum(b)::bigint, sum(c)::bigint, sum(d)::bigint, sum(e)::bigint, sum(f)::bigint
+    FROM (SELECT tenant_id, automation, hour, date_trunc('hour', booked_at) AS booked,
+              received AS a, duplicate AS b, rejected AS c, 0 AS d, 0 AS e, 0 AS f FROM intake_batches
+          UNION ALL SELECT tenant_id, automation, date_trunc('hour', received_at), date_trunc('hour', booked_at), 0, 0, 0,
+              CASE WHEN arm = 'automated' AND tier <> 'human' THEN 1 ELSE 0 END,
+              CASE WHEN arm = 'automated' AND tier = 'human' THEN 1 ELSE 0 END, CASE WHEN arm = 'control' THEN 1 ELSE 0 END
+          FROM decisions) facts GROUP BY 1, 2, 3, 4"""
+CONSERVATION_STORED = """
+    SELECT tenant_id, automation, hour, booked, received, duplicate, rejected, automated, human, control FROM conservation_hourly"""
 
 
 @pytest.fixture
@@ -64,16 +58,17 @@ def engine(database: Database) -> Iterator[Engine]:
 
 def assert_rolled_up(engine: Engine) -> None:
     with unit_of_work(engine, snapshot=True) as connection:
-        for table, recomputed in RECOMPUTED.items():
-            for one, other in ((f"TABLE {table}", recomputed), (recomputed, f"TABLE {table}")):
-                surplus = connection.exec_driver_sql(f"({one}) EXCEPT ALL ({other})").all()
-                assert surplus == [], table
+        facts = Facts.of(connection)
+        assert stored(connection, "case_sums", CASE_MEASURES) == facts.case_sums()
+        assert stored(connection, "ledger_sums", LINE_MEASURES) == facts.ledger_sums()
+        for one, other in ((CONSERVATION_STORED, CONSERVATION), (CONSERVATION, CONSERVATION_STORED)):
+            assert connection.exec_driver_sql(f"({one}) EXCEPT ALL ({other})").all() == []
         assert connection.exec_driver_sql("SELECT count(*) FROM conservation WHERE difference <> 0").scalar_one() == 0
 
 
 def _cases_rolled_up(engine: Engine) -> int:
     with unit_of_work(engine) as connection:
-        return int(connection.exec_driver_sql("SELECT coalesce(sum(cases), 0) FROM roi_hourly").scalar_one())
+        return int(connection.exec_driver_sql("SELECT coalesce(sum(cases), 0) FROM case_sums WHERE grain = 'day'").scalar_one())
 
 
 def test_roll_ups_equal_a_full_recomputation(engine: Engine) -> None:
@@ -119,7 +114,9 @@ def test_work_after_a_case_was_rolled_up_corrects_sum_and_squares(engine: Engine
             add_work(connection, case, seconds, sequence=sequence)
     roll_up(engine)
     with unit_of_work(engine) as connection:
-        row = connection.exec_driver_sql("SELECT cases, human_seconds, human_seconds2 FROM roi_hourly").one()
+        row = connection.exec_driver_sql(
+            "SELECT sum(cases), sum(human_seconds), sum(human_seconds2) FROM case_sums WHERE grain = 'month'"
+        ).one()
     assert tuple(row) == (1, Decimal("22.5"), Decimal("506.25"))
     assert_rolled_up(engine)
 
@@ -147,10 +144,8 @@ def test_a_reversal_counts_under_the_kind_that_it_reverses(engine: Engine) -> No
         ledger.post(connection, [reversal])
     roll_up(engine)
     with unit_of_work(engine) as connection:
-        total = connection.exec_driver_sql(
-            "SELECT sum(quantity) FROM ledger_hourly WHERE kind = %(kind)s", {"kind": line.kind}
-        ).scalar_one()
-        human = connection.exec_driver_sql("SELECT human_seconds, human_seconds2 FROM roi_hourly").one()
+        total = connection.exec_driver_sql("SELECT sum(quantity) FROM ledger_sums WHERE kind = %(kind)s", {"kind": line.kind}).scalar_one()
+        human = connection.exec_driver_sql("SELECT sum(human_seconds), sum(human_seconds2) FROM case_sums WHERE grain = 'hour'").one()
     assert (total, tuple(human)) == (0, (0, 0))
     assert_rolled_up(engine)
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from services.lab.truth.deployments import PLANNED_DAYS, YEAR, Deployment, deploy, terms
 from services.lab.truth.judging import Judgement, fixed_interval, judge
+from shared.measure.forecasts import FIRST_LOOK
 from shared.measure.mixture import paired, radius
-from shared.measure.sequence import FIRST_LOOK, Days, saved
+from shared.measure.sequence import Days, saved
 
 
 def _one(seed: int = 1, **changes: float | bool) -> Deployment:

@@ -16,13 +16,17 @@ from shared.web.problem import PROBLEMS
 
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 From = Annotated[AwareDatetime | None, Query(alias="from", description="Default: 30 days before `to`.", examples=["2026-10-24T00:00:00Z"])]
-To = Annotated[AwareDatetime | None, Query(description="Default: now.", examples=["2026-11-23T00:00:00Z"])]
+To = Annotated[AwareDatetime | None, Query(description="Default: now, or `as_of`.", examples=["2026-11-23T00:00:00Z"])]
 Automation = Annotated[_Word | None, Query(description="Name of an automation; all without it.", examples=["claims"])]
 OneAutomation = Annotated[_Word, Query(description="Name of an automation.", examples=["claims"])]
 CurrencyCode = Annotated[
     str | None, Query(pattern=r"^[A-Z]{3}$", description="Currency of the answer; default: the tenant's.", examples=["EUR"])
 ]
 MinGrade = Annotated[Grade, Query(description="Evidence below this grade saves nothing.")]
+AsOf = Annotated[
+    AwareDatetime | None,
+    Query(description="As known at this moment: what was booked later is left out.", examples=["2026-11-20T12:00:00Z"]),
+]
 # How every question can fail.
 FAILURES: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (401, 403, 422, 503)}
 
@@ -42,8 +46,9 @@ def _question(
     automation: Automation = None,
     currency: CurrencyCode = None,
     min_grade: MinGrade = Grade.D,
+    as_of: AsOf = None,
 ) -> Question:
-    return Question(start, to, automation, currency, min_grade)
+    return Question(start, to, automation, currency, min_grade, as_of)
 
 
 Tenant = Annotated[str, Depends(_tenant)]

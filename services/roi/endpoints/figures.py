@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from services.roi.breakdown import Dimension
-from services.roi.endpoints.access import FAILURES, Answers, Asked, Automation, From, Tenant, To
+from services.roi.endpoints.access import FAILURES, Answers, Asked, AsOf, Automation, From, Tenant, To
 from services.roi.period import Bucket
 from services.roi.schemas import Breakdown, Conservation, Summary, Timeseries
 
@@ -31,6 +31,8 @@ def breakdown(tenant: Tenant, roi: Answers, question: Asked, by: Dimension = Dim
 
 
 @router.get("/conservation", summary="Where every received record is")
-def conservation(tenant: Tenant, roi: Answers, start: From = None, to: To = None, automation: Automation = None) -> Conservation:
-    """Exact at the moment of the answer, by hour of receipt; two days unless asked otherwise, 1,000 hours at most."""
-    return roi.conservation(tenant, start, to, automation)
+def conservation(
+    tenant: Tenant, roi: Answers, start: From = None, to: To = None, automation: Automation = None, as_of: AsOf = None
+) -> Conservation:
+    """Exact at the moment of the answer or of `as_of`, by hour of receipt; two days unless asked otherwise, 1,000 hours at most."""
+    return roi.conservation(tenant, start, to, automation, as_of)

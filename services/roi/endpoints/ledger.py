@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
 
-from services.roi.endpoints.access import FAILURES, Answers, Automation, From, Tenant, To
+from services.roi.endpoints.access import FAILURES, Answers, AsOf, Automation, From, Tenant, To
 from services.roi.schemas import LedgerLine
 from services.roi.seal_schemas import ConsistencyProof, InclusionProof, Seal
 from services.roi.sealed import SealedLedger
@@ -20,10 +20,16 @@ Kind = Literal["manual_time", "review_time", "compute", "remote_model", "error",
 router = APIRouter(prefix="/v1/roi", tags=["roi"], responses=FAILURES)
 
 
-def _filtered(
-    start: From = None, to: To = None, automation: Automation = None, kind: Kind | None = None, case_id: UUID | None = None
+def _filtered(  # a parameter for each filter
+    *,
+    start: From = None,
+    to: To = None,
+    automation: Automation = None,
+    kind: Kind | None = None,
+    case_id: UUID | None = None,
+    as_of: AsOf = None,
 ) -> LedgerQuestion:
-    return LedgerQuestion(start, to, automation, kind, case_id)
+    return LedgerQuestion(start, to, automation, kind, case_id, as_of)
 
 
 def _sealed(roi: Answers) -> SealedLedger:

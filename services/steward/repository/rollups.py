@@ -7,12 +7,20 @@ window's facts: whoever is killed in between has added nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES, TIME, case_changes
+from shared.measure.forecasts import BORROWED, FIRST_LOOK
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_WINDOW = "{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8"
+_GRAINS = "(VALUES ('hour'), ('day'), ('month')) AS g (grain)"
+_CASE_KEY = "tenant_id, grain, period, booked, automation, arm, stratum, tier, source, model_version, share"
+_LINE_KEY = "tenant_id, grain, period, booked, automation, arm, kind, grade, currency"
 # Transactions rolled up at once: a long outage is caught up in steps that each end well before the statement timeout.
 TRANSACTIONS = 2000
 
@@ -67,71 +75,106 @@ def advance(connection: Connection, window: Window) -> None:
     )
 
 
-def add_cases(connection: Connection, window: Window) -> int:
-    """Decided cases with their human seconds; a line that comes after its case was counted corrects the sums by the difference.
+def make_forecasts(connection: Connection, window: Window) -> int:
+    """What to expect of the cases of each day that is decided for the first time, from what is known of the days before it.
 
-    Each case is rounded by itself, so that sums are the same in whatever order and portions they are added.
+    The mean of the stratum's control cases, shrunk to that of all strata, and one slope of the covariate within strata: the forecast of
+    `shared.measure.sequence.forecast`. The bounds keep a sum that is too large for its column from stopping the roll-ups.
     """
-    added = connection.exec_driver_sql(
-        "WITH fresh AS ("
-        "  SELECT d.tenant_id, d.automation, d.arm, d.stratum, d.tier, d.decided_at,"
-        "   (SELECT coalesce(sum(l.quantity), 0) FROM ledger_lines l WHERE l.case_id = d.case_id AND l.unit = 's'"
-        "    AND l.kind IN ('manual_time', 'review_time', 'reversal') AND l.xid < %(upper)s::xid8) AS seconds"
-        "  FROM decisions d WHERE d.xid >= %(lower)s::xid8 AND d.xid < %(upper)s::xid8),"
-        " late AS ("
-        "  SELECT l.case_id, coalesce(sum(l.quantity) FILTER (WHERE l.xid < %(lower)s::xid8), 0) AS before, sum(l.quantity) AS after"
-        "  FROM ledger_lines l WHERE l.unit = 's' AND l.kind IN ('manual_time', 'review_time', 'reversal') AND l.xid < %(upper)s::xid8"
-        "  AND l.case_id IN (SELECT n.case_id FROM ledger_lines n WHERE n.xid >= %(lower)s::xid8 AND n.xid < %(upper)s::xid8"
-        "   AND n.unit = 's' AND n.kind IN ('manual_time', 'review_time', 'reversal'))"
-        "  GROUP BY l.case_id),"
-        " facts AS ("
-        "  SELECT tenant_id, automation, arm, stratum, tier, decided_at, 1 AS cases, round(seconds, 6) AS seconds,"
-        "   round(seconds * seconds, 6) AS squares FROM fresh"
-        "  UNION ALL"
-        "  SELECT d.tenant_id, d.automation, d.arm, d.stratum, d.tier, d.decided_at, 0, round(late.after, 6) - round(late.before, 6),"
-        "   round(late.after * late.after, 6) - round(late.before * late.before, 6)"
-        "  FROM late JOIN decisions d ON d.case_id = late.case_id AND d.xid < %(lower)s::xid8)"
-        " INSERT INTO roi_hourly AS r (tenant_id, automation, arm, stratum, tier, hour, cases, human_seconds, human_seconds2)"
-        " SELECT tenant_id, automation, arm, stratum, tier, date_trunc('hour', decided_at, 'UTC'), sum(cases), sum(seconds), sum(squares)"
-        " FROM facts GROUP BY 1, 2, 3, 4, 5, 6"
-        " ON CONFLICT (tenant_id, automation, arm, stratum, tier, hour) DO UPDATE SET cases = r.cases + excluded.cases,"
-        " human_seconds = r.human_seconds + excluded.human_seconds, human_seconds2 = r.human_seconds2 + excluded.human_seconds2",
-        window.bounds(),
-    )
-    return added.rowcount
+    made = connection.exec_driver_sql(_FORECASTS, window.bounds() | {"borrowed": BORROWED, "enough": FIRST_LOOK})
+    return made.rowcount
+
+
+def add_cases(connection: Connection, window: Window) -> int:
+    """Decided cases with their human seconds; a line that comes after its case was counted corrects the sums by the difference."""
+    return connection.exec_driver_sql(_CASES, window.bounds()).rowcount
 
 
 def add_lines(connection: Connection, window: Window) -> int:
     """Ledger lines by kind; a reversal counts under the kind of the line that it reverses, so that sums by kind are net."""
-    added = connection.exec_driver_sql(
-        "INSERT INTO ledger_hourly AS h (tenant_id, automation, arm, kind, grade, currency, hour, lines, quantity, amount)"
-        " SELECT l.tenant_id, l.automation, coalesce(l.arm, '-'), coalesce(reversed.kind, l.kind), l.grade, coalesce(l.currency, '-'),"
-        " date_trunc('hour', l.occurred_at, 'UTC'), count(*), coalesce(sum(l.quantity), 0), coalesce(sum(l.amount), 0)"
-        " FROM ledger_lines l LEFT JOIN ledger_lines reversed ON reversed.id = l.reverses"
-        " WHERE l.xid >= %(lower)s::xid8 AND l.xid < %(upper)s::xid8 GROUP BY 1, 2, 3, 4, 5, 6, 7"
-        " ON CONFLICT (tenant_id, automation, arm, kind, grade, currency, hour) DO UPDATE SET lines = h.lines + excluded.lines,"
-        " quantity = h.quantity + excluded.quantity, amount = h.amount + excluded.amount",
-        window.bounds(),
-    )
-    return added.rowcount
+    return connection.exec_driver_sql(_LINES, window.bounds()).rowcount
 
 
 def add_conservation(connection: Connection, window: Window) -> int:
     """What came in, and how the decided cases were decided, by hour of receipt."""
     added = connection.exec_driver_sql(
         "WITH facts AS ("
-        "  SELECT tenant_id, automation, hour, received, duplicate, rejected, 0 AS automated, 0 AS human, 0 AS control"
+        "  SELECT tenant_id, automation, hour, date_trunc('hour', booked_at, 'UTC') AS booked, received, duplicate, rejected,"
+        "   0 AS automated, 0 AS human, 0 AS control"
         "  FROM intake_batches WHERE xid >= %(lower)s::xid8 AND xid < %(upper)s::xid8"
         "  UNION ALL"
-        "  SELECT tenant_id, automation, date_trunc('hour', received_at, 'UTC'), 0, 0, 0, (arm = 'automated' AND tier <> 'human')::int,"
+        "  SELECT tenant_id, automation, date_trunc('hour', received_at, 'UTC'), date_trunc('hour', booked_at, 'UTC'), 0, 0, 0,"
+        "   (arm = 'automated' AND tier <> 'human')::int,"
         "   (arm = 'automated' AND tier = 'human')::int, (arm = 'control')::int"
         "  FROM decisions WHERE xid >= %(lower)s::xid8 AND xid < %(upper)s::xid8)"
-        " INSERT INTO conservation_hourly AS c (tenant_id, automation, hour, received, duplicate, rejected, automated, human, control)"
-        " SELECT tenant_id, automation, hour, sum(received), sum(duplicate), sum(rejected), sum(automated), sum(human), sum(control)"
-        " FROM facts GROUP BY 1, 2, 3"
-        " ON CONFLICT (tenant_id, automation, hour) DO UPDATE SET received = c.received + excluded.received,"
+        " INSERT INTO conservation_hourly AS c"
+        " (tenant_id, automation, hour, booked, received, duplicate, rejected, automated, human, control)"
+        " SELECT tenant_id, automation, hour, booked, sum(received), sum(duplicate), sum(rejected), sum(automated), sum(human),"
+        " sum(control)"
+        " FROM facts GROUP BY 1, 2, 3, 4"
+        " ON CONFLICT (tenant_id, automation, hour, booked) DO UPDATE SET received = c.received + excluded.received,"
         " duplicate = c.duplicate + excluded.duplicate, rejected = c.rejected + excluded.rejected,"
         " automated = c.automated + excluded.automated, human = c.human + excluded.human, control = c.control + excluded.control",
         window.bounds(),
     )
     return added.rowcount
+
+
+def _added(measures: Iterable[str]) -> str:
+    return ", ".join(f"{name} = r.{name} + excluded.{name}" for name in measures)
+
+
+# Built of constants of the program only.
+_CASES = (
+    "WITH "  # noqa: S608
+    + case_changes(
+        touched=(
+            f"SELECT case_id FROM decisions d WHERE {_WINDOW.format('d')}"  # noqa: S608
+            f" UNION SELECT case_id FROM ledger_lines l WHERE {_WINDOW.format('l')} AND {TIME}"
+        ),
+        visible="{0}.xid < %(upper)s::xid8",
+        old="{0}.xid < %(lower)s::xid8",
+        booked="date_trunc('hour', {0}.booked_at, 'UTC')",
+    )
+    + f" INSERT INTO case_sums AS r ({_CASE_KEY}, {', '.join(CASE_MEASURES)})"  # noqa: S608
+    " SELECT tenant_id, g.grain, date_trunc(g.grain, decided_at, 'UTC'), date_trunc(g.grain, booked, 'UTC'), automation, arm, stratum,"
+    f" tier, source, model_version, share, {', '.join(f'sum({name})' for name in CASE_MEASURES)}"
+    f" FROM changes CROSS JOIN {_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+    f" ON CONFLICT ({_CASE_KEY}) DO UPDATE SET {_added(CASE_MEASURES)}"
+)
+_LINES = (
+    f"INSERT INTO ledger_sums AS r ({_LINE_KEY}, {', '.join(LINE_MEASURES)})"  # noqa: S608
+    " SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at, 'UTC'), date_trunc(g.grain, l.booked_at, 'UTC'), l.automation,"
+    " coalesce(l.arm, '-'), coalesce(reversed.kind, l.kind), l.grade, coalesce(l.currency, '-'),"
+    f" {', '.join(LINE_MEASURES.values())}"
+    f" FROM ledger_lines l LEFT JOIN ledger_lines reversed ON reversed.id = l.reverses CROSS JOIN {_GRAINS}"
+    f" WHERE {_WINDOW.format('l')} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    f" ON CONFLICT ({_LINE_KEY}) DO UPDATE SET {_added(LINE_MEASURES)}"
+)
+_FORECASTS = (
+    "WITH wanted AS ("  # noqa: S608
+    "  SELECT DISTINCT d.tenant_id, d.automation, d.stratum, date_trunc('day', d.decided_at, 'UTC') AS day FROM decisions d"
+    f" WHERE {_WINDOW.format('d')}"
+    "  AND NOT EXISTS (SELECT FROM forecasts f WHERE f.tenant_id = d.tenant_id AND f.automation = d.automation AND f.stratum = d.stratum"
+    "   AND f.day = date_trunc('day', d.decided_at, 'UTC'))),"
+    " strata AS ("
+    "  SELECT w.tenant_id, w.automation, w.day, s.stratum, sum(s.cases) AS n, sum(s.human_seconds) AS y, sum(s.covariate) AS x,"
+    "   sum(s.covariate2) - sum(s.covariate)^2 / sum(s.cases) AS xx,"
+    "   sum(s.covariate_seconds) - sum(s.covariate) * sum(s.human_seconds) / sum(s.cases) AS xy"
+    "  FROM (SELECT DISTINCT tenant_id, automation, day FROM wanted) w JOIN case_sums s ON s.tenant_id = w.tenant_id AND s.grain = 'day'"
+    "   AND s.period < w.day AND s.automation = w.automation AND s.arm = 'control'"
+    "  GROUP BY 1, 2, 3, 4 HAVING sum(s.cases) > 0),"
+    " together AS ("
+    "  SELECT tenant_id, automation, day, sum(y) / sum(n) AS y, sum(x) / sum(n) AS x,"
+    "   CASE WHEN sum(n) >= %(enough)s AND sum(xx) > 1e-6 THEN least(greatest(sum(xy) / sum(xx), -1e5), 1e5) ELSE 0 END AS slope"
+    "  FROM strata GROUP BY 1, 2, 3),"
+    " shrunk AS ("
+    "  SELECT w.*, coalesce(t.slope, 0) AS slope,"
+    "   (coalesce(s.y, 0) + %(borrowed)s * coalesce(t.y, 0)) / (coalesce(s.n, 0) + %(borrowed)s) AS y,"
+    "   (coalesce(s.x, 0) + %(borrowed)s * coalesce(t.x, 0)) / (coalesce(s.n, 0) + %(borrowed)s) AS x"
+    "  FROM wanted w LEFT JOIN strata s USING (tenant_id, automation, day, stratum)"
+    "  LEFT JOIN together t USING (tenant_id, automation, day))"
+    " INSERT INTO forecasts (tenant_id, automation, stratum, day, intercept, slope)"
+    " SELECT tenant_id, automation, stratum, day, round(least(greatest(y - slope * x, -2e11), 2e11), 6), round(slope, 6) FROM shrunk"
+    " ON CONFLICT DO NOTHING"
+)

@@ -1,0 +1,108 @@
+"""Reads the sums of a period; as known at an earlier moment, the facts of that moment's hour beside them, by their index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from services.roi.facts import CaseSum, MoneySum
+from services.roi.grains import Grain, Run, runs
+from services.roi.period import Bucket
+from shared.ledger.sums import CASE_MEASURES, TIME, case_changes
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from services.roi.facts import Wanted
+
+_COARSEST = {None: Grain.MONTH, Bucket.WEEK: Grain.DAY, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
+_CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
+_APART = {"source", "model_version"}
+_MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
+_MONEY_MEASURES = ("amount", "reversed")
+_OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
+_BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, period, 'UTC') END"
+
+
+def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
+    """Sums of the period's decided cases."""
+    columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
+    rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted)
+    if wanted.as_of is not None:
+        rows += _CASE_TAIL
+    return [CaseSum(*row) for row in connection.exec_driver_sql(_summed(rows, columns, CASE_MEASURES), values)]
+
+
+def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
+    """Sums of the period's ledger lines with an amount."""
+    rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted)
+    if wanted.as_of is not None:
+        rows += _LINE_TAIL
+    statement = _summed(rows, _MONEY_ATTRIBUTES, _MONEY_MEASURES, "WHERE currency <> '-'")
+    return [MoneySum(*row) for row in connection.exec_driver_sql(statement, values)]
+
+
+def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], condition: str = "") -> str:
+    groups = [*attributes, f"{_BUCKET} AS bucket"]
+    totals = ", ".join(f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures)
+    numbers = ", ".join(str(place) for place in range(1, len(groups) + 1))
+    return f"SELECT {', '.join(groups)}, {totals} FROM ({rows}) AS known {condition} GROUP BY {numbers}"  # noqa: S608  # constants
+
+
+def _known(table: str, columns: Iterable[str], wanted: Wanted) -> tuple[str, dict[str, object]]:
+    """Rows of a table of sums, and the values of the whole statement."""
+    values: dict[str, object] = {
+        "tenant": wanted.tenant,
+        "automation": wanted.automation,
+        "bucket": wanted.bucket,
+        "start": wanted.period.start,
+        "end": wanted.period.end,
+        "as_of": wanted.as_of,
+        "hour": None if wanted.as_of is None else Grain.HOUR.start(wanted.as_of),
+    }
+    parts = []
+    for number, run in enumerate(runs(wanted.period, _COARSEST[wanted.bucket], wanted.as_of)):
+        parts.append(_part(table, columns, number))
+        values |= _bounds(run, number)
+    return " UNION ALL ".join(parts) or _part(table, columns, 0) + " AND false", values
+
+
+def _part(table: str, columns: Iterable[str], number: int) -> str:
+    return (
+        f"SELECT period, {', '.join(columns)} FROM {table} WHERE tenant_id = %(tenant)s AND grain = %(grain_{number})s"  # noqa: S608  # constants
+        f" AND period >= %(start_{number})s AND period < %(end_{number})s"
+        f" AND booked >= %(from_{number})s AND booked < %(to_{number})s AND {_OF_ITS_AUTOMATION}"
+    )
+
+
+def _bounds(run: Run, number: int) -> dict[str, object]:
+    values = {"grain": run.grain.value, "start": run.start, "end": run.end, "from": run.booked_from, "to": run.booked_to}
+    return {f"{name}_{number}": value for name, value in values.items()}
+
+
+# Facts of the hour of `as_of`, and those before it that are not in the sums yet.
+_ROLLED_UP = "{0}.xid < (SELECT horizon FROM rollup_horizons WHERE name = 'rollups')"
+_FRESH = (
+    "SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at >= %(hour)s AND f.booked_at <= %(as_of)s{2}"
+    " UNION ALL SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at < %(hour)s"
+    " AND f.xid >= (SELECT horizon FROM rollup_horizons WHERE name = 'rollups'){2}"
+)
+_CASE_TAIL = (
+    " UNION ALL SELECT * FROM (WITH "  # noqa: S608  # constants
+    + case_changes(
+        touched=f"({_FRESH.format('decisions', 'f.case_id', '')}) UNION ({_FRESH.format('ledger_lines', 'f.case_id', f' AND {TIME}')})",
+        visible="{0}.tenant_id = %(tenant)s AND {0}.booked_at <= %(as_of)s",
+        old=f"({_ROLLED_UP} AND {{0}}.booked_at < %(hour)s)",
+        booked="%(hour)s::timestamptz",
+    )
+    + " SELECT date_trunc('hour', decided_at, 'UTC') AS period,"  # noqa: S608  # constants
+    f" {', '.join((*_CASE_ATTRIBUTES, *CASE_MEASURES))} FROM changes"
+    f" WHERE decided_at >= %(start)s AND decided_at < %(end)s AND {_OF_ITS_AUTOMATION}) AS tail"
+)
+_LINE_TAIL = (
+    " UNION ALL SELECT date_trunc('hour', l.occurred_at, 'UTC'), l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade,"  # noqa: S608  # constants
+    " coalesce(l.currency, '-'), coalesce(l.amount, 0), CASE WHEN l.reverses IS NULL THEN 0 ELSE coalesce(l.amount, 0) END"
+    f" FROM ({_FRESH.format('ledger_lines', 'f.*', '')}) AS l LEFT JOIN ledger_lines r ON r.id = l.reverses"
+    " WHERE l.occurred_at >= %(start)s AND l.occurred_at < %(end)s"
+    " AND (%(automation)s::text IS NULL OR l.automation = %(automation)s)"
+)

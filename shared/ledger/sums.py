@@ -1,0 +1,82 @@
+"""What facts add to the sums, as SQL: the steward adds it up, and the ROI API adds what the steward has not.
+
+A case counts from the moment that its decision is booked, with the human seconds that were booked by then; seconds that come later correct
+its sums by the difference. So what a set of new facts adds is the value of every touched case after them less its value before, hour of
+booking by hour of booking. Each case is rounded by itself: the sums are the same in whatever order and portions facts are added.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TIME: Final = "unit = 's' AND kind IN ('manual_time', 'review_time', 'reversal')"
+
+# By name: what a case adds. The gain and its variance are those of `shared.measure.sequence`, with the stored forecast of the case's day.
+CASE_MEASURES: Final = {
+    "cases": "1::bigint",
+    "human_seconds": "round(k.seconds, 6)",
+    "human_seconds2": "round(k.seconds * k.seconds, 6)",
+    "late_seconds": "round(k.late, 6)",
+    "covariate": "round(s.x, 6)",
+    "covariate2": "round(s.x * s.x, 6)",
+    "covariate_seconds": "round(s.x * k.seconds, 6)",
+    "gain": (
+        "round(CASE WHEN s.share = 0 THEN 0 WHEN s.arm = 'control' THEN (1 - s.share) / s.share * (k.seconds - s.forecast)"
+        " ELSE s.forecast - k.seconds END, 6)"
+    ),
+    "gain_variance": (
+        "round(CASE WHEN s.share = 0 OR s.arm <> 'control' THEN 0"
+        " ELSE (1 - s.share) / (s.share * s.share) * (k.seconds - s.forecast) * (k.seconds - s.forecast) END, 6)"
+    ),
+}
+# By name: what a line adds.
+LINE_MEASURES: Final = {
+    "lines": "count(*)",
+    "quantity": "coalesce(sum(l.quantity), 0)",
+    "amount": "coalesce(sum(l.amount), 0)",
+    "reversed": "coalesce(sum(l.amount) FILTER (WHERE l.reverses IS NOT NULL), 0)",
+}
+
+
+def case_changes(*, touched: str, visible: str, old: str, booked: str) -> str:
+    """CTEs that end in ``changes``: attributes of a case, ``booked``, and what each measure changes by.
+
+    Args:
+        touched: query of the ids of the cases with new facts.
+        visible: condition of the facts that are known, old and new; ``{0}`` is the alias of a table with ``xid`` and ``booked_at``.
+        old: condition of those that are in the sums already.
+        booked: expression for the bucket of booking that a fact counts in.
+    """
+    values = ", ".join(f"{expression} AS {name}" for name, expression in CASE_MEASURES.items())
+    changes = ", ".join(
+        f"CASE WHEN fresh THEN 1 ELSE -1 END * ({name} - coalesce(lag({name}) OVER w, 0)) AS {name}" for name in CASE_MEASURES
+    )
+    return (
+        f"touched AS MATERIALIZED ({touched}),"  # noqa: S608  # constants of the program only
+        " subjects AS MATERIALIZED ("
+        "  SELECT d.case_id, d.tenant_id, d.automation, d.arm, d.stratum, d.tier, d.source,"
+        "   coalesce(d.model_version, '-') AS model_version, d.decided_at, d.booked_at, d.xid,"
+        "   c.control_probability AS share, coalesce(d.covariate, 0)::numeric AS x,"
+        "   coalesce(f.intercept + f.slope * coalesce(d.covariate, 0)::numeric, 0) AS forecast"
+        "  FROM touched t JOIN decisions d ON d.case_id = t.case_id JOIN cases c ON c.id = d.case_id"
+        "  LEFT JOIN forecasts f ON f.tenant_id = d.tenant_id AND f.automation = d.automation AND f.stratum = d.stratum"
+        f"   AND f.day = date_trunc('day', d.decided_at, 'UTC') WHERE {visible.format('d')}),"
+        " facts AS ("
+        f"  SELECT s.case_id, {booked.format('s')} AS booked, {old.format('s')} AS old, true AS decision, 0 AS seconds, 0 AS late"
+        "  FROM subjects s"
+        "  UNION ALL"
+        f"  SELECT l.case_id, {booked.format('l')}, {old.format('l')}, false, l.quantity,"
+        "   CASE WHEN l.booked_at > s.booked_at THEN l.quantity ELSE 0 END"
+        f"  FROM subjects s JOIN ledger_lines l ON l.case_id = s.case_id AND {TIME} AND {visible.format('l')}),"
+        " steps AS ("
+        "  SELECT state.fresh, f.case_id, f.booked, bool_or(f.decision) AS decision, sum(f.seconds) AS seconds, sum(f.late) AS late"
+        "  FROM facts f JOIN (VALUES (false), (true)) AS state (fresh) ON state.fresh OR f.old GROUP BY 1, 2, 3),"
+        " known AS ("
+        "  SELECT fresh, case_id, booked, bool_or(decision) OVER w AS decided, sum(seconds) OVER w AS seconds, sum(late) OVER w AS late"
+        "  FROM steps WINDOW w AS (PARTITION BY fresh, case_id ORDER BY booked)),"
+        f" valued AS (SELECT k.fresh, k.case_id, k.booked, {values} FROM known k JOIN subjects s ON s.case_id = k.case_id WHERE k.decided),"
+        " changes AS ("
+        "  SELECT s.tenant_id, s.automation, s.arm, s.stratum, s.tier, s.source, s.model_version, s.share, s.decided_at, v.*"
+        f"  FROM (SELECT case_id, booked, {changes} FROM valued WINDOW w AS (PARTITION BY fresh, case_id ORDER BY booked)) v"
+        "  JOIN subjects s ON s.case_id = v.case_id)"
+    )

@@ -1,0 +1,122 @@
+"""What the sums must hold, added up case by case and line by line in Python: another way to the same numbers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import TYPE_CHECKING, Any
+
+from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection, RowMapping
+
+GRAINS = ("hour", "day", "month")
+TIME_KINDS = ("manual_time", "review_time", "reversal")
+Sums = dict[tuple[object, ...], tuple[Decimal, ...]]
+
+
+def start_of(grain: str, moment: datetime) -> datetime:
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    day = hour.replace(hour=0)
+    return {"hour": hour, "day": day, "month": day.replace(day=1)}[grain]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that is booked, newest horizon or not."""
+
+    decisions: list[RowMapping]
+    lines: list[RowMapping]
+    forecasts: Mapping[tuple[str, str, str, datetime], RowMapping]
+
+    @classmethod
+    def of(cls, connection: Connection) -> Facts:
+        forecasts = connection.exec_driver_sql("TABLE forecasts").mappings()
+        return cls(
+            list(
+                connection.exec_driver_sql(
+                    "SELECT d.*, c.control_probability AS share FROM decisions d JOIN cases c ON c.id = d.case_id"
+                ).mappings()
+            ),
+            list(
+                connection.exec_driver_sql(
+                    "SELECT l.*, r.kind AS reversed_kind FROM ledger_lines l LEFT JOIN ledger_lines r ON r.id = l.reverses"
+                ).mappings()
+            ),
+            {(f["tenant_id"], f["automation"], f["stratum"], f["day"]): f for f in forecasts},
+        )
+
+    def case_sums(self) -> Sums:
+        """By the key of `case_sums`."""
+        sums: dict[tuple[object, ...], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * len(CASE_MEASURES))
+        times: dict[object, list[RowMapping]] = defaultdict(list)
+        for line in self.lines:
+            if line["unit"] == "s" and line["kind"] in TIME_KINDS:
+                times[line["case_id"]].append(line)
+        for decision in self.decisions:
+            for grain in GRAINS:
+                self._add(sums, decision, times[decision["case_id"]], grain)
+        return {key: tuple(values) for key, values in sums.items() if any(values)}
+
+    def _add(self, sums: dict[tuple[object, ...], list[Decimal]], decision: RowMapping, times: Iterable[RowMapping], grain: str) -> None:
+        lines = list(times)
+        known: list[Decimal] = [Decimal(0)] * len(CASE_MEASURES)
+        for booked in sorted({start_of(grain, fact["booked_at"]) for fact in [decision, *lines]}):
+            if start_of(grain, decision["booked_at"]) > booked:
+                continue
+            values = self._value(decision, [line for line in lines if start_of(grain, line["booked_at"]) <= booked])
+            names = ("automation", "arm", "stratum", "tier", "source")
+            attributes = (*(decision[name] for name in names), decision["model_version"] or "-", decision["share"])
+            row = sums[(decision["tenant_id"], grain, start_of(grain, decision["decided_at"]), booked, *attributes)]
+            row[:] = [total + new - old for total, new, old in zip(row, values, known, strict=True)]
+            known = values
+
+    def _value(self, decision: RowMapping, lines: list[RowMapping]) -> list[Decimal]:
+        y = sum((line["quantity"] for line in lines), Decimal(0))
+        late = sum((line["quantity"] for line in lines if line["booked_at"] > decision["booked_at"]), Decimal(0))
+        x = Decimal(repr(decision["covariate"] or 0.0))
+        key = (decision["tenant_id"], decision["automation"], decision["stratum"], start_of("day", decision["decided_at"]))
+        forecast = self.forecasts[key]["intercept"] + self.forecasts[key]["slope"] * x
+        share = decision["share"]
+        gain = variance = Decimal(0)
+        with localcontext() as context:
+            context.prec = 60
+            if share > 0 and decision["arm"] == "control":
+                gain = (1 - share) / share * (y - forecast)
+                variance = (1 - share) / (share * share) * (y - forecast) ** 2
+            elif share > 0:
+                gain = forecast - y
+            return [_six(value) for value in (Decimal(1), y, y * y, late, x, x * x, x * y, gain, variance)]
+
+    def ledger_sums(self) -> Sums:
+        """By the key of `ledger_sums`."""
+        sums: dict[tuple[object, ...], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * len(LINE_MEASURES))
+        for line in self.lines:
+            amount = line["amount"] or Decimal(0)
+            values = (Decimal(1), line["quantity"] or Decimal(0), amount, amount if line["reverses"] else Decimal(0))
+            kind = line["reversed_kind"] or line["kind"]
+            attributes = (line["automation"], line["arm"] or "-", kind, line["grade"], line["currency"] or "-")
+            for grain in GRAINS:
+                periods = start_of(grain, line["occurred_at"]), start_of(grain, line["booked_at"])
+                row = sums[(line["tenant_id"], grain, *periods, *attributes)]
+                row[:] = [total + value for total, value in zip(row, values, strict=True)]
+        return {key: tuple(values) for key, values in sums.items()}
+
+
+def stored(connection: Connection, table: str, measures: Iterable[str]) -> Sums:
+    """A table of sums, without the rows that say nothing."""
+    names = list(measures)
+    rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings():
+        key = tuple(value for name, value in row.items() if name not in names)
+        rows[key] = tuple(Decimal(row[name]) for name in names)
+    return {key: values for key, values in rows.items() if any(values)}
+
+
+def _six(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("1e-6"), rounding=ROUND_HALF_UP)

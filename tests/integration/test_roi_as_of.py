@@ -1,0 +1,224 @@
+"""What was known at an earlier moment: every figure, exactly as it was answered then."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from services.roi.main import build
+from services.roi.service import Roi
+from shared.db import unit_of_work
+from shared.ledger import posting
+from shared.ledger import repository as ledger
+from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES
+from shared.money import Money, currency
+from tests.horizon import roll_up
+from tests.integration.facts import Case, Subject, add_key, add_tenant, add_work, decide, engine_of, receive
+from tests.integration.recomputation import Facts, stored
+from tests.integration.time_travel import SetClock, set_database_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+    from tests.conftest import Database
+
+BEGIN = datetime(2026, 2, 24, 21, 17, 3, tzinfo=UTC)
+PERIOD = {"from": "2026-02-20T05:00:00Z", "to": "2026-04-02T07:00:00Z"}
+QUESTIONS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("summary", PERIOD),
+    ("summary", {"min_grade": "B"}),
+    ("summary", {"from": "2026-02-24T03:00:00Z"}),
+    ("timeseries", PERIOD | {"bucket": "day"}),
+    ("timeseries", PERIOD | {"bucket": "week"}),
+    ("timeseries", {"from": "2026-02-27T22:00:00Z", "to": "2026-03-02T03:00:00Z", "bucket": "hour"}),
+    ("breakdown", PERIOD | {"by": "stratum"}),
+    ("breakdown", PERIOD | {"by": "source"}),
+    ("breakdown", PERIOD | {"by": "grade"}),
+    ("conservation", PERIOD),
+    ("ledger", PERIOD | {"limit": "200"}),
+)
+# What is no figure: the moment of the answer, and how far the line was.
+ASIDE = {"as_of", "computed_through", "pending", "processing", "review", "quarantined", "in_flight", "dead_letter"}
+
+
+@dataclass(slots=True)
+class World:
+    """A tenant whose database clock moves."""
+
+    database: Database
+    line: Engine
+    client: TestClient
+    clock: SetClock
+    randomness: random.Random
+    open_cases: list[Case] = field(default_factory=list)
+    decided: list[Case] = field(default_factory=list)
+
+    def pass_time(self, hours: float) -> None:
+        self.clock.moment += timedelta(hours=hours)
+        set_database_clock(self.database, self.clock.moment)
+
+    def ask(self, path: str, parameters: dict[str, str]) -> Any:
+        answer = self.client.get(f"/v1/roi/{path}", params=parameters)
+        assert answer.status_code == 200, answer.text
+        return _figures(answer.json())
+
+    def answers(self, **parameters: str) -> list[Any]:
+        return [self.ask(path, asked | parameters) for path, asked in QUESTIONS]
+
+    def ago(self, hours: float) -> datetime:
+        return self.clock.moment - timedelta(hours=hours)
+
+    def happen(self) -> None:
+        """Something that changes figures."""
+        act = self.randomness.choice([self.receive, self.decide, self.decide, self.work_again, self.reverse, self.book_cash, self.judge])
+        act()
+
+    def receive(self, n: int = 30) -> None:
+        with unit_of_work(self.line) as connection:
+            late = self.randomness.choice([0, 0, 2, 40])
+            self.open_cases += receive(connection, n, at=self.ago(late), repeated=self.randomness.randrange(3))
+
+    def decide(self) -> None:
+        if len(self.open_cases) < 20:
+            self.receive(60)
+        cases, self.open_cases = self.open_cases[:25], self.open_cases[25:]
+        with unit_of_work(self.line) as connection:
+            # Sometimes what was decided long before reaches us now.
+            at = self.ago(self.randomness.choice([0, 0, 0, 1, 30, 300]))
+            stratum, tier = self.randomness.choice(["s", "t"]), self.randomness.choice(["nano", "human"])
+            decide(connection, cases, seconds=str(self.randomness.randrange(20, 400)), tier=tier, stratum=stratum, at=at)
+        self.decided += cases
+
+    def work_again(self) -> None:
+        if not self.decided:
+            return
+        with unit_of_work(self.line) as connection:
+            case = self.decided.pop(0)
+            add_work(connection, case, str(self.randomness.randrange(5, 90)), sequence=1)
+
+    def reverse(self) -> None:
+        with unit_of_work(self.line) as connection:
+            found = connection.exec_driver_sql(
+                "SELECT id, tenant_id, automation, case_id, arm, stratum, quantity, unit, amount, currency FROM ledger_lines l"
+                " WHERE case_id IS NOT NULL AND reverses IS NULL AND NOT EXISTS (SELECT FROM ledger_lines r WHERE r.case_id = l.case_id"
+                " AND r.reverses IS NOT NULL) ORDER BY occurred_at, id LIMIT 1"
+            ).one_or_none()
+            if found is not None:
+                ledger.post(connection, [_reversal(found._asdict(), self.clock.moment)])
+
+    def book_cash(self) -> None:
+        automated = [case for case in self.decided if case.arm == "automated"]
+        if automated:
+            case = automated[-1]
+            subject = Subject(case.id, case.tenant, case.automation, case.arm, "s")
+            line = posting.for_cash(subject, Money(Decimal(self.randomness.randrange(1, 90)), currency("EUR")), at=self.ago(1))
+            with unit_of_work(self.line) as connection:
+                ledger.post(connection, [line])
+            self.decided.remove(case)
+
+    def judge(self) -> None:
+        """A new baseline and a new rate, valid for longer than they are known."""
+        with unit_of_work(self.line) as connection:
+            values = {"seconds": self.randomness.randrange(50, 300), "from": self.ago(200 + self.randomness.random())}
+            connection.exec_driver_sql(
+                "INSERT INTO baselines (id, tenant_id, automation, grade, mean_seconds, variance_seconds2, n, method, valid_from,"
+                " expires_at) VALUES (gen_random_uuid(), 'acme', 'claims', 'B', %(seconds)s, 400, 50, 'test', %(from)s,"
+                " %(from)s + interval '90 days')",
+                values,
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO rates (id, tenant_id, name, value, currency, valid_from, source)"
+                " VALUES (gen_random_uuid(), 'acme', 'labour_hour', %(seconds)s, 'EUR', %(from)s, 'test')",
+                values,
+            )
+
+
+def _reversal(line: dict[str, Any], at: datetime) -> posting.Line:
+    taken_back = {name: None if line[name] is None else -line[name] for name in ("quantity", "amount")}
+    kept = {name: line[name] for name in ("tenant_id", "automation", "case_id", "arm", "stratum", "unit", "currency")}
+    fields: dict[str, Any] = {**kept, **taken_back, "kind": "reversal", "grade": "A", "occurred_at": at, "reverses": line["id"]}
+    return posting.Line(**fields)
+
+
+def _figures(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {name: _figures(value) for name, value in answer.items() if name not in ASIDE}
+    return [_figures(value) for value in answer] if isinstance(answer, list) else answer
+
+
+def _differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    """Where two answers differ: said instead of two pages of figures."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for name in one:
+            yield from _differences(one[name], other[name], f"{path}.{name}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            yield from _differences(*pair, f"{path}[{number}]")
+    elif one != other:
+        yield f"{path}: {one!r} is not {other!r}"
+
+
+@pytest.fixture
+def world(database: Database) -> Iterator[World]:
+    clock = SetClock(BEGIN)
+    with engine_of(database) as line, engine_of(database, "recoup_api") as api:
+        with unit_of_work(line) as connection:
+            add_tenant(connection)
+        token = add_key(line, "acme", "executive")
+        with TestClient(build(Roi(api, clock), api, clock, threads=4), headers={"Authorization": f"Bearer {token}"}) as client:
+            yield World(database, line, client, clock, random.Random(5))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_figure_as_of_a_moment_is_the_one_that_was_answered_then(world: World, seed: int) -> None:
+    world.randomness = random.Random(seed)
+    given: list[tuple[str, list[Any]]] = []
+    for _ in range(22):
+        # Across hours, days and the end of the month; sometimes twice within one hour.
+        world.pass_time(world.randomness.choice([0.01, 0.3, 1, 5, 23, 60]))
+        for _ in range(4):
+            world.happen()
+        world.clock.moment += timedelta(seconds=1)
+        moment = world.clock.moment.isoformat()
+        if world.randomness.random() < 0.6:
+            roll_up(world.line)
+            given.append((moment, world.answers()))
+        else:
+            # What is not summed up yet is known all the same.
+            given.append((moment, world.answers(as_of=moment)))
+    roll_up(world.line)
+    for moment, answers in given:
+        assert list(_differences(world.answers(as_of=moment), answers)) == [], moment
+    with unit_of_work(world.line, snapshot=True) as connection:
+        facts = Facts.of(connection)
+        assert stored(connection, "case_sums", CASE_MEASURES) == facts.case_sums()
+        assert stored(connection, "ledger_sums", LINE_MEASURES) == facts.ledger_sums()
+
+
+def test_records_on_their_way_at_an_earlier_moment_were_in_flight_then(world: World) -> None:
+    world.pass_time(1)
+    world.receive(40)
+    world.clock.moment += timedelta(seconds=1)
+    then = world.clock.moment.isoformat()
+    before = world.client.get("/v1/roi/conservation").json()
+    world.pass_time(3)
+    world.decide()
+    world.receive(10)
+    (hour,) = world.client.get("/v1/roi/conservation", params={"as_of": then}).json()["hours"]
+    (known,) = before["hours"]
+    assert hour["received"] == known["received"]
+    assert (hour["in_flight"], hour["difference"], hour["pending"]) == (known["in_flight"], 0, None)
+
+
+@pytest.mark.parametrize("path", ["summary", "timeseries", "breakdown", "conservation", "ledger"])
+def test_a_moment_that_is_still_to_come_is_refused(world: World, path: str) -> None:
+    answer = world.client.get(f"/v1/roi/{path}", params={"as_of": (world.clock.moment + timedelta(hours=1)).isoformat()})
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_period")
