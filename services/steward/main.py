@@ -84,6 +84,7 @@ def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
         Job("check_invariants", 10 * SECOND, lambda: service.check_invariants(engine, settings.steward.pending_limit), everywhere=True),
         # Books what is not booked yet, so a failed run is made good a minute later, not an hour.
         Job("book_platform_costs", MINUTE, lambda: service.book_platform_costs(engine)),
+        Job("book_remote_calls", MINUTE, lambda: service.book_remote_calls(engine)),
         Job("ensure_partitions", HOUR, lambda: service.ensure_partitions(engine)),
         Job("prune_runs", MINUTE, lambda: service.prune_runs(engine, settings.steward.keep_runs)),
         Job("check_in", MINUTE, _check_in),

@@ -12,6 +12,7 @@ import structlog
 
 from services.steward.repository import reaping, rollups, runs, upkeep, watch
 from services.steward.repository.reaping import Backoff
+from shared.casework import remote_calls
 from shared.casework import repository as casework
 from shared.db import unit_of_work
 from shared.errors import InvariantBroken
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MONTHS_AHEAD = 3
+# Longer than any run of a case: by then whoever made a call has booked it, or never will.
+LEFT_OVER = timedelta(minutes=10)
+CALLS_AT_ONCE = 1000
 # Windows rolled up, or sealed, in one run; the next run is a second away.
 WINDOWS = 20
 
@@ -152,6 +156,12 @@ def hourly_share(monthly: Decimal, year: int, month: int) -> Decimal:
 def platform_line(unbooked: upkeep.UnbookedHour) -> posting.Line:
     share = hourly_share(unbooked.monthly, unbooked.hour.year, unbooked.hour.month)
     return posting.for_platform(unbooked.tenant, unbooked.automation, Money(share, currency(unbooked.currency)), hour=unbooked.hour)
+
+
+def book_remote_calls(engine: Engine) -> int:
+    """Calls of remote models that no run of their case has booked; returns how many were."""
+    with unit_of_work(engine) as connection:
+        return remote_calls.book_left_over(connection, LEFT_OVER, CALLS_AT_ONCE)
 
 
 def measure_waiting(engine: Engine, orders: Orders) -> int:

@@ -38,6 +38,12 @@ class Effects:
             return self.decided.tier
         return "control" if self.result is None else "review"
 
+    @property
+    def may_have_been_paid_for(self) -> bool:
+        """By this run, or by an earlier one that did not get as far as the ledger."""
+        paid = self.result is not None and any(step.result.usage.money is not None for step in self.result.steps)
+        return paid or (self.result is not None and self.case.claim.attempt > 1)
+
 
 def for_control(case: Case) -> Effects:
     """A person decides without any help: no reasons, no proposal."""

@@ -17,10 +17,12 @@ from sqlalchemy.exc import DBAPIError
 
 from services.worker import tasks
 from services.worker.backoff import delay
+from services.worker.remote.build import build_tiers
+from services.worker.remote.repository import StoredSpending
 from services.worker.repository import is_reachable
 from services.worker.runtime.build import SHIPPED, build_cascades
 from services.worker.service import Decider, Limits
-from services.worker.settings import WorkerSettings
+from services.worker.settings import RemoteSettings, WorkerSettings
 from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database
 from shared.errors import InvariantBroken
@@ -33,6 +35,8 @@ from shared.web import health
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from services.worker.cascade import Cascade
+
 log = structlog.get_logger()
 
 SERVICE = "worker"
@@ -44,6 +48,7 @@ class Settings:
     database: DatabaseSettings
     redis: RedisSettings
     worker: WorkerSettings
+    remote: RemoteSettings
 
 
 def load_settings() -> Settings:
@@ -57,7 +62,7 @@ def serve(settings: Settings) -> None:
     report_errors(settings.process, SERVICE)
     engine = engine_for(settings.database.model_copy(update={"pool_size": 1}), role="recoup_line", application="worker-main")
     # Before work comes in: broken packs and an unsafe database end the process at once.
-    build_cascades(_models(settings.worker))
+    _cascades(settings, engine)
     _await_database(engine)
     server = health.serve(settings.process.host, settings.worker.port, _readiness(engine, settings.redis))
     try:
@@ -95,7 +100,12 @@ def _decider(settings: Settings) -> Decider:
     """In the child, at its first order."""
     engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application=SERVICE)
     log.info("decider_built")
-    return Decider(engine, build_cascades(_models(settings.worker)), SystemClock(), limits(settings.worker))
+    return Decider(engine, _cascades(settings, engine), SystemClock(), limits(settings.worker))
+
+
+def _cascades(settings: Settings, engine: Engine) -> Mapping[str, Cascade]:
+    """Raises InvariantBroken or Blocked where packs or remote models are not what they must be."""
+    return build_cascades(_models(settings.worker), build_tiers(settings.remote.models, StoredSpending(engine), SystemClock()))
 
 
 def limits(settings: WorkerSettings) -> Limits:

@@ -13,7 +13,7 @@ from services.worker.case import Case, Claimed, read
 from services.worker.cost import Meter, ProcessMeter, booked_ns, compute_lines
 from services.worker.effects import Effects, for_control, for_result
 from services.worker.policy import UNSET, Policy
-from shared.casework import audits
+from shared.casework import audits, remote_calls
 from shared.casework import repository as casework
 from shared.db import unit_of_work
 from shared.ledger import repository as ledger
@@ -101,6 +101,7 @@ class Runner:
         audits.record_draws(connection, [effect.drawn for effect in kept if effect.drawn is not None])
         casework.open_reviews(connection, [effect.review for effect in kept if effect.review is not None])
         repository.record_inferences(connection, kept)
+        remote_calls.book(connection, [effect.case.case_id for effect in kept if effect.may_have_been_paid_for])
         # Last, because only then is the cost known, but for that of these lines themselves.
         lines = compute_lines(kept, meter.lap(), self._rates.cpu_hours(), at=self._clock.now())
         ledger.post(connection, lines)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pydantic import DirectoryPath, Field
 from pydantic_settings import BaseSettings
 
+from services.worker.remote.configuration import RemoteModel
 from shared.settings import prefixed
 
 
@@ -27,3 +28,12 @@ class WorkerSettings(BaseSettings):
     backoff_cap: timedelta = timedelta(minutes=5)
     # Folder with models.toml; unset: the models that are shipped.
     models: DirectoryPath | None = None
+
+
+class RemoteSettings(BaseSettings):
+    """Models that run elsewhere. They hold keys, so only workers need them."""
+
+    model_config = prefixed("RECOUP_REMOTE_")
+
+    # By automation, as JSON; none: nothing is ever called.
+    models: dict[str, RemoteModel] = {}

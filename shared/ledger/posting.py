@@ -91,6 +91,34 @@ def for_compute(case: Subject, cpu_ns: int, cpu_hour: Money | None, *, at: datet
     )
 
 
+def for_remote(case: Subject, sequence: int, tokens: int, cost: Money, *, counted: bool, at: datetime) -> Line:
+    """One call of a remote model, not rounded.
+
+    Args:
+        sequence: of the case's calls, from 0.
+        tokens: in and out; 0 where the model is paid by the call.
+        cost: at the price valid when it was made.
+        counted: the provider said how many tokens it was; else tokens and cost are the most that they can be, which is declared, not
+            measured: grade D.
+        at: when the call was over, or begun where nobody knows.
+    """
+    return Line(
+        tenant_id=case.tenant_id,
+        automation=case.automation,
+        case_id=case.case_id,
+        kind="remote_model",
+        sequence=sequence,
+        arm=case.arm,
+        stratum=case.stratum,
+        quantity=Decimal(tokens),
+        unit="token",
+        amount=cost.amount,
+        currency=cost.currency,
+        grade="A" if counted else "D",
+        occurred_at=at,
+    )
+
+
 def for_review(case: Subject, seconds: Decimal, *, at: datetime) -> Line:
     """Measured time of a person: `manual_time` in the control arm, where nothing helped, else `review_time`.
 

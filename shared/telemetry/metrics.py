@@ -21,6 +21,7 @@ decide_seconds = Histogram("recoup_decide_seconds", "Wall time of one batch, cla
 inference_cpu_seconds = Counter("recoup_inference_cpu_seconds", "CPU time in tiers.", ["automation", "tier"])
 booked_cpu_seconds = Counter("recoup_booked_cpu_seconds", "CPU time of workers that stands on ledger lines of cases.", ["automation"])
 worker_cpu_seconds = Counter("recoup_worker_cpu_seconds", "CPU time of workers since they began, start-up and waiting included.")
+remote_calls = Counter("recoup_remote_calls", "Calls of remote models by what came of them.", ["automation", "result"])
 fenced = Counter("recoup_fenced", "Results dropped because the case had been taken over.")
 failed = Counter("recoup_failed_cases", "Cases whose run raised.", ["automation"])
 

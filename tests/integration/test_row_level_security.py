@@ -81,6 +81,7 @@ def _value(table: str, column: str, kind: str, generator: random.Random) -> obje
         "ARRAY": [],
         "xid8": "1",
         "timestamp with time zone": "2026-11-01T00:00:00Z",
+        "date": "2026-11-01",
     }.get(kind, 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from services.worker.cascade import Cascade
@@ -18,6 +19,7 @@ from shared.errors import InvariantBroken
 
 SHIPPED: Final = Path(__file__).parents[1] / "models"
 Packs = Mapping[str, Pack]
+NOTHING_REMOTE: Final[Mapping[str, Tier]] = MappingProxyType({})
 
 
 def _rules(automation: Automation, _packs: Packs, _folder: Path) -> Tier | None:
@@ -34,19 +36,20 @@ def _nano(automation: Automation, packs: Packs, folder: Path) -> Tier | None:
 _BUILDERS: Final[Mapping[str, Callable[[Automation, Packs, Path], Tier | None]]] = {"rules": _rules, "nano": _nano}
 
 
-def build_cascade(automation: Automation, packs: Packs, folder: Path) -> Cascade:
+def build_cascade(automation: Automation, packs: Packs, folder: Path, remote: Tier | None = None) -> Cascade:
+    """Args: remote: a model that runs elsewhere, asked after all others; None: nothing leaves this process."""
     unknown = set(automation.tiers) - set(_BUILDERS)
     if unknown:
         raise InvariantBroken("an automation asks for tiers that do not exist", automation=automation.name, tiers=sorted(unknown))
     built = (_BUILDERS[name](automation, packs, folder) for name in automation.tiers)
-    return Cascade(automation, [tier for tier in built if tier is not None])
+    return Cascade(automation, [tier for tier in (*built, remote) if tier is not None])
 
 
-def build_cascades(models_dir: Path = SHIPPED) -> Mapping[str, Cascade]:
+def build_cascades(models_dir: Path = SHIPPED, remote: Mapping[str, Tier] = NOTHING_REMOTE) -> Mapping[str, Cascade]:
     """The cascade of each automation by its name. Reads the manifest; model files are read at first use, in the process that uses them.
 
     Raises:
         InvariantBroken: a broken manifest, or an automation that asks for an unknown tier.
     """
     packs = load(models_dir)
-    return {name: build_cascade(automation, packs, models_dir) for name, automation in automations().items()}
+    return {name: build_cascade(automation, packs, models_dir, remote.get(name)) for name, automation in automations().items()}

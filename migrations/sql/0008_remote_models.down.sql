@@ -1,0 +1,2 @@
+DROP TABLE remote_spend;
+DROP TABLE remote_calls;
