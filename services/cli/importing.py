@@ -1,4 +1,4 @@
-"""Reads a file of CloudEvents, one JSON object a line; writes nothing; sends them to the gateway, which knows what it has seen."""
+"""Reads a file of CloudEvents, one JSON object a line; sends them to the gateway, which knows what it has seen. Logs go to ops."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
+from services.cli.baseline_import import baseline
 from shared.settings import load, prefixed
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Send what is in a file through the gateway.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Send what is in a file: events, or a log of manual handling.")
 
 # Of the gateway's 256 KiB, leaving room for the brackets and commas of a batch.
 _BATCH_BYTES = 240 * 1024
@@ -41,13 +42,15 @@ def _check(value: bool) -> None:  # noqa: FBT001  # the signature of an option's
         raise typer.Exit
 
 
-# A callback also keeps `events` a subcommand, so that other kinds of import can stand beside it.
 @app.callback()
 def kinds(
     *,
     check: Annotated[bool, typer.Option("--check", callback=_check, is_eager=True, help="Validate the settings and exit.")] = False,  # done
 ) -> None:
-    """Send what is in a file through the gateway."""
+    """Send what is in a file: events through the gateway, or a log of manual handling to the operations API."""
+
+
+app.command()(baseline)
 
 
 @app.command()

@@ -35,6 +35,7 @@ NEEDS = {
     "migrate": {"RECOUP_DATABASE_ADMIN_URL"},
     "replay": {"RECOUP_DATABASE_URL"},
     "import": {"RECOUP_API_KEY"},
+    "baselines": {"RECOUP_API_KEY"},
     "keys": {"RECOUP_DATABASE_URL"},
     "ledger": {"RECOUP_DATABASE_URL"},
 }

@@ -113,6 +113,7 @@ def _belongings(desk: Desk) -> dict[str, str]:
     source = desk.post("/v1/sources", {"name": "s", "event_type": "com.recoup.claim.filed.v1"})
     endpoint = desk.post("/v1/endpoints", {"url": "https://other.example/hook"})
     delivery = desk.delivery(case, endpoint["id"], "dead")
+    baseline = desk.post("/v1/baselines", {"automation": "claims", "mean_seconds": "840", "method": "m"})
     ids = {
         "case_id": case,
         "review_id": review,
@@ -120,5 +121,6 @@ def _belongings(desk: Desk) -> dict[str, str]:
         "source_id": source["id"],
         "endpoint_id": endpoint["id"],
         "letter_id": desk.poison(),
+        "baseline_id": baseline["id"],
     }
     return {name: str(value) for name, value in ids.items()} | {"name": "claims"}

@@ -47,6 +47,9 @@ MATRIX: Mapping[tuple[str, str], set[str]] = {
     ("PATCH", "/v1/automations/{name}"): OPERATORS,
     ("GET", "/v1/baselines"): ANALYSTS,
     ("POST", "/v1/baselines"): {ADMIN},
+    ("POST", "/v1/baselines/log"): {ADMIN},
+    ("POST", "/v1/baselines/study"): {ADMIN},
+    ("POST", "/v1/baselines/{baseline_id}/renew"): {ADMIN},
     ("GET", "/v1/rates"): ANALYSTS,
     ("POST", "/v1/rates"): {ADMIN},
     ("GET", "/v1/sources"): INTEGRATORS,
@@ -121,8 +124,9 @@ def _belongings_of_other(desk: Desk) -> dict[str, str]:
     endpoint = desk.post("/v1/endpoints", {"url": "https://other.example/hook"}, tenant="other")
     key = desk.post("/v1/keys", {"name": "k", "roles": ["operator"]}, tenant="other")
     delivery = desk.delivery(case, endpoint["id"], "dead")
+    baseline = desk.post("/v1/baselines", {"automation": "claims", "mean_seconds": "840", "method": "m"}, tenant="other")
     ids = {"case_id": case, "review_id": review, "delivery_id": delivery, "letter_id": desk.poison("other")}
-    ids |= {"source_id": source["id"], "endpoint_id": endpoint["id"], "key_id": key["id"]}
+    ids |= {"source_id": source["id"], "endpoint_id": endpoint["id"], "key_id": key["id"], "baseline_id": baseline["id"]}
     return {name: str(value) for name, value in ids.items()}
 
 

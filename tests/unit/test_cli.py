@@ -26,6 +26,7 @@ NAMES = (
     "migrate",
     "replay",
     "import",
+    "baselines",
     "ledger",
     "keys",
     "truth",

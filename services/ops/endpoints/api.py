@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
-from services.ops.endpoints import administration, automations, cases, dead_letters, deliveries, rates, receivers, reviews, sources
+from services.ops.endpoints import (
+    administration,
+    automations,
+    baselines,
+    cases,
+    dead_letters,
+    deliveries,
+    rates,
+    receivers,
+    reviews,
+    sources,
+)
 from shared.web.app import create_app
 
 if TYPE_CHECKING:
@@ -39,6 +50,6 @@ def api(ops: Ops, *, threads: int, readiness: Callable[[], Mapping[str, bool]]) 
         title="Recoup operations", service="ops", clock=ops.clock, readiness=readiness, description=_DESCRIPTION, lifespan=lifespan
     )
     app.state.ops = ops
-    for noun in (cases, reviews, deliveries, dead_letters, automations, rates, sources, receivers, administration):
+    for noun in (cases, reviews, deliveries, dead_letters, automations, baselines, rates, sources, receivers, administration):
         app.include_router(noun.router)
     return app

@@ -1,21 +1,18 @@
-"""Settings of automations, baselines and rates."""
+"""Settings of automations."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from services.ops.repository.rows import many, one, place, rows
-from services.ops.schemas.configuration import AutomationChange, Baseline, NewBaseline
-from shared.ids import uuid7
+from services.ops.repository.rows import rows
+from services.ops.schemas.configuration import AutomationChange
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from shared.web.pagination import Cursor
 
 _SETTINGS = """
 SELECT automation, paused, control_share, platform_monthly FROM automation_settings WHERE tenant_id = current_setting('app.tenant')
@@ -36,22 +33,6 @@ ON CONFLICT (tenant_id, automation) DO UPDATE SET
     platform_monthly = coalesce(%(platform_monthly)s, s.platform_monthly),
     updated_at = now()
 """
-
-_BASELINE = "id, automation, stratum, grade, mean_seconds, variance_seconds2, n, method, valid_from, expires_at, created_at"
-
-_BASELINES = f"""
-SELECT {_BASELINE} FROM baselines
-WHERE tenant_id = current_setting('app.tenant') AND (%(automation)s::text IS NULL OR automation = %(automation)s)
-  AND (%(at)s::timestamptz IS NULL OR (created_at, id) < (%(at)s, %(last)s))
-ORDER BY created_at DESC, id DESC LIMIT %(limit)s
-"""  # noqa: S608  # a constant of this module
-
-_NEW_BASELINE = f"""
-INSERT INTO baselines (id, tenant_id, automation, stratum, grade, mean_seconds, n, method, valid_from, expires_at)
-VALUES (%(id)s, current_setting('app.tenant'), %(automation)s, %(stratum)s, 'D', %(mean_seconds)s, 0, %(method)s,
-        %(valid_from)s, %(expires_at)s)
-RETURNING {_BASELINE}
-"""  # noqa: S608  # a constant of this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +59,3 @@ def open_cases(connection: Connection) -> dict[str, dict[str, int]]:
 
 def change(connection: Connection, automation: str, wanted: AutomationChange) -> None:
     connection.exec_driver_sql(_SET, {"automation": automation, **wanted.model_dump()})
-
-
-def baselines(connection: Connection, automation: str | None, cursor: Cursor | None, limit: int) -> list[Baseline]:
-    return many(Baseline, connection, _BASELINES, {"automation": automation, **place(cursor), "limit": limit})
-
-
-def declare(connection: Connection, wanted: NewBaseline, valid_from: datetime, expires_at: datetime) -> Baseline:
-    values = {**wanted.model_dump(), "id": uuid7(), "valid_from": valid_from, "expires_at": expires_at}
-    return one(Baseline, connection, _NEW_BASELINE, values)

@@ -1,4 +1,4 @@
-"""How a tenant is set: automations, baselines, rates, keys, and the log of who changed what."""
+"""How a tenant is set: automations, keys, and the log of who changed what."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from services.ops.schemas.base import Identified, Input, Instant, Line, Output, Prose
+from services.ops.schemas.base import Identified, Input, Instant, Line, Output
 from shared.security.apikeys import Role
 
 Share = Annotated[Decimal, Field(ge=0, le=1, max_digits=5, decimal_places=4, examples=["0.05"])]
@@ -42,34 +42,6 @@ class AutomationChange(Input):
     paused: bool | None = None
     control_share: Share | None = None
     platform_monthly: Amount | None = None
-
-
-class NewBaseline(Input):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"automation": "claims", "mean_seconds": "840", "method": "Estimate of three team leads, November 2026."}]
-        }
-    )
-
-    automation: Line
-    stratum: Line = "*"
-    mean_seconds: Annotated[Decimal, Field(ge=0, le=100_000_000, max_digits=18, decimal_places=6)]
-    method: Prose
-    valid_from: Instant | None = Field(default=None, description="Now where it is left out.")
-    expires_at: Instant | None = Field(default=None, description="90 days after `valid_from` where it is left out.")
-
-
-class Baseline(Identified):
-    automation: str
-    stratum: str
-    grade: str = Field(examples=["D"])
-    mean_seconds: Decimal
-    variance_seconds2: Decimal | None
-    n: int
-    method: str
-    valid_from: datetime
-    expires_at: datetime
-    created_at: datetime
 
 
 class NewKey(Input):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from services.ops.repository import audit, configuration
@@ -11,20 +10,14 @@ from services.ops.repository.configuration import Setting
 from services.ops.schemas.configuration import (
     AutomationChange,
     AutomationSummary,
-    Baseline,
-    NewBaseline,
     OutcomeRules,
 )
 from shared.automations import registry
-from shared.errors import Rejected
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from shared.automations.contract import Automation
-
-# What nobody has measured goes stale in a quarter.
-BASELINE_LASTS = timedelta(days=90)
 
 
 def automations(connection: Connection) -> list[AutomationSummary]:
@@ -63,20 +56,3 @@ def change(connection: Connection, author: Author, name: str, wanted: Automation
     configuration.change(connection, name, wanted)
     audit.record(connection, author, "automation.changed", name, wanted.model_dump(mode="json", exclude_none=True))
     return next(summary for summary in automations(connection) if summary.name == name)
-
-
-def declare(connection: Connection, author: Author, wanted: NewBaseline, now: datetime) -> Baseline:
-    """Store what somebody says that manual handling takes: grade D, without an interval.
-
-    Raises:
-        UnknownAutomation: none is installed under that name.
-        Rejected: it would expire before it begins.
-    """
-    registry.automation(wanted.automation)
-    valid_from = wanted.valid_from or now
-    expires_at = wanted.expires_at or valid_from + BASELINE_LASTS
-    if expires_at <= valid_from:
-        raise Rejected("A baseline must expire after it begins.")
-    baseline = configuration.declare(connection, wanted, valid_from, expires_at)
-    audit.record(connection, author, "baseline.declared", baseline.id, baseline.model_dump(mode="json"))
-    return baseline

@@ -1,0 +1,67 @@
+"""Calls the operations API with the key in RECOUP_API_KEY, and says in one line what went wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import httpx
+import orjson
+import typer
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
+
+from shared.settings import load, prefixed
+
+Url = Annotated[str, typer.Option(envvar="RECOUP_OPS_URL", help="The operations API.")]
+DEFAULT_URL = "http://127.0.0.1:8081"
+
+
+class OpsApiSettings(BaseSettings):
+    model_config = prefixed("RECOUP_")
+
+    # A key with the role admin.
+    api_key: SecretStr
+
+
+def call(url: str, method: str, path: str, *, body: object = None, query: dict[str, Any] | None = None) -> Any:
+    """The answer's JSON; exits with a line for people where there is none.
+
+    Asks again while the API cannot be reached or says that it is busy; a request that may have been carried out is not sent twice.
+    """
+    key = load(OpsApiSettings).api_key.get_secret_value()
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
+        retrying = Retrying(
+            retry=retry_if_result(lambda answer: answer is None or answer.status_code in {429, 502, 503, 504}),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
+            stop=stop_after_attempt(6),
+        )
+        try:
+            answer = retrying(_attempt, client, method, path, body, query)
+        except RetryError:
+            answer = None
+    if answer is None:
+        raise typer.BadParameter(f"the operations API at {url} does not answer; is it running?")
+    if not answer.is_success:
+        raise typer.BadParameter(f"the operations API refuses ({answer.status_code}): {_reason(answer)}")
+    return orjson.loads(answer.content)
+
+
+def _attempt(client: httpx.Client, method: str, path: str, body: object, query: dict[str, Any] | None) -> httpx.Response | None:
+    content = None if body is None else orjson.dumps(body)
+    try:
+        return client.request(method, path, content=content, params=query, headers={"Content-Type": "application/json"})
+    except httpx.ConnectError:
+        return None
+    except httpx.TransportError as error:
+        raise typer.BadParameter(
+            f"the operations API at {client.base_url} broke off ({type(error).__name__}); look what it has done"
+        ) from error
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        problem = orjson.loads(answer.content)
+        return " ".join([str(problem["detail"]), *(str(error) for error in problem.get("errors", [])[:3])])
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        return answer.reason_phrase
