@@ -16,6 +16,7 @@ from services.roi.service import Roi
 from services.steward import service as steward
 from shared.clock import SystemClock
 from shared.db import unit_of_work
+from tests.horizon import roll_up
 from tests.integration.facts import Case, add_key, add_tenant, decide, engine_of, hours_ago, receive
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Board:
 
     def get(self, path: str, **parameters: Any) -> Response:
         """An answer about everything that is committed now."""
-        steward.roll_up(self.line)
+        roll_up(self.line)
+        steward.gather_evidence(self.line)
         return self.client.get(f"/v1/roi/{path}", params=parameters)
 
     def ask(self, path: str, **parameters: Any) -> Any:

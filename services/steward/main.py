@@ -79,6 +79,7 @@ def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
     return (
         Job("reap", SECOND, reaper.run),
         Job("roll_up", SECOND, lambda: service.roll_up(engine)),
+        Job("gather_evidence", SECOND, lambda: service.gather_evidence(engine)),
         Job("seal_ledger", SECOND, lambda: service.seal_ledger(engine)),
         Job("measure_waiting", 5 * SECOND, lambda: service.measure_waiting(engine, orders), everywhere=True),
         Job("check_invariants", 10 * SECOND, lambda: service.check_invariants(engine, settings.steward.pending_limit), everywhere=True),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from services.steward.repository import reaping, rollups, runs, upkeep, watch
+from services.steward.repository import evidence, reaping, rollups, runs, upkeep, watch
 from services.steward.repository.reaping import Backoff
 from shared.casework import remote_calls
 from shared.casework import repository as casework
@@ -114,6 +114,23 @@ def roll_up(engine: Engine) -> int:
                 touched += rollups.add_lines(connection, window)
                 touched += rollups.add_conservation(connection, window)
             rollups.advance(connection, window)
+        if window.complete:
+            break
+    return touched
+
+
+def gather_evidence(engine: Engine) -> int:
+    """As `roll_up`, for what stands beside the figures: draws, clocks, scores."""
+    touched = 0
+    for _ in range(WINDOWS):
+        with unit_of_work(engine) as connection:
+            window = rollups.lock_window(connection, evidence.HORIZON, evidence.FACTS)
+            if window is None:
+                return touched
+            if not window.empty:
+                touched += evidence.add_experiment(connection, window)
+                touched += evidence.add_scores(connection, window)
+            rollups.advance(connection, window, evidence.HORIZON)
         if window.complete:
             break
     return touched

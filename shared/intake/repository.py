@@ -40,6 +40,13 @@ class TenantRules:
         return self.control_shares.get(automation, DEFAULT_CONTROL_SHARE)
 
 
+class Draw(NamedTuple):
+    """Attributes: share: probability of the control arm that applied."""
+
+    arm: arms.Arm
+    share: Decimal
+
+
 class IntakeKey(NamedTuple):
     """Attributes: hour: of receipt, start, UTC."""
 
@@ -50,11 +57,19 @@ class IntakeKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IntakeCount:
-    """Records that came in; ``received`` includes the other two."""
+    """Records that came in; ``received`` includes the other two.
+
+    Attributes:
+        control, automated: new cases by the arm that they were drawn into.
+        share: probability of the control arm that they were drawn with; None where none is new.
+    """
 
     received: int
     duplicate: int = 0
     rejected: int = 0
+    control: int = 0
+    automated: int = 0
+    share: Decimal | None = None
 
 
 def store(connection: Connection, records: Sequence[Incoming]) -> list[Stored]:
@@ -73,12 +88,13 @@ def store(connection: Connection, records: Sequence[Incoming]) -> list[Stored]:
         if record.tenant not in rules:
             raise UnknownTenant(tenant=record.tenant)
     firsts = _first_of_each_identity(records)
-    ids = _insert_cases(connection, firsts, rules)
+    draws = {identity: _draw(record, rules[record.tenant]) for identity, record in firsts.items()}
+    ids = _insert_cases(connection, firsts, draws)
     _insert_payloads(connection, [(ids[identity], record) for identity, record in firsts.items() if identity in ids])
     known = {identity: (case_id, firsts[identity].body_sha256) for identity, case_id in ids.items()}
     known |= _existing(connection, [identity for identity in firsts if identity not in ids])
     stored = _receipts(records, known, fresh=ids)
-    count_intake(connection, _counts(records, stored))
+    count_intake(connection, _counts(records, stored, draws))
     _record_conflicts(connection, records, stored, known)
     return stored
 
@@ -102,9 +118,9 @@ def count_intake(connection: Connection, counts: Mapping[IntakeKey, IntakeCount]
     if not counts:
         return
     connection.exec_driver_sql(
-        "INSERT INTO intake_batches (tenant_id, automation, hour, received, duplicate, rejected)"
+        "INSERT INTO intake_batches (tenant_id, automation, hour, received, duplicate, rejected, control, automated, share)"
         " SELECT * FROM unnest(%(tenants)b::text[], %(automations)b::text[], %(hours)b::timestamptz[],"
-        " %(received)b::int[], %(duplicate)b::int[], %(rejected)b::int[])",
+        " %(received)b::int[], %(duplicate)b::int[], %(rejected)b::int[], %(control)b::int[], %(automated)b::int[], %(shares)b::numeric[])",
         {
             "tenants": [key.tenant for key in counts],
             "automations": [key.automation for key in counts],
@@ -112,6 +128,9 @@ def count_intake(connection: Connection, counts: Mapping[IntakeKey, IntakeCount]
             "received": [count.received for count in counts.values()],
             "duplicate": [count.duplicate for count in counts.values()],
             "rejected": [count.rejected for count in counts.values()],
+            "control": [count.control for count in counts.values()],
+            "automated": [count.automated for count in counts.values()],
+            "shares": [count.share for count in counts.values()],
         },
     )
 
@@ -139,10 +158,9 @@ def _first_of_each_identity(records: Sequence[Incoming]) -> dict[Identity, Incom
     return dict(sorted(firsts.items()))
 
 
-def _insert_cases(connection: Connection, firsts: Mapping[Identity, Incoming], rules: Mapping[str, TenantRules]) -> dict[Identity, UUID]:
+def _insert_cases(connection: Connection, firsts: Mapping[Identity, Incoming], draws: Mapping[Identity, Draw]) -> dict[Identity, UUID]:
     """Ids of the cases that are new."""
     records = list(firsts.values())
-    shares = [rules[record.tenant].control_share(record.automation) for record in records]
     ids = [uuid7() for _ in records]
     inserted = connection.exec_driver_sql(
         "INSERT INTO cases (id, tenant_id, source, event_id, event_type, automation, body_sha256, arm, control_probability,"
@@ -159,8 +177,8 @@ def _insert_cases(connection: Connection, firsts: Mapping[Identity, Incoming], r
             "types": [record.event_type for record in records],
             "automations": [record.automation for record in records],
             "digests": [record.body_sha256 for record in records],
-            "arms": [_arm(record, rules[record.tenant].arm_salt, share) for record, share in zip(records, shares, strict=True)],
-            "shares": shares,
+            "arms": [draws[identity].arm for identity in firsts],
+            "shares": [draws[identity].share for identity in firsts],
             "occurred": [record.occurred_at for record in records],
             "received": [record.received_at for record in records],
             "traces": [record.traceparent for record in records],
@@ -170,8 +188,10 @@ def _insert_cases(connection: Connection, firsts: Mapping[Identity, Incoming], r
     return {identity: case_id for identity, case_id in zip(firsts, ids, strict=True) if case_id in fresh}
 
 
-def _arm(record: Incoming, salt: bytes, share: Decimal) -> arms.Arm:
-    return arms.assign(salt, automation=record.automation, source=record.source, event_id=record.event_id, control_share=share)
+def _draw(record: Incoming, rules: TenantRules) -> Draw:
+    share = rules.control_share(record.automation)
+    arm = arms.assign(rules.arm_salt, automation=record.automation, source=record.source, event_id=record.event_id, control_share=share)
+    return Draw(arm, share)
 
 
 def _insert_payloads(connection: Connection, fresh: Sequence[tuple[UUID, Incoming]]) -> None:
@@ -220,12 +240,27 @@ def _receipts(records: Sequence[Incoming], known: Mapping[Identity, tuple[UUID, 
     return stored
 
 
-def _counts(records: Sequence[Incoming], stored: Sequence[Stored]) -> dict[IntakeKey, IntakeCount]:
+def _counts(records: Sequence[Incoming], stored: Sequence[Stored], draws: Mapping[Identity, Draw]) -> dict[IntakeKey, IntakeCount]:
     by_key: dict[IntakeKey, Counter[Receipt]] = {}
+    drawn: dict[IntakeKey, Counter[Draw]] = {}
     for record, answer in zip(records, stored, strict=True):
         key = IntakeKey(record.tenant, record.automation, hour_of(record.received_at))
         by_key.setdefault(key, Counter())[answer.receipt] += 1
-    return {key: IntakeCount(receipts.total(), receipts[Receipt.DUPLICATE], receipts[Receipt.CONFLICT]) for key, receipts in by_key.items()}
+        if answer.receipt is Receipt.ACCEPTED:
+            drawn.setdefault(key, Counter())[draws[record.identity]] += 1
+    return {key: _count(receipts, drawn.get(key, Counter())) for key, receipts in by_key.items()}
+
+
+def _count(receipts: Counter[Receipt], drawn: Counter[Draw]) -> IntakeCount:
+    """``drawn`` holds one share: it is a tenant's for the automation, read once for all records."""
+    return IntakeCount(
+        receipts.total(),
+        receipts[Receipt.DUPLICATE],
+        receipts[Receipt.CONFLICT],
+        control=sum(count for draw, count in drawn.items() if draw.arm == "control"),
+        automated=sum(count for draw, count in drawn.items() if draw.arm == "automated"),
+        share=next((draw.share for draw in drawn), None),
+    )
 
 
 def _record_conflicts(

@@ -94,9 +94,14 @@ intake_batches = Table(
     Column("received", Integer, nullable=False),
     Column("duplicate", Integer, nullable=False),
     Column("rejected", Integer, nullable=False),
+    # New cases by the arm that they were drawn into, and the probability of the control arm that applied; null where none is new.
+    Column("control", Integer, nullable=False, server_default=text("0")),
+    Column("automated", Integer, nullable=False, server_default=text("0")),
+    Column("share", Numeric(5, 4)),
     booked_at(),
     transaction_id(),
     CheckConstraint("received >= duplicate + rejected", name="parts_within_whole"),
+    CheckConstraint("control + automated = 0 OR share IS NOT NULL", name="draws_have_a_probability"),
     Index(None, "xid"),
     Index(None, "tenant_id", "booked_at"),
 )

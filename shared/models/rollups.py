@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Numeric, Table, Text, func, text
+from sqlalchemy import BigInteger, Column, Index, Numeric, SmallInteger, Table, Text, func, text
 
 from shared.models.base import Instant, TransactionId, metadata
 
@@ -94,6 +94,63 @@ conservation_hourly = Table(
     Column("automated", BigInteger, nullable=False, server_default=text("0")),
     Column("human", BigInteger, nullable=False, server_default=text("0")),
     Column("control", BigInteger, nullable=False, server_default=text("0")),
+)
+
+# Whether the experiment is sound: all of it since it began, so by day of booking only.
+experiment_days = Table(
+    "experiment_days",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("automation", Text, primary_key=True),
+    # Probability of the control arm that the cases were drawn with.
+    Column("share", Numeric(5, 4), primary_key=True),
+    # Start of the day, UTC, on which cases were drawn, or decided.
+    Column("day", Instant, primary_key=True),
+    Column("drawn_control", BigInteger, nullable=False),
+    Column("drawn_automated", BigInteger, nullable=False),
+    # Cases of the automated arm that a person decided without a tier having been asked.
+    Column("crossed_automated", BigInteger, nullable=False),
+    # Cases that a person decided without any measured time.
+    Column("unclocked_control", BigInteger, nullable=False),
+    Column("unclocked_automated", BigInteger, nullable=False),
+    # Reviews that decided a case, and how far their two clocks disagree.
+    Column("reviews", BigInteger, nullable=False),
+    Column("apart", BigInteger, nullable=False),
+    Column("active_seconds", Numeric(24, 3), nullable=False),
+    Column("span_seconds", Numeric(24, 3), nullable=False),
+    Column("difference_seconds", Numeric(24, 3), nullable=False),
+    Column("beyond_span_seconds", Numeric(24, 3), nullable=False),
+)
+
+# How sure tiers were, and how often they were right: what another threshold would do can be answered without asking them again.
+score_days = Table(
+    "score_days",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("automation", Text, primary_key=True),
+    # The tier that decided, or the last one that had a score before a person did.
+    Column("tier", Text, primary_key=True),
+    # '-' where the tier has no model.
+    Column("model_version", Text, primary_key=True),
+    # The outcome that it gave, or would have given.
+    Column("proposed", Text, primary_key=True),
+    # Day on which the case was decided, start, UTC.
+    Column("day", Instant, primary_key=True),
+    # Score in hundredths, rounded down; 99 holds 1 as well.
+    Column("bin", SmallInteger, primary_key=True, autoincrement=False),
+    Column("cases", BigInteger, nullable=False),
+    Column("automatic", BigInteger, nullable=False),
+    # Decided by a person, and of these otherwise than proposed.
+    Column("reviewed", BigInteger, nullable=False),
+    Column("reviewed_wrong", BigInteger, nullable=False),
+    # Automatic ones that could be drawn for an audit, that were, that were judged for good, and were wrong; and these weighted by
+    # 1/probability. Least probability of all that could be drawn.
+    Column("auditable", BigInteger, nullable=False),
+    Column("drawn", BigInteger, nullable=False),
+    Column("audited", BigInteger, nullable=False),
+    Column("audited_wrong", BigInteger, nullable=False),
+    Column("weighted_wrong", Numeric(30, 10), nullable=False),
+    Column("least", Numeric(5, 4)),
 )
 
 rollup_horizons = Table(

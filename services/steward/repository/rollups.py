@@ -7,7 +7,7 @@ window's facts: whoever is killed in between has added nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ _CASE_KEY = "tenant_id, grain, period, booked, automation, arm, stratum, tier, s
 _LINE_KEY = "tenant_id, grain, period, booked, automation, arm, kind, grade, currency"
 # Transactions rolled up at once: a long outage is caught up in steps that each end well before the statement timeout.
 TRANSACTIONS = 2000
+ROLLUPS = "rollups"
+FACTS = ("decisions", "ledger_lines", "intake_batches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +45,23 @@ class Window:
         return {"lower": str(self.lower), "upper": str(self.upper)}
 
 
-def lock_window(connection: Connection) -> Window | None:
-    """The next window, locked until the transaction ends; None where another steward has it."""
+def lock_window(connection: Connection, name: str = ROLLUPS, facts: Sequence[str] = FACTS) -> Window | None:
+    """The next window, locked until the transaction ends; None where another steward has it.
+
+    Args:
+        name: of the horizon; each has windows of its own.
+        facts: tables with ``xid`` that are added up.
+    """
     row = connection.exec_driver_sql(
-        "SELECT horizon::text FROM rollup_horizons WHERE name = 'rollups' FOR UPDATE SKIP LOCKED"
+        "SELECT horizon::text FROM rollup_horizons WHERE name = %(name)s FOR UPDATE SKIP LOCKED", {"name": name}
     ).one_or_none()
     if row is None:
         return None
     lower = int(row[0])
+    firsts = ", ".join(f"(SELECT xid FROM {table} WHERE xid >= %(lower)s::xid8 ORDER BY xid LIMIT 1)" for table in facts)  # noqa: S608  # ours
     # A second statement: its snapshot is newer than the lock.
     first, oldest_running = connection.exec_driver_sql(
-        "SELECT least("
-        " (SELECT xid FROM decisions WHERE xid >= %(lower)s::xid8 ORDER BY xid LIMIT 1),"
-        " (SELECT xid FROM ledger_lines WHERE xid >= %(lower)s::xid8 ORDER BY xid LIMIT 1),"
-        " (SELECT xid FROM intake_batches WHERE xid >= %(lower)s::xid8 ORDER BY xid LIMIT 1))::text,"
-        " pg_snapshot_xmin(pg_current_snapshot())::text",
-        {"lower": str(lower)},
+        f"SELECT least({firsts})::text, pg_snapshot_xmin(pg_current_snapshot())::text", {"lower": str(lower)}
     ).one()
     newest = max(int(oldest_running), lower)
     if first is None or int(first) >= newest:
@@ -67,11 +70,11 @@ def lock_window(connection: Connection) -> Window | None:
     return Window(lower, upper, empty=False, complete=upper == newest)
 
 
-def advance(connection: Connection, window: Window) -> None:
+def advance(connection: Connection, window: Window, name: str = ROLLUPS) -> None:
     connection.exec_driver_sql(
         "UPDATE rollup_horizons SET horizon = %(upper)s::xid8, rolled_at = CASE WHEN %(complete)s THEN now() ELSE rolled_at END"
-        " WHERE name = 'rollups'",
-        {"upper": str(window.upper), "complete": window.complete},
+        " WHERE name = %(name)s",
+        {"upper": str(window.upper), "complete": window.complete, "name": name},
     )
 
 

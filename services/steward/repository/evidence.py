@@ -1,0 +1,84 @@
+"""Adds up what stands beside savings: whether the experiment is sound, and how often each score was right.
+
+The same windows as the roll-ups, with a horizon of their own, because they began later than those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shared.casework.experiment import MEASURES, facts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from services.steward.repository.rollups import Window
+
+HORIZON: Final = "evidence"
+FACTS: Final = ("decisions", "intake_batches", "audit_findings")
+
+_WINDOW = "{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8"
+_SCORES = (
+    "cases",
+    "automatic",
+    "reviewed",
+    "reviewed_wrong",
+    "auditable",
+    "drawn",
+    "audited",
+    "audited_wrong",
+    "weighted_wrong",
+)
+
+
+def add_experiment(connection: Connection, window: Window) -> int:
+    """Draws, crossovers and clocks, by day of booking and by the control share that the cases were drawn with."""
+    return connection.exec_driver_sql(_EXPERIMENT, window.bounds()).rowcount
+
+
+def add_scores(connection: Connection, window: Window) -> int:
+    """Decided cases of the automated arm by the score of the tier that spoke last, and what people found about them."""
+    return connection.exec_driver_sql(_SCORED, window.bounds()).rowcount
+
+
+def _added(measures: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} = r.{name} + excluded.{name}" for name in measures)
+
+
+# Built of constants of the program only.
+_EXPERIMENT = (
+    f"INSERT INTO experiment_days AS r (tenant_id, automation, share, day, {', '.join(MEASURES)})"  # noqa: S608
+    f" SELECT tenant_id, automation, share, date_trunc('day', booked_at, 'UTC'), {', '.join(f'sum({name})' for name in MEASURES)}"
+    f" FROM ({facts(_WINDOW)}) AS facts GROUP BY 1, 2, 3, 4"
+    f" ON CONFLICT (tenant_id, automation, share, day) DO UPDATE SET {_added(MEASURES)}"
+)
+# The step that decided; where a person did, the last one that had a score. What it proposed is what the person was shown.
+_SPOKE = (
+    " JOIN LATERAL (SELECT n.tier, n.model_version, n.outcome, n.label, n.score FROM inferences n WHERE n.case_id = d.case_id"
+    "  AND n.score IS NOT NULL ORDER BY n.attempt DESC, (n.tier = d.tier) DESC, n.position DESC LIMIT 1) n ON true"
+    " LEFT JOIN LATERAL (SELECT v.proposal ->> 'outcome' AS outcome FROM reviews v WHERE v.case_id = d.case_id AND v.kind = 'exception'"
+    "  ORDER BY v.round LIMIT 1) v ON true"
+)
+_KEY = (
+    "SELECT d.tenant_id, d.automation, n.tier, coalesce(n.model_version, '-') AS model_version,"
+    " CASE WHEN d.tier <> 'human' THEN d.outcome ELSE coalesce(v.outcome, n.outcome, n.label, '-') END AS proposed,"
+    " date_trunc('day', d.decided_at, 'UTC') AS day, greatest(least(floor(n.score * 100), 99), 0)::smallint AS bin,"
+)
+_SCORED = (
+    "WITH facts AS ("  # noqa: S608
+    f" {_KEY} 1 AS cases, (d.tier <> 'human')::int AS automatic, (d.tier = 'human')::int AS reviewed,"
+    "  (d.tier = 'human' AND coalesce(v.outcome, n.outcome, n.label, '-') <> d.outcome)::int AS reviewed_wrong,"
+    "  (d.audit_probability IS NOT NULL)::int AS auditable, (a.case_id IS NOT NULL)::int AS drawn, 0 AS audited, 0 AS audited_wrong,"
+    "  0::numeric AS weighted_wrong, d.audit_probability AS least"
+    f" FROM decisions d {_SPOKE} LEFT JOIN audits a ON a.case_id = d.case_id"
+    f" WHERE d.arm = 'automated' AND {_WINDOW.format('d')}"
+    " UNION ALL"
+    f" {_KEY} 0, 0, 0, 0, 0, 0, 1, f.wrong::int, CASE WHEN f.wrong THEN 1 / a.probability ELSE 0 END, NULL"
+    f" FROM audit_findings f JOIN audits a ON a.case_id = f.case_id JOIN decisions d ON d.case_id = f.case_id {_SPOKE}"
+    f" WHERE f.wrong IS NOT NULL AND {_WINDOW.format('f')})"
+    f" INSERT INTO score_days AS r (tenant_id, automation, tier, model_version, proposed, day, bin, {', '.join(_SCORES)}, least)"
+    f" SELECT tenant_id, automation, tier, model_version, proposed, day, bin, {', '.join(f'sum({name})' for name in _SCORES)}, min(least)"
+    " FROM facts GROUP BY 1, 2, 3, 4, 5, 6, 7"
+    f" ON CONFLICT (tenant_id, automation, tier, model_version, proposed, day, bin) DO UPDATE SET {_added(_SCORES)},"
+    " least = least(r.least, excluded.least)"
+)
