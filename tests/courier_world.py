@@ -55,11 +55,14 @@ class World:
             result = connection.exec_driver_sql(statement, names)
             return list(result.all()) if result.returns_rows else []
 
-    def endpoint(self, url: str, *, automations: Sequence[str] = (), secrets: Sequence[str] | None = None) -> UUID:
+    def endpoint(
+        self, url: str, *, automations: Sequence[str] = (), secrets: Sequence[str] | None = None, events: Sequence[str] = ("decision.made",)
+    ) -> UUID:
         identity = uuid7()
         self.execute(
-            "INSERT INTO endpoints (id, tenant_id, url, automations) VALUES (%(id)s, %(tenant)s, %(url)s, %(automations)s::text[])",
-            id=identity, tenant=self.tenant, url=url, automations=list(automations),
+            "INSERT INTO endpoints (id, tenant_id, url, automations, events)"
+            " VALUES (%(id)s, %(tenant)s, %(url)s, %(automations)s::text[], %(events)s::text[])",
+            id=identity, tenant=self.tenant, url=url, automations=list(automations), events=list(events),
         )  # fmt: skip
         for secret in [new_webhook_secret()] if secrets is None else secrets:
             self.secret(identity, secret)

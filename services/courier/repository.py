@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 _STATE = {Outcome.DELIVERED: "delivered", Outcome.RETRY: "pending", Outcome.DEAD: "dead", Outcome.RELEASED: "pending"}
 
+# A third part of a kind counts the messages of it about one case.
 # A version 4 UUID with its first 48 bits replaced by milliseconds and its version by 7: new index entries lie side by side.
 _PLAN = """
 WITH unplanned AS MATERIALIZED (
-    SELECT id, tenant_id, automation FROM outbox WHERE planned_at IS NULL ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    SELECT id, tenant_id, automation, split_part(kind, '.', 1) || '.' || split_part(kind, '.', 2) AS kind
+    FROM outbox WHERE planned_at IS NULL ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), new AS (
     INSERT INTO deliveries (id, tenant_id, outbox_id, endpoint_id, next_attempt_at)
     SELECT encode(set_bit(set_bit(overlay(
@@ -30,7 +32,8 @@ WITH unplanned AS MATERIALIZED (
            ), 52, 1), 53, 1), 'hex')::uuid,
            o.tenant_id, o.id, e.id, now()
     FROM unplanned o
-    JOIN endpoints e ON e.tenant_id = o.tenant_id AND e.state = 'enabled' AND (e.automations = '{}' OR o.automation = ANY (e.automations))
+    JOIN endpoints e ON e.tenant_id = o.tenant_id AND e.state = 'enabled' AND o.kind = ANY (e.events)
+     AND (e.automations = '{}' OR o.automation = '*' OR o.automation = ANY (e.automations))
     ON CONFLICT (outbox_id, endpoint_id) DO NOTHING
 )
 UPDATE outbox SET planned_at = now(), published_at = CASE WHEN %(publishes)s THEN published_at ELSE coalesce(published_at, created_at) END

@@ -42,7 +42,7 @@ class Line:
     Attributes:
         case_id: None for what belongs to no single case.
         sequence: tells lines of one kind and case apart.
-        quantity: in ``unit``: `s` of a person's time, `cpu_s` of CPU time.
+        quantity: in ``unit``: `s` of a person's time, `cpu_s` of CPU time, `errors`, `tokens`.
         amount: in ``currency``; None where no rate was known, never zero for unknown.
         occurred_at: when it happened; when it was booked is the database's business.
         reverses: the line that a `reversal` takes back.
@@ -163,6 +163,31 @@ def for_cash(case: Subject, money: Money, *, at: datetime) -> Line:
         stratum=case.stratum,
         amount=rounded.amount,
         currency=rounded.currency,
+        grade="A",
+        occurred_at=at,
+    )
+
+
+def for_error(case: Subject, errors: Decimal, loss: Money | None, *, at: datetime) -> Line:
+    """What wrong decisions cost, rounded to the currency's minor unit.
+
+    Args:
+        errors: how many this line stands for: 1/probability of the audit that found one, or 1 where it is known.
+        loss: by one error; None leaves the amount open.
+        at: when the case was decided.
+    """
+    amount = None if loss is None else (loss * errors).rounded()
+    return Line(
+        tenant_id=case.tenant_id,
+        automation=case.automation,
+        case_id=case.case_id,
+        kind="error",
+        arm=case.arm,
+        stratum=case.stratum,
+        quantity=errors.quantize(_QUANTITY, rounding=ROUND_HALF_EVEN),
+        unit="errors",
+        amount=None if amount is None else amount.amount,
+        currency=None if amount is None else amount.currency,
         grade="A",
         occurred_at=at,
     )

@@ -33,6 +33,8 @@ quarantined = Counter("recoup_quarantined", "Cases given up after the attempt ca
 job_seconds = Histogram("recoup_job_seconds", "Time of one periodic job.", ["job"], buckets=_SECONDS)
 job_last_success = Gauge("recoup_job_last_success_timestamp_seconds", "When a periodic job last succeeded.", ["job"])
 invariants_broken = Gauge("recoup_invariants_broken", "Standing invariants that do not hold now.", ["invariant"])
+braked = Gauge("recoup_braked_automations", "Brakes that are on: people decide everything.", ["automation"])
+brakes = Counter("recoup_brakes_pulled", "Automations that stopped themselves.", ["automation"])
 queue_depth = Gauge("recoup_queue_depth", "Orders waiting in Redis.")
 
 delivered = Counter("recoup_deliveries", "Callback attempts by result.", ["result"])  # delivered retry dead blocked

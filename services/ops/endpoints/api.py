@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from services.ops.endpoints import (
     administration,
+    audits,
     automations,
     baselines,
     cases,
@@ -50,6 +51,6 @@ def api(ops: Ops, *, threads: int, readiness: Callable[[], Mapping[str, bool]]) 
         title="Recoup operations", service="ops", clock=ops.clock, readiness=readiness, description=_DESCRIPTION, lifespan=lifespan
     )
     app.state.ops = ops
-    for noun in (cases, reviews, deliveries, dead_letters, automations, baselines, rates, sources, receivers, administration):
+    for noun in (cases, reviews, deliveries, dead_letters, automations, audits, baselines, rates, sources, receivers, administration):
         app.include_router(noun.router)
     return app

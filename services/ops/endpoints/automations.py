@@ -27,8 +27,8 @@ def schema(session: Anyone, name: Name) -> dict[str, Any]:
     return configuration.schema(name)
 
 
-@router.patch("/automations/{name}", summary="Pause, resume, set the control share or the platform's price")
+@router.patch("/automations/{name}", summary="Pause, resume, set shares, the error limit or the platform's price")
 def change(session: Operator, name: Name, wanted: AutomationChange) -> AutomationSummary:
-    """Members that are left out stay as they are. A new control share holds for events received from now on."""
+    """Members that are left out stay as they are. A new control share holds for events received from now on, an audit share at once."""
     with session.transaction() as connection:
         return configuration.change(connection, session.author, name, wanted)

@@ -26,7 +26,7 @@ def listing(session: Integrator, cursor: Cursored = None, limit: Limit = 50) -> 
 
 @router.post("", status_code=201, summary="Create an endpoint; its secret is shown this once")
 def create(session: Integrator, wanted: NewEndpoint) -> EndpointCreated:
-    """It receives decisions made from now on, signed as Standard Webhooks says."""
+    """It receives what happens from now on of the kinds in `events` (decisions where it is left out), signed as Standard Webhooks says."""
     with session.transaction() as connection:
         return integration.create_endpoint(connection, session.author, session.ops.vault, wanted)
 

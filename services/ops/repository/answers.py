@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _LOCK_CASE = "SELECT c.id FROM cases c WHERE c.id = (SELECT r.case_id FROM reviews r WHERE r.id = %(id)s) FOR UPDATE"
 
 _LOCK = """
-SELECT r.id, r.case_id, r.automation, r.kind, r.state, r.claimed_by, r.submitted_by, r.submitted_at, r.outcome, r.reasons AS asked_because,
-       r.active_seconds, r.earlier_seconds, r.span_seconds, r.booked_seconds,
+SELECT r.id, r.case_id, r.automation, r.kind, r.round, r.state, r.claimed_by, r.submitted_by, r.submitted_at, r.outcome,
+       r.reasons AS asked_because, r.active_seconds, r.earlier_seconds, r.span_seconds, r.booked_seconds,
        greatest(0, extract(epoch FROM now() - r.claimed_at)) AS claim_seconds,
        greatest(0, extract(epoch FROM r.claim_expires_at - r.claimed_at)) AS lease_seconds, now() AS now,
        t.time_scale, c.tenant_id, c.arm, c.stratum, c.source, c.event_id, c.event_type, c.occurred_at, c.received_at, c.traceparent, p.body
@@ -73,6 +73,7 @@ class Work:
     case_id: UUID
     automation: str
     kind: Kind
+    round: int
     state: str
     claimed_by: str | None
     submitted_by: str | None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from psycopg.types.json import Jsonb
 
 from services.ops.repository.rows import rows
 from services.ops.schemas.configuration import AutomationChange
@@ -15,7 +18,8 @@ if TYPE_CHECKING:
 
 
 _SETTINGS = """
-SELECT automation, paused, control_share, platform_monthly FROM automation_settings WHERE tenant_id = current_setting('app.tenant')
+SELECT automation, paused, control_share, platform_monthly, audit_share, audit_strata, error_limit
+FROM automation_settings WHERE tenant_id = current_setting('app.tenant')
 """
 
 _OPEN = """
@@ -24,13 +28,18 @@ WHERE tenant_id = current_setting('app.tenant') AND state <> 'decided' GROUP BY 
 """
 
 _SET = """
-INSERT INTO automation_settings AS s (tenant_id, automation, paused, control_share, platform_monthly)
+INSERT INTO automation_settings AS s
+    (tenant_id, automation, paused, control_share, platform_monthly, audit_share, audit_strata, error_limit)
 VALUES (current_setting('app.tenant'), %(automation)s, coalesce(%(paused)s, false), coalesce(%(control_share)s, 0.05),
-        coalesce(%(platform_monthly)s, 0))
+        coalesce(%(platform_monthly)s, 0), coalesce(%(audit_share)s, 0.02), coalesce(%(audit_strata)s::jsonb, '{}'),
+        coalesce(%(error_limit)s, 0.05))
 ON CONFLICT (tenant_id, automation) DO UPDATE SET
     paused = coalesce(%(paused)s, s.paused),
     control_share = coalesce(%(control_share)s, s.control_share),
     platform_monthly = coalesce(%(platform_monthly)s, s.platform_monthly),
+    audit_share = coalesce(%(audit_share)s, s.audit_share),
+    audit_strata = coalesce(%(audit_strata)s::jsonb, s.audit_strata),
+    error_limit = coalesce(%(error_limit)s, s.error_limit),
     updated_at = now()
 """
 
@@ -42,11 +51,20 @@ class Setting:
     paused: bool = False
     control_share: Decimal = Decimal("0.05")
     platform_monthly: Decimal = Decimal(0)
+    audit_share: Decimal = Decimal("0.02")
+    audit_strata: Mapping[str, Decimal] = field(default_factory=dict)
+    error_limit: Decimal = Decimal("0.05")
 
 
 def settings(connection: Connection) -> dict[str, Setting]:
     found = rows(connection, _SETTINGS, {})
-    return {row["automation"]: Setting(row["paused"], row["control_share"], row["platform_monthly"]) for row in found}
+    return {row["automation"]: _setting(dict(row)) for row in found}
+
+
+def _setting(row: dict[str, Any]) -> Setting:
+    del row["automation"]
+    strata = {stratum: Decimal(share) for stratum, share in row.pop("audit_strata").items()}
+    return Setting(**row, audit_strata=strata)
 
 
 def open_cases(connection: Connection) -> dict[str, dict[str, int]]:
@@ -58,4 +76,8 @@ def open_cases(connection: Connection) -> dict[str, dict[str, int]]:
 
 
 def change(connection: Connection, automation: str, wanted: AutomationChange) -> None:
-    connection.exec_driver_sql(_SET, {"automation": automation, **wanted.model_dump()})
+    values: dict[str, Any] = wanted.model_dump()
+    strata = values.pop("audit_strata")
+    # As text: a share is a decimal, and a JSON number is not.
+    stored = None if strata is None else Jsonb({stratum: str(share) for stratum, share in strata.items()})
+    connection.exec_driver_sql(_SET, {"automation": automation, "audit_strata": stored, **values})

@@ -50,7 +50,7 @@ WHERE s.id = %(id)s AND NOT EXISTS (SELECT FROM sources o WHERE o.tenant_id = s.
 RETURNING {_SOURCE}
 """  # noqa: S608  # a constant of this module
 
-_ENDPOINT = "id, url, automations, state, disabled_reason, failing_since, created_at"
+_ENDPOINT = "id, url, automations, events, state, disabled_reason, failing_since, created_at"
 
 _ENDPOINTS = f"""
 SELECT {_ENDPOINT} FROM endpoints
@@ -61,12 +61,13 @@ ORDER BY created_at, id LIMIT %(limit)s
 _ONE_ENDPOINT = f"SELECT {_ENDPOINT} FROM endpoints WHERE id = %(id)s"  # noqa: S608  # a constant of this module
 
 _NEW_ENDPOINT = f"""
-INSERT INTO endpoints (id, tenant_id, url, automations)
-VALUES (%(id)s, current_setting('app.tenant'), %(url)s, %(automations)s) RETURNING {_ENDPOINT}
+INSERT INTO endpoints (id, tenant_id, url, automations, events)
+VALUES (%(id)s, current_setting('app.tenant'), %(url)s, %(automations)s, %(events)s) RETURNING {_ENDPOINT}
 """  # noqa: S608  # a constant of this module
 
 _CHANGE_ENDPOINT = f"""
 UPDATE endpoints SET url = coalesce(%(url)s, url), automations = coalesce(%(automations)s::text[], automations),
+    events = coalesce(%(events)s::text[], events),
     state = coalesce(%(state)s, state),
     disabled_reason = CASE %(state)s::text WHEN 'enabled' THEN NULL WHEN 'disabled' THEN 'by an operator' ELSE disabled_reason END,
     failing_since = CASE WHEN %(state)s::text = 'enabled' THEN NULL ELSE failing_since END
@@ -132,13 +133,15 @@ def endpoint(connection: Connection, endpoint_id: UUID) -> Endpoint:
 
 
 def new_endpoint(connection: Connection, wanted: NewEndpoint) -> Endpoint:
-    return one(Endpoint, connection, _NEW_ENDPOINT, {"id": uuid7(), "url": wanted.url, "automations": list(wanted.automations)})
+    values = {"id": uuid7(), "url": wanted.url, "automations": list(wanted.automations), "events": list(wanted.events)}
+    return one(Endpoint, connection, _NEW_ENDPOINT, values)
 
 
 def change_endpoint(connection: Connection, endpoint_id: UUID, wanted: EndpointChange) -> Endpoint:
     """Raises NotFound."""
     automations = None if wanted.automations is None else list(wanted.automations)
-    values = {"id": endpoint_id, "url": wanted.url, "automations": automations, "state": wanted.state}
+    events = None if wanted.events is None else list(wanted.events)
+    values = {"id": endpoint_id, "url": wanted.url, "automations": automations, "events": events, "state": wanted.state}
     return one(Endpoint, connection, _CHANGE_ENDPOINT, values)
 
 

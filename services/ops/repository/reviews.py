@@ -25,6 +25,10 @@ LEFT_BEHIND = "least(r.active_seconds, greatest(0, extract(epoch FROM least(now(
 _EXPIRED = "(r.state = 'claimed' AND r.claim_expires_at <= now())"
 _MINE = "(r.state = 'claimed' AND r.claimed_by = %(reviewer)s AND r.claim_expires_at > now())"
 
+# Whoever has given one of two different answers does not say which of them is right.
+_NOT_OWN = """NOT (r.kind = 'audit' AND EXISTS (SELECT FROM reviews e WHERE e.case_id = r.case_id AND e.kind = 'audit' AND e.round < r.round
+    AND e.submitted_by = %(reviewer)s))"""
+
 _CLAIM = f"""
 UPDATE reviews r SET
     state = 'claimed',
@@ -35,14 +39,14 @@ UPDATE reviews r SET
     active_seconds = CASE WHEN {_MINE} THEN r.active_seconds ELSE 0 END
 """  # noqa: S608  # constants of this module
 
-_CLAIM_ONE = f"{_CLAIM} WHERE r.id = %(id)s AND (r.state = 'open' OR {_EXPIRED} OR {_MINE})"  # constants of this module
+_CLAIM_ONE = f"{_CLAIM} WHERE r.id = %(id)s AND (r.state = 'open' OR {_EXPIRED} OR {_MINE}) AND {_NOT_OWN}"  # constants of this module
 
 _CLAIM_NEXT = f"""
 WITH next AS (
     SELECT r.id FROM reviews r
     WHERE r.tenant_id = current_setting('app.tenant') AND (r.state = 'open' OR {_EXPIRED})
       AND (%(automation)s::text IS NULL OR r.automation = %(automation)s)
-      AND (%(kind)s::text IS NULL OR r.kind = %(kind)s)
+      AND (%(kind)s::text IS NULL OR r.kind = %(kind)s) AND {_NOT_OWN}
     ORDER BY r.created_at, r.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 {_CLAIM} FROM next WHERE r.id = next.id RETURNING r.id

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from services.ops.schemas.audits import Brake
 from services.ops.schemas.base import Identified, Input, Instant, Line, Output
 from shared.security.apikeys import Role
 
 Share = Annotated[Decimal, Field(ge=0, le=1, max_digits=5, decimal_places=4, examples=["0.05"])]
+ErrorRate = Annotated[Decimal, Field(gt=0, lt=1, max_digits=4, decimal_places=4, examples=["0.05"])]
 Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=4, examples=["250.00"])]
 
 
@@ -32,6 +34,10 @@ class AutomationSummary(Output):
     paused: bool
     control_share: Decimal
     platform_monthly: Decimal
+    audit_share: Decimal = Field(description="Of automatic decisions that a person makes again without seeing them.")
+    audit_strata: dict[str, Decimal] = Field(description="Shares of strata where more is at stake.")
+    error_limit: Decimal = Field(description="Evidence of a higher error rate brakes the automation.")
+    brake: Brake | None = Field(description="Null unless the brake is on: people decide everything.")
     open_cases: dict[str, int] = Field(description="Cases that are not decided, by state.")
     data_schema: dict[str, Any] = Field(description="JSON Schema of the event's data.")
 
@@ -42,6 +48,9 @@ class AutomationChange(Input):
     paused: bool | None = None
     control_share: Share | None = None
     platform_monthly: Amount | None = None
+    audit_share: Share | None = None
+    audit_strata: dict[Line, Share] | None = Field(default=None, max_length=200, description="Replaces those that are set.")
+    error_limit: ErrorRate | None = None
 
 
 class NewKey(Input):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, computed_field
@@ -39,6 +39,15 @@ def _signing(secret: str) -> str:
 
 Url = Annotated[str, Field(min_length=8, max_length=2000, pattern=r"^https?://[!-~]+$"), AfterValidator(_receivable)]
 SigningSecret = Annotated[str, Field(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$", max_length=96), AfterValidator(_signing)]
+MessageKind = Literal[
+    "decision.made",
+    "decision.corrected",
+    "savings.recorded",
+    "savings.restated",
+    "automation.braked",
+    "ledger.sealed",
+]
+DECISIONS: Final[tuple[MessageKind, ...]] = ("decision.made", "decision.corrected")
 OverlapHours = Annotated[int, Field(ge=0, le=24 * 30, description="How long the old secrets stay valid beside the new one.")]
 
 
@@ -138,10 +147,17 @@ class SecretCreated(SecretSummary):
 
 
 class NewEndpoint(Input):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://erp.example.com/recoup", "automations": ["invoices"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"url": "https://erp.example.com/recoup", "automations": ["invoices"], "events": ["decision.made", "savings.restated"]}
+            ]
+        }
+    )
 
     url: Url
-    automations: tuple[Line, ...] = Field(default=(), max_length=50, description="Empty: decisions of every automation.")
+    automations: tuple[Line, ...] = Field(default=(), max_length=50, description="Empty: messages about every automation.")
+    events: tuple[MessageKind, ...] = Field(default=DECISIONS, min_length=1, max_length=20, description="What it receives.")
 
 
 class EndpointChange(Input):
@@ -149,12 +165,14 @@ class EndpointChange(Input):
 
     url: Url | None = None
     automations: tuple[Line, ...] | None = Field(default=None, max_length=50)
+    events: tuple[MessageKind, ...] | None = Field(default=None, min_length=1, max_length=20)
     state: Literal["enabled", "disabled"] | None = None
 
 
 class Endpoint(Identified):
     url: str
     automations: list[str]
+    events: list[str]
     state: Literal["enabled", "disabled"]
     disabled_reason: str | None
     failing_since: datetime | None

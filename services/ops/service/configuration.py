@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from services.ops.repository import audit, configuration
+from services.ops.repository import audit, audits, configuration
 from services.ops.repository.audit import Author
 from services.ops.repository.configuration import Setting
+from services.ops.schemas.audits import Brake
 from services.ops.schemas.configuration import (
     AutomationChange,
     AutomationSummary,
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 
 
 def automations(connection: Connection) -> list[AutomationSummary]:
-    settings, open_cases = configuration.settings(connection), configuration.open_cases(connection)
+    settings, open_cases, brakes = configuration.settings(connection), configuration.open_cases(connection), audits.brakes_on(connection)
     return [
-        _summary(automation, settings.get(name, Setting()), open_cases.get(name, {})) for name, automation in registry.automations().items()
+        _summary(automation, settings.get(name, Setting()), open_cases.get(name, {}), brakes.get(name))
+        for name, automation in registry.automations().items()
     ]
 
 
-def _summary(automation: Automation, setting: Setting, open_cases: dict[str, int]) -> AutomationSummary:
+def _summary(automation: Automation, setting: Setting, open_cases: dict[str, int], brake: Brake | None) -> AutomationSummary:
     outcomes = {
         name: OutcomeRules(adverse=o.adverse, automatic=o.automatic, choosable=o.choosable) for name, o in automation.outcomes.items()
     }
@@ -40,6 +42,10 @@ def _summary(automation: Automation, setting: Setting, open_cases: dict[str, int
         paused=setting.paused,
         control_share=setting.control_share,
         platform_monthly=setting.platform_monthly,
+        audit_share=setting.audit_share,
+        audit_strata=dict(setting.audit_strata),
+        error_limit=setting.error_limit,
+        brake=brake,
         open_cases=open_cases,
         data_schema=schema(automation.name),
     )

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from services.ops.repository import answers, audit, reviews
+from services.ops.repository import answers, reviews
 from services.ops.repository import clocks as clock_sums
 from services.ops.repository.answers import Answer, Work
 from services.ops.repository.audit import Author
@@ -22,7 +22,7 @@ from services.ops.schemas.reviews import (
     ReviewSubmission,
     ReviewSubmitted,
 )
-from services.ops.service import closing, rework
+from services.ops.service import closing, rework, second_looks
 from services.ops.service.booking import Clocks, clocks
 from shared.automations import registry
 from shared.errors import Conflict, NotFound, Rejected
@@ -100,7 +100,7 @@ def submit(connection: Connection, author: Author, review_id: UUID, reviewer: st
         raise Conflict("This review is not claimed by you; claim it, then submit.")
     match work.kind:
         case "audit":
-            audit.record(connection, author, "review.audited", work.id, answer.model_dump(mode="json"))
+            second_looks.close(connection, author, work, reviewer, answer, booked.booked)
         case "rework":
             rework.close(connection, author, work, reviewer, answer, booked.booked)
         case "control" | "exception":
@@ -175,8 +175,11 @@ def _details(connection: Connection, review_ids: Sequence[UUID]) -> list[ReviewD
 
 
 def _veiled(row: dict[str, Any]) -> ReviewDetail:
-    """Nobody who measures or checks sees a proposal, and nobody starts to read before the clock runs."""
-    if row["kind"] in {"control", "audit"}:
+    """Nobody who measures or checks sees a proposal, and nobody starts to read before the clock runs.
+
+    Whoever says which of two answers is right sees both, and not whose they are.
+    """
+    if row["kind"] == "control" or (row["kind"] == "audit" and row["round"] == 0):
         row |= {"reasons": [], "proposal": None}
     if row["state"] == "open":
         row["event"] = None

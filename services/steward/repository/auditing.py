@@ -1,0 +1,166 @@
+"""Adds what audits found to their sums, each finding exactly once, and keeps the evidence against each automation.
+
+Windows of transactions as in `rollups`: see there. Sums, evidence, brakes and the new horizon are one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from shared.measure.error_rate import AuditSums
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from services.steward.repository.rollups import Window
+
+HORIZON = "audits"
+FACTS = ("decisions", "audit_findings")
+
+
+class Judged(NamedTuple):
+    """A decision that was found right or wrong for good."""
+
+    tenant_id: str
+    automation: str
+    wrong: bool
+    probability: Decimal
+    least: Decimal
+    xid: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvidence:
+    """As in the table: empty ``stakes`` are a fresh start; findings of transactions below ``horizon`` do not count any more."""
+
+    stakes: list[float]
+    reserve: float
+    audits: int
+    wrong: int
+    highest: float
+    horizon: int
+
+
+def add_sums(connection: Connection, window: Window) -> int:
+    """Decisions that could be drawn, those that were, and what was found, all by the hour of the decision."""
+    added = connection.exec_driver_sql(
+        "WITH bounds AS (SELECT %(lower)s::xid8 AS lower, %(upper)s::xid8 AS upper),"
+        " facts AS ("
+        "  SELECT d.tenant_id, d.automation, d.decided_at, 1 AS decisions, d.audit_probability AS probability,"
+        "   d.audit_probability AS least, 0 AS drawn, 0 AS done, 0 AS disputed, 0 AS wrong, 0::numeric AS weighted"
+        "  FROM decisions d, bounds b WHERE d.xid >= b.lower AND d.xid < b.upper AND d.audit_probability IS NOT NULL"
+        "  UNION ALL"
+        "  SELECT a.tenant_id, a.automation, a.decided_at, 0, 0, a.least, 1, 0, 0, 0, 0"
+        "  FROM audits a, bounds b WHERE a.xid >= b.lower AND a.xid < b.upper"
+        "  UNION ALL"
+        "  SELECT a.tenant_id, a.automation, a.decided_at, 0, 0, a.least, 0, (f.wrong IS NOT NULL)::int,"
+        "   CASE WHEN f.round = 1 THEN -1 WHEN f.wrong IS NULL THEN 1 ELSE 0 END, coalesce(f.wrong, false)::int,"
+        "   CASE WHEN f.wrong THEN 1 / a.probability ELSE 0 END"
+        "  FROM audit_findings f JOIN audits a ON a.case_id = f.case_id, bounds b WHERE f.xid >= b.lower AND f.xid < b.upper)"
+        " INSERT INTO audit_hourly AS h"
+        " (tenant_id, automation, hour, decisions, probability, least, drawn, done, disputed, wrong, weighted)"
+        " SELECT tenant_id, automation, date_trunc('hour', decided_at, 'UTC'), sum(decisions), sum(probability), min(least), sum(drawn),"
+        " sum(done), sum(disputed), sum(wrong), sum(weighted) FROM facts GROUP BY 1, 2, 3"
+        " ON CONFLICT (tenant_id, automation, hour) DO UPDATE SET decisions = h.decisions + excluded.decisions,"
+        " probability = h.probability + excluded.probability, least = least(h.least, excluded.least), drawn = h.drawn + excluded.drawn,"
+        " done = h.done + excluded.done, disputed = h.disputed + excluded.disputed, wrong = h.wrong + excluded.wrong,"
+        " weighted = h.weighted + excluded.weighted",
+        window.bounds(),
+    )
+    return added.rowcount
+
+
+def judged(connection: Connection, window: Window) -> list[Judged]:
+    """In the order in which the verdicts were committed, as far as that is known."""
+    rows = connection.exec_driver_sql(
+        "SELECT f.tenant_id, f.automation, f.wrong, a.probability, a.least, f.xid::text FROM audit_findings f"
+        " JOIN audits a ON a.case_id = f.case_id"
+        " WHERE f.xid >= %(lower)s::xid8 AND f.xid < %(upper)s::xid8 AND f.wrong IS NOT NULL ORDER BY f.xid, f.case_id",
+        window.bounds(),
+    )
+    return [Judged(tenant, automation, wrong, probability, least, int(xid)) for tenant, automation, wrong, probability, least, xid in rows]
+
+
+def evidence(connection: Connection, tenant: str, automation: str) -> StoredEvidence | None:
+    """Locked until the transaction ends: a person who releases the brake waits, or is waited for."""
+    row = connection.exec_driver_sql(
+        "SELECT stakes, reserve, audits, wrong, highest, horizon::text FROM brake_evidence"
+        " WHERE tenant_id = %(tenant)s AND automation = %(automation)s FOR UPDATE",
+        {"tenant": tenant, "automation": automation},
+    ).one_or_none()
+    if row is None:
+        return None
+    stakes, reserve, audits, wrong, highest, horizon = row
+    return StoredEvidence(stakes, reserve, audits, wrong, highest, int(horizon))
+
+
+def keep_evidence(connection: Connection, tenant: str, automation: str, found: StoredEvidence) -> None:
+    connection.exec_driver_sql(
+        "INSERT INTO brake_evidence (tenant_id, automation, stakes, reserve, audits, wrong, highest, horizon, since)"
+        " VALUES (%(tenant)s, %(automation)s, %(stakes)s, %(reserve)s, %(audits)s, %(wrong)s, %(highest)s, %(horizon)s::xid8, now())"
+        " ON CONFLICT (tenant_id, automation) DO UPDATE SET stakes = excluded.stakes, reserve = excluded.reserve,"
+        " audits = excluded.audits, wrong = excluded.wrong, highest = excluded.highest",
+        {
+            "tenant": tenant,
+            "automation": automation,
+            "stakes": found.stakes,
+            "reserve": found.reserve,
+            "audits": found.audits,
+            "wrong": found.wrong,
+            "highest": found.highest,
+            "horizon": str(found.horizon),
+        },
+    )
+
+
+def limit(connection: Connection, tenant: str, automation: str, default: Decimal) -> Decimal:
+    """Error rate that the automation is certified for."""
+    found: Decimal | None = connection.exec_driver_sql(
+        "SELECT error_limit FROM automation_settings WHERE tenant_id = %(tenant)s AND automation = %(automation)s",
+        {"tenant": tenant, "automation": automation},
+    ).scalar_one_or_none()
+    return default if found is None else found
+
+
+def sums(connection: Connection, tenant: str, automation: str) -> AuditSums:
+    """Of all decisions since the first one; a brake's evidence is shown beside them."""
+    row = connection.exec_driver_sql(
+        "SELECT coalesce(sum(decisions), 0)::bigint, coalesce(sum(drawn), 0)::bigint, coalesce(sum(done), 0)::bigint,"
+        " coalesce(sum(disputed), 0)::bigint, coalesce(sum(wrong), 0)::bigint, coalesce(sum(weighted), 0),"
+        " coalesce(sum(probability), 0), min(least) FROM audit_hourly WHERE tenant_id = %(tenant)s AND automation = %(automation)s",
+        {"tenant": tenant, "automation": automation},
+    ).one()
+    decisions, drawn, done, disputed, wrong, weighted, probability, least = row
+    return AuditSums(
+        decisions=decisions, drawn=drawn, done=done, disputed=disputed, wrong=wrong, weighted=weighted, probability=probability, least=least
+    )
+
+
+def brake(connection: Connection, brake_id: UUID, tenant: str, automation: str, shown: object) -> datetime | None:
+    """When it was pulled; None where it is on already."""
+    at: datetime | None = connection.exec_driver_sql(
+        "INSERT INTO brakes (id, tenant_id, automation, braked_at, evidence)"
+        " VALUES (%(id)s, %(tenant)s, %(automation)s, now(), %(evidence)s::jsonb)"
+        " ON CONFLICT (tenant_id, automation) WHERE released_at IS NULL DO NOTHING RETURNING braked_at",
+        {"id": brake_id, "tenant": tenant, "automation": automation, "evidence": orjson.dumps(shown).decode()},
+    ).scalar_one_or_none()
+    if at is not None:
+        connection.exec_driver_sql(
+            "INSERT INTO audit_log (id, tenant_id, actor, action, object_type, object_id, detail)"
+            " VALUES (gen_random_uuid(), %(tenant)s, 'steward', 'automation.braked', 'automation', %(automation)s, %(evidence)s::jsonb)",
+            {"tenant": tenant, "automation": automation, "evidence": orjson.dumps(shown).decode()},
+        )
+    return at
+
+
+def braked(connection: Connection) -> Sequence[tuple[str, int]]:
+    """How many tenants have the brake of each automation on."""
+    rows = connection.exec_driver_sql("SELECT automation, count(*) FROM brakes WHERE released_at IS NULL GROUP BY automation")
+    return [(automation, count) for automation, count in rows]

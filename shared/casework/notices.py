@@ -1,0 +1,100 @@
+"""Messages to business systems about no single decision: what was saved, taken back, braked or sealed. CloudEvents, told once each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import orjson
+
+from shared.ids import uuid7
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+# The message is about every automation of the tenant.
+EVERY = "*"
+
+
+class NoticeKind(StrEnum):
+    """Also what endpoints subscribe to, beside `decision.made` and `decision.corrected`."""
+
+    SAVINGS_RECORDED = "savings.recorded"
+    """The figures of a finished day."""
+    SAVINGS_RESTATED = "savings.restated"
+    """A late outcome took lines back, or added some."""
+    AUTOMATION_BRAKED = "automation.braked"
+    """An automation has stopped itself."""
+    LEDGER_SEALED = "ledger.sealed"
+    """The root of a tenant's ledger at the end of a day, to be kept elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One message.
+
+    Attributes:
+        automation: its name, or `EVERY`.
+        subject: what it is about; there is one message of a kind and subject, ever.
+        at: when that was so.
+        id: of the CloudEvent.
+    """
+
+    tenant_id: str
+    kind: NoticeKind
+    automation: str
+    subject: str
+    at: datetime
+    data: Mapping[str, object]
+    traceparent: str | None = None
+    id: UUID = field(default_factory=uuid7)
+
+    def body(self) -> bytes:
+        return orjson.dumps(
+            {
+                "specversion": "1.0",
+                "id": self.id,
+                "source": "/recoup" if self.automation == EVERY else f"/recoup/{self.automation}",
+                "type": f"com.recoup.{self.kind}.v1",
+                "time": self.at,
+                "subject": self.subject,
+                "datacontenttype": "application/json",
+                "data": dict(self.data),
+            },
+            default=_written,
+            option=orjson.OPT_UTC_Z,
+        )
+
+
+def tell(connection: Connection, notices: Sequence[Notice]) -> int:
+    """Queue messages that are not queued yet; returns how many were. The decisions topic does not carry them."""
+    if not notices:
+        return 0
+    return connection.exec_driver_sql(
+        "INSERT INTO outbox (id, tenant_id, subject, automation, kind, body, published_at, traceparent)"
+        " SELECT n.id, n.tenant_id, n.subject, n.automation, n.kind, n.body, now(), n.traceparent"
+        " FROM unnest(%(ids)b::uuid[], %(tenants)b::text[], %(subjects)b::text[], %(automations)b::text[], %(kinds)b::text[],"
+        " %(bodies)b::bytea[], %(traces)b::text[]) AS n (id, tenant_id, subject, automation, kind, body, traceparent)"
+        " ON CONFLICT (tenant_id, kind, subject) WHERE subject IS NOT NULL DO NOTHING",
+        {
+            "ids": [notice.id for notice in notices],
+            "tenants": [notice.tenant_id for notice in notices],
+            "subjects": [notice.subject for notice in notices],
+            "automations": [notice.automation for notice in notices],
+            "kinds": [notice.kind.value for notice in notices],
+            "bodies": [notice.body() for notice in notices],
+            "traces": [notice.traceparent for notice in notices],
+        },
+    ).rowcount
+
+
+def _written(value: object) -> str:
+    """Decimals as text, as everywhere in our JSON."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,180 @@
+"""Findings are summed once, and an automation that errs too often stops itself once, however many stewards look."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+
+from services.steward import braking
+from services.steward.repository import auditing
+from shared.casework import audits
+from shared.casework import repository as casework
+from shared.casework.audits import Drawn, Finding, judged
+from shared.db import unit_of_work
+from tests.casework_data import decided
+from tests.horizon import settle
+from tests.integration.facts import add_tenant, engine_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Engine
+
+    from tests.conftest import Database
+
+SHARE = Decimal("0.2")
+
+
+@pytest.fixture
+def engine(database: Database) -> Iterator[Engine]:
+    with engine_of(database) as engine:
+        with unit_of_work(engine) as connection:
+            add_tenant(connection)
+            add_tenant(connection, "other")
+        yield engine
+
+
+def _rows(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
+    with unit_of_work(engine) as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(statement)]
+
+
+def _decide(engine: Engine, count: int, *, share: Decimal = SHARE, drawn: int = 0, tenant: str = "acme") -> list[UUID]:
+    """Automatic decisions, of which the first ``drawn`` are to be looked at again; returns the ids of these."""
+    made = [replace(decided(), case_id=uuid4(), tenant_id=tenant, audit_probability=share) for _ in range(count)]
+    with unit_of_work(engine) as connection:
+        casework.record_decisions(connection, made)
+        audits.record_draws(connection, [Drawn(one, share, min(share, SHARE)) for one in made[:drawn]])
+    return [one.case_id for one in made[:drawn]]
+
+
+def _find(engine: Engine, case_ids: Sequence[UUID], answers: Sequence[str], *, round_: int = 0, tenant: str = "acme") -> None:
+    with unit_of_work(engine) as connection:
+        for case_id, answer in zip(case_ids, answers, strict=True):
+            wrong = judged("adjuster", answer, round_=round_)
+            audits.record_finding(
+                connection,
+                Finding(
+                    case_id=case_id, round=round_, tenant_id=tenant, automation="claims", review_id=uuid4(), outcome=answer, wrong=wrong,
+                    reviewer=f"person {round_}",
+                ),
+            )  # fmt: skip
+
+
+def _err(engine: Engine, case_ids: Sequence[UUID], tenant: str = "acme") -> None:
+    """Two people say that the first answer was wrong."""
+    for round_ in (0, 1):
+        _find(engine, case_ids, ["fast_track_pay"] * len(case_ids), round_=round_, tenant=tenant)
+
+
+def _judge(engine: Engine) -> int:
+    settle(engine)
+    return braking.judge_audits(engine)
+
+
+SUMS = "SELECT decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_hourly WHERE tenant_id = 'acme'"
+
+
+def test_decisions_draws_and_findings_are_summed_once_whenever_they_are_looked_at(engine: Engine) -> None:
+    ids = _decide(engine, 50, drawn=10)
+    _judge(engine)
+    assert _rows(engine, SUMS) == [(50, Decimal(10), SHARE, 10, 0, 0, 0, 0)]
+    _find(engine, ids[:8], ["adjuster"] * 6 + ["fast_track_pay"] * 2)
+    _judge(engine)
+    assert _rows(engine, SUMS) == [(50, Decimal(10), SHARE, 10, 6, 2, 0, 0)]
+    _find(engine, ids[6:8], ["adjuster", "fast_track_pay"], round_=1)
+    _judge(engine)
+    _judge(engine)
+    assert _rows(engine, SUMS) == [(50, Decimal(10), SHARE, 10, 8, 0, 1, Decimal(5))]
+
+
+def test_a_likelier_draw_counts_less(engine: Engine) -> None:
+    _err(engine, _decide(engine, 10, share=Decimal("0.5"), drawn=1))
+    _err(engine, _decide(engine, 90, drawn=1))
+    _judge(engine)
+    assert _rows(engine, SUMS) == [(100, Decimal(23), SHARE, 2, 2, 0, 2, Decimal(7))]
+
+
+def test_an_automation_that_errs_far_above_its_limit_brakes_once_with_two_stewards(engine: Engine) -> None:
+    ids = _decide(engine, 500, drawn=100)
+    _err(engine, ids[:30])
+    _find(engine, ids[30:], ["adjuster"] * 70)
+    settle(engine)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: braking.judge_audits(engine), range(8)))
+    _judge(engine)
+    ((automation, evidence, released),) = _rows(engine, "SELECT automation, evidence, released_at FROM brakes")
+    assert (automation, released) == ("claims", None)
+    assert (evidence["audits"], evidence["wrong"], evidence["limit"]) == (100, 30, "0.0500")
+    assert evidence["error_rate"]["low"] > 0.05
+    ((tenant, kind, body, published),) = _rows(
+        engine, "SELECT tenant_id, kind, body, published_at IS NOT NULL FROM outbox WHERE case_id IS NULL"
+    )
+    assert (tenant, kind, published) == ("acme", "automation.braked", True)
+    message = orjson.loads(bytes(body))
+    assert (message["type"], message["data"]["automation"], message["data"]["evidence"]) == (
+        "com.recoup.automation.braked.v1", "claims", evidence,
+    )  # fmt: skip
+    assert _rows(engine, "SELECT actor FROM audit_log WHERE action = 'automation.braked'") == [("steward",)]
+
+
+def test_an_automation_within_its_limit_goes_on_and_one_of_another_tenant_is_its_own(engine: Engine) -> None:
+    ids = _decide(engine, 2000, drawn=400)
+    _find(engine, ids, ["adjuster"] * 384 + ["fast_track_pay"] * 16)
+    _find(engine, ids[384:], ["fast_track_pay"] * 16, round_=1)
+    _err(engine, _decide(engine, 300, drawn=60, tenant="other")[:40], tenant="other")
+    _judge(engine)
+    assert _rows(engine, "SELECT tenant_id FROM brakes") == [("other",)]
+
+
+def test_evidence_is_the_same_in_one_portion_and_in_many(engine: Engine) -> None:
+    verdicts = [random.Random(5).random() < 0.04 for _ in range(60)]
+    for tenant, portion in (("acme", 60), ("other", 7)):
+        ids = _decide(engine, 300, drawn=60, tenant=tenant)
+        _judge(engine)
+        for start in range(0, 60, portion):
+            for case_id, wrong in list(zip(ids, verdicts, strict=True))[start : start + portion]:
+                if wrong:
+                    _err(engine, [case_id], tenant)
+                else:
+                    _find(engine, [case_id], ["adjuster"], tenant=tenant)
+            _judge(engine)
+    mine, others = _rows(engine, "SELECT audits, wrong, round(highest::numeric, 9), reserve FROM brake_evidence ORDER BY tenant_id")
+    assert mine == others
+    assert (mine[0], mine[1]) == (60, sum(verdicts))
+
+
+def test_after_a_release_the_old_findings_are_not_held_against_it_again(engine: Engine) -> None:
+    ids = _decide(engine, 500, drawn=100)
+    _err(engine, ids[:30])
+    _judge(engine)
+    with unit_of_work(engine) as connection:
+        connection.exec_driver_sql("UPDATE brakes SET released_at = now(), released_by = 'a person'")
+        connection.exec_driver_sql(
+            "UPDATE brake_evidence SET stakes = '{}', audits = 0, wrong = 0, highest = 1, horizon = pg_current_xact_id()"
+        )
+    _find(engine, ids[30:], ["adjuster"] * 70)
+    _judge(engine)
+    assert _rows(engine, "SELECT audits, wrong FROM brake_evidence") == [(70, 0)]
+    assert _rows(engine, "SELECT count(*) FROM brakes") == [(1,)]
+    _err(engine, _decide(engine, 100, drawn=30))
+    _judge(engine)
+    assert _rows(engine, "SELECT count(*), count(released_at) FROM brakes") == [(2, 1)]
+
+
+def test_sums_answer_what_a_careful_figure_needs(engine: Engine) -> None:
+    ids = _decide(engine, 1000, drawn=200)
+    _err(engine, ids[:4])
+    _find(engine, ids[4:150], ["adjuster"] * 146)
+    _judge(engine)
+    with unit_of_work(engine) as connection:
+        sums = auditing.sums(connection, "acme", "claims")
+    assert (sums.decisions, sums.drawn, sums.done, sums.wrong, sums.weighted, sums.least) == (1000, 200, 150, 4, Decimal(20), SHARE)
+    assert sums.settled == 950

@@ -1,0 +1,63 @@
+"""The error rate and what errors cost, from sums over audits."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.measure.error_rate import AuditSums, error_cost, error_rate
+from shared.money import Money, currency
+
+LOSS = Money(Decimal(80), currency("EUR"))
+
+
+def _sums(decisions: int, done: int, wrong: int, *, waiting: int = 0, probability: str = "0.02") -> AuditSums:
+    share = Decimal(probability)
+    return AuditSums(
+        decisions=decisions,
+        drawn=done + waiting,
+        done=done,
+        wrong=wrong,
+        weighted=wrong / share,
+        probability=decisions * share,
+        least=share,
+    )
+
+
+def test_an_error_that_was_found_stands_for_those_that_nobody_looked_at() -> None:
+    rate = error_rate(_sums(10_000, 200, 4))
+    assert rate is not None
+    assert rate.point == pytest.approx(4 / 0.02 / 10_000)
+    assert 0 < rate.low < rate.point < rate.high < 0.1
+
+
+def test_what_is_drawn_and_not_judged_yet_says_nothing() -> None:
+    waiting = error_rate(_sums(10_000, 100, 4, waiting=100))
+    assert waiting is not None
+    assert waiting.point == pytest.approx(4 / 0.02 / 9_900)
+
+
+@pytest.mark.parametrize("sums", [AuditSums(), AuditSums(decisions=5, drawn=5, least=Decimal("0.5")), AuditSums(decisions=3)])
+def test_without_a_decision_that_could_be_judged_there_is_neither_rate_nor_cost(sums: AuditSums) -> None:
+    assert error_rate(sums) is None
+    assert error_cost(sums, LOSS) is None
+
+
+def test_the_careful_figure_charges_the_upper_bound_also_where_no_error_was_found() -> None:
+    sums = _sums(10_000, 200, 0)
+    rate, cost = error_rate(sums), error_cost(sums, LOSS)
+    assert rate is not None
+    assert cost is not None
+    assert cost.expected == Money(Decimal("0.00"), currency("EUR"))
+    assert cost.conservative == (LOSS * (Decimal(repr(rate.high)) * 10_000)).rounded()
+    assert cost.more == cost.conservative
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 50_000), st.integers(0, 50), st.sampled_from(["0.01", "0.02", "0.1", "1"]))
+def test_the_careful_figure_never_charges_less_than_is_expected(decisions: int, wrong: int, probability: str) -> None:
+    cost = error_cost(_sums(decisions, max(wrong, decisions // 50), wrong, probability=probability), LOSS)
+    assert cost is None or cost.more.amount >= 0
