@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ class Environment(BaseSettings):
     ci: bool = Field(default=False, validation_alias="CI")
     # An existing broker to use instead of starting one.
     kafka: str = Field(default="", validation_alias="RECOUP_KAFKA_BOOTSTRAP_SERVERS")
+    # A browser to use instead of the one that is installed as `chromium`.
+    chromium: str = Field(default="", validation_alias="RECOUP_TEST_CHROMIUM")
     # Public data sets; relative to the repository's root.
     data: Path = Field(default=Path("../shared/data"), validation_alias="RECOUP_TEST_DATA")
 
@@ -99,6 +102,13 @@ def kafka_bootstrap(test_run: TestRun, environment: Environment) -> str:
         return shared_server(test_run, "kafka").url
     except MissingTool as error:
         return cannot(f"NO KAFKA, NOT TESTED: {error.message}; or set RECOUP_KAFKA_BOOTSTRAP_SERVERS", environment)
+
+
+@pytest.fixture(scope="session")
+def chromium(environment: Environment) -> str:
+    """Path of a real browser."""
+    found = environment.chromium or next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+    return found or cannot("NO BROWSER, NOT TESTED: install chromium (apt-get install chromium), or set RECOUP_TEST_CHROMIUM", environment)
 
 
 @pytest.fixture(scope="session")

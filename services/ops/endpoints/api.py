@@ -17,6 +17,7 @@ from services.ops.endpoints import (
     cases,
     dead_letters,
     deliveries,
+    pages,
     rates,
     receivers,
     reviews,
@@ -51,6 +52,7 @@ def api(ops: Ops, *, threads: int, readiness: Callable[[], Mapping[str, bool]]) 
         title="Recoup operations", service="ops", clock=ops.clock, readiness=readiness, description=_DESCRIPTION, lifespan=lifespan
     )
     app.state.ops = ops
+    app.include_router(pages.router)
     for noun in (cases, reviews, deliveries, dead_letters, automations, audits, baselines, rates, sources, receivers, administration):
         app.include_router(noun.router)
     return app

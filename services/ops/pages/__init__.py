@@ -1,0 +1,1 @@
+"""What review pages load: files that are served as they are."""
