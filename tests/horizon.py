@@ -25,6 +25,7 @@ def settle(engine: Engine) -> None:
 
 
 def roll_up(engine: Engine) -> int:
-    """Roll up everything that is committed; returns how many rows changed."""
+    """Roll up everything that is committed, and what stands beside it; returns how many rows of the roll-ups changed."""
     settle(engine)
+    service.gather_evidence(engine)
     return service.roll_up(engine)

@@ -13,7 +13,6 @@ from starlette.testclient import TestClient
 
 from services.roi.main import build
 from services.roi.service import Roi
-from services.steward import service as steward
 from shared.clock import SystemClock
 from shared.db import unit_of_work
 from tests.horizon import roll_up
@@ -38,7 +37,6 @@ class Board:
     def get(self, path: str, **parameters: Any) -> Response:
         """An answer about everything that is committed now."""
         roll_up(self.line)
-        steward.gather_evidence(self.line)
         return self.client.get(f"/v1/roi/{path}", params=parameters)
 
     def ask(self, path: str, **parameters: Any) -> Any:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 from services.roi.period import Bucket, Period
-from shared.measure.baselines import Baseline, Moments
+from shared.measure.baselines import Baseline, Grade, Moments
 
 
 class CaseSum(NamedTuple):
@@ -75,6 +75,39 @@ class StoredBaseline(NamedTuple):
     automation: str
     stratum: str
     baseline: Baseline
+
+
+class Experiment(NamedTuple):
+    """Cases of one automation that were drawn with one control share, since the first of them; see `shared.casework.experiment`."""
+
+    automation: str
+    share: Decimal
+    drawn_control: int
+    drawn_automated: int
+    crossed_automated: int
+    unclocked_control: int
+    unclocked_automated: int
+    reviews: int
+    apart: int
+    active: Decimal
+    span: Decimal
+    difference: Decimal
+    beyond_span: Decimal
+
+
+class KnownBaseline(NamedTuple):
+    """A stored baseline. Attributes: measured_from, measured_to: when the work was done that it rests on, where that is known."""
+
+    automation: str
+    stratum: str
+    grade: Grade
+    n: int
+    mean: Decimal
+    method: str
+    valid_from: datetime
+    expires_at: datetime
+    measured_from: datetime | None
+    measured_to: datetime | None
 
 
 class Queue(NamedTuple):

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.measure.baselines import Grade
+from shared.measure.integrity import Verdict
 from shared.web.decimals import Plain
 
 Seconds = Annotated[Plain, Field(examples=["1123200.000"])]
@@ -114,6 +115,13 @@ class Worth(Output):
     unconverted: list[Foreign]
 
 
+class Soundness(Output):
+    """Whether the experiment behind a figure was carried out as planned; `/v1/roi/evidence` says more."""
+
+    integrity: Verdict = Field(description="`broken`: the figure is red and proves nothing. `doubtful`: look before you rely on it.")
+    reasons: list[str] = Field(examples=[["4 % of all cases were handled as if they were in the other arm"]])
+
+
 class Figures(Output):
     """One automation, or all of them together."""
 
@@ -124,12 +132,22 @@ class Figures(Output):
     rates: list[Rate]
 
 
-class Summary(Asked):
+class Totals(Asked):
     """Every figure that the evidence of `min_grade` or better supports."""
 
     total: Figures
     by_grade: list[GradeShare]
     automations: list[Figures]
+
+
+class Summary(Totals):
+    """The figures, what may be said aloud about them, and whether the experiment behind them is sound."""
+
+    headline: str = Field(
+        description="About the total: the lower bound first, and no saving where the experiment is broken.",
+        examples=["At least 312.000 hours saved; evidence A; experiment sound."],
+    )
+    soundness: Soundness
 
 
 class Point(Output):

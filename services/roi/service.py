@@ -15,7 +15,7 @@ from services.roi.facts import Wanted, by_bucket
 from services.roi.period import Bucket, Period, moment
 from services.roi.repository import conservation as balances
 from services.roi.repository import figures as sums
-from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Point, Series, Summary, Timeseries
+from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Point, Series, Timeseries, Totals
 from services.roi.valuation import Valuation, amount
 from shared.db import unit_of_work
 from shared.measure.baselines import Grade
@@ -68,12 +68,12 @@ class Roi:
     engine: Engine
     clock: Clock
 
-    def summary(self, tenant: str, question: Question) -> Summary:
+    def summary(self, tenant: str, question: Question) -> Totals:
         period, tally = self.tally(tenant, question)
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
         parts = [figures.figures(account, prices, question.min_grade) for account in found]
-        return Summary(
+        return Totals(
             **dict(asked(question, period, tally)),
             total=figures.total(found, parts, prices, question.min_grade),
             by_grade=figures.by_grade(found),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 # By name, what is counted of a fact. Cases are drawn at intake; the rest is known when a case is decided.
-MEASURES: Final = (
+COUNTS: Final = (
     "drawn_control",
     "drawn_automated",
     "crossed_automated",
@@ -13,11 +13,9 @@ MEASURES: Final = (
     "unclocked_automated",
     "reviews",
     "apart",
-    "active_seconds",
-    "span_seconds",
-    "difference_seconds",
-    "beyond_span_seconds",
 )
+SECONDS: Final = ("active_seconds", "span_seconds", "difference_seconds", "beyond_span_seconds")
+MEASURES: Final = (*COUNTS, *SECONDS)
 # Clocks that differ by more than the idle cut (`shared.measure.human_time`) are apart.
 _IDLE_CUT: Final = 60
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from services.roi.answers import evidence
 from services.roi.breakdown import Dimension
 from services.roi.endpoints.access import FAILURES, Answers, Asked, Tenant
 from services.roi.endpoints.ledger import Filtered
@@ -43,7 +44,7 @@ router = APIRouter(prefix="/v1/roi/exports", tags=["exports"], responses=FAILURE
 @router.get("/summary", summary="The summary as a file")
 def summary(tenant: Tenant, roi: Answers, question: Asked, form: Wanted = Format.CSV) -> StreamingResponse:
     """One row for the total and one for each automation."""
-    return _file(tables.summary(roi.summary(tenant, question)), form)
+    return _file(tables.summary(evidence.judged(roi, tenant, question)), form)
 
 
 @router.get("/timeseries", summary="The same over time as a file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from services.roi.answers import evidence
 from services.roi.breakdown import Dimension
 from services.roi.endpoints.access import FAILURES, Answers, Asked, AsOf, Automation, From, Tenant, To
 from services.roi.period import Bucket
@@ -15,7 +16,7 @@ router = APIRouter(prefix="/v1/roi", tags=["roi"], responses=FAILURES)
 @router.get("/summary", summary="What was saved, and what it cost")
 def summary(tenant: Tenant, roi: Answers, question: Asked) -> Summary:
     """Per automation and in total: cases, hours saved with their interval, costs, cash. The headline is the lower bound."""
-    return roi.summary(tenant, question)
+    return evidence.judged(roi, tenant, question)
 
 
 @router.get("/timeseries", summary="The same over time")

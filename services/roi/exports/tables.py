@@ -32,7 +32,7 @@ def summary(answer: Summary) -> list[Table]:
     everything = [answer.total, *answer.automations]
     rates = [(figures.automation, rate) for figures in everything for rate in figures.rates]
     return [
-        _asked("summary", answer, Figures, everything),
+        _asked("summary", answer, Figures, everything, {"headline": cell(answer.headline), "integrity": answer.soundness.integrity.value}),
         Table("by_grade", ("grade", "seconds"), [(cell(share.grade), share.seconds) for share in answer.by_grade]),
         Table(
             "rates",

@@ -1,0 +1,172 @@
+"""What the figures rest on: the experiment, the baselines, the clocks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.roi import figures
+from services.roi.answers import soundness
+from services.roi.answers.evidence_schemas import AutomationEvidence, BaselineInUse, Clocks, Draw, Evidence, Finding
+from services.roi.facts import Experiment, Wanted
+from services.roi.period import Period
+from services.roi.repository import evidence as repository
+from services.roi.repository import sums
+from services.roi.schemas import Summary
+from services.roi.service import asked
+from shared.db import unit_of_work
+from shared.measure.baselines import Grade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from services.roi.facts import CaseSum, KnownBaseline
+    from services.roi.figures import Account
+    from services.roi.service import Question, Roi
+    from shared.measure import integrity
+
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_CONCURRENT = "concurrent randomised control"
+
+
+def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
+    period, tally = roi.tally(tenant, question)
+    now = question.as_of or roi.clock.now()
+    ever = Wanted(tenant, Period(_BEGINNING, max(period.end, now)), now, question.as_of, question.automation)
+    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
+        draws = repository.experiments(connection, tenant, question.automation, question.as_of)
+        decided = sums.cases(connection, ever)
+        stored = repository.baselines(connection, tenant, question.automation, at=min(now, period.end), as_of=question.as_of)
+    accounts = {account.automation: account for account in figures.accounts(tally, Grade.D)}
+    names = sorted({*accounts, *(draw.automation for draw in draws), *(known.automation for known in stored)})
+    parts = [
+        _one(
+            name,
+            [draw for draw in draws if draw.automation == name],
+            [row for row in decided if row.automation == name],
+            [
+                *_concurrent(accounts.get(name), period),
+                *(_stored(known, min(now, period.end)) for known in stored if known.automation == name),
+            ],
+        )
+        for name in names
+    ]
+    return Evidence(
+        **dict(asked(question, period, tally)),
+        soundness=soundness.worst((part.automation, part.soundness) for part in parts),
+        automations=parts,
+    )
+
+
+def judged(roi: Roi, tenant: str, question: Question) -> Summary:
+    """The summary with its headline, which says so where the experiment is broken."""
+    answer = roi.summary(tenant, question)
+    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
+        draws = repository.experiments(connection, tenant, question.automation, question.as_of)
+    found = soundness.worst((name, soundness.shown(soundness.examined(own))) for name, own in _by_automation(draws).items())
+    return Summary(**dict(answer), soundness=found, headline=soundness.headline(answer.total, found))
+
+
+def _by_automation(draws: Iterable[Experiment]) -> dict[str, list[Experiment]]:
+    found: dict[str, list[Experiment]] = {}
+    for draw in draws:
+        found.setdefault(draw.automation, []).append(draw)
+    return found
+
+
+def _one(name: str, draws: Sequence[Experiment], decided: Sequence[CaseSum], baselines: list[BaselineInUse]) -> AutomationEvidence:
+    found = soundness.examined(draws, decided)
+    control = sum(draw.drawn_control for draw in draws)
+    return AutomationEvidence(
+        automation=name,
+        soundness=soundness.shown(found),
+        findings=[_finding(finding) for finding in found.findings],
+        draws=[_draw(draw) for draw in draws],
+        opted_out=sum(draw.drawn_control + draw.drawn_automated for draw in draws if not 0 < draw.share < 1),
+        crossovers=sum(draw.crossed_automated for draw in draws),
+        undecided_control=max(control - sum(row.cases for row in decided if row.arm == "control"), 0),
+        baselines=baselines,
+        clocks=_clocks(draws),
+    )
+
+
+def _draw(draw: Experiment) -> Draw:
+    total = draw.drawn_control + draw.drawn_automated
+    return Draw(
+        control_share=draw.share,
+        control=draw.drawn_control,
+        automated=draw.drawn_automated,
+        expected_control=(total * draw.share).quantize(Decimal("0.01")),
+    )
+
+
+def _finding(found: integrity.Finding) -> Finding:
+    return Finding.model_validate(
+        {
+            "name": found.name,
+            "value": None if found.value is None else _rounded(found.value),
+            "verdict": found.verdict,
+            "observed": found.observed,
+            "expected": None if found.expected is None else _rounded(found.expected),
+        }
+    )
+
+
+def _rounded(value: float) -> Decimal:
+    """Four digits; wealth may be astronomical, and is a number all the same."""
+    return Decimal(f"{value:.4g}")
+
+
+def _concurrent(account: Account | None, period: Period) -> list[BaselineInUse]:
+    """Groups of strata that control cases of the period are the baseline of."""
+    if account is None:
+        return []
+    return [
+        BaselineInUse(
+            stratum=group,
+            grade=baseline.grade,
+            n=baseline.n,
+            mean_seconds=Decimal(repr(baseline.mean)).quantize(Decimal("0.001")),
+            method=_CONCURRENT,
+            measured_from=period.start,
+            measured_to=period.end,
+            expires_at=None,
+            expired=False,
+        )
+        for group, baseline in sorted(account.fitted.baselines.items())
+        if baseline.grade is Grade.A
+    ]
+
+
+def _stored(known: KnownBaseline, at: datetime) -> BaselineInUse:
+    expired = known.expires_at <= at
+    return BaselineInUse(
+        stratum=known.stratum,
+        grade=Grade.D if expired else known.grade,
+        n=known.n,
+        mean_seconds=known.mean.quantize(Decimal("0.001")),
+        method=known.method,
+        measured_from=known.measured_from,
+        measured_to=known.measured_to,
+        expires_at=known.expires_at,
+        expired=expired,
+    )
+
+
+def _clocks(draws: Sequence[Experiment]) -> Clocks:
+    active, span, difference, beyond = (
+        sum((getattr(draw, name) for draw in draws), Decimal(0)) for name in ("active", "span", "difference", "beyond_span")
+    )
+    return Clocks(
+        reviews=sum(draw.reviews for draw in draws),
+        apart=sum(draw.apart for draw in draws),
+        active_hours=_hours(active),
+        span_hours=_hours(span),
+        difference_share=(difference / span).quantize(Decimal("0.0001")) if span else None,
+        beyond_span_hours=_hours(beyond),
+    )
+
+
+def _hours(seconds: Decimal) -> Decimal:
+    return (seconds / 3600).quantize(Decimal("0.001"))

@@ -1,0 +1,104 @@
+"""Whether the experiment behind the figures was carried out as planned, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.roi.schemas import Figures, Saved, Soundness
+from shared.measure.integrity import Cell, Finding, Integrity, Verdict, report
+
+if TYPE_CHECKING:
+    from services.roi.facts import CaseSum, Experiment
+
+# Strata are told apart at the decision only.
+_ALL = "*"
+
+
+def examined(draws: Sequence[Experiment], decided: Iterable[CaseSum] = ()) -> Integrity:
+    """The report about one automation.
+
+    Draws are counted at intake, where both arms are complete. Strata are known of decided cases, and control cases wait for people: so
+    each stratum is compared with the split of all decided cases, not with the planned one.
+
+    Args:
+        decided: of all time; without them nothing is said about strata.
+    """
+    found = report([_cell(draw) for draw in draws]).findings
+    strata = next(finding for finding in report(_decided(list(decided))).findings if finding.name == "strata")
+    return Integrity(tuple(strata if finding.name == "strata" else finding for finding in found))
+
+
+def shown(found: Integrity) -> Soundness:
+    return Soundness(
+        integrity=found.verdict, reasons=[reason(finding) for finding in found.findings if finding.verdict is not Verdict.SOUND]
+    )
+
+
+def worst(parts: Iterable[tuple[str, Soundness]]) -> Soundness:
+    """Of all automations, whose names stand before their reasons."""
+    named = list(parts)
+    order = list(Verdict)
+    return Soundness(
+        integrity=max((part.integrity for _, part in named), key=order.index, default=Verdict.SOUND),
+        reasons=[f"{name}: {text}" for name, part in named for text in part.reasons],
+    )
+
+
+def reason(finding: Finding) -> str:
+    share = f"{(finding.value or 0) * 100:.2g} %"
+    match finding.name:
+        case "split" | "split_now":
+            return f"the arms are not split as planned: {finding.observed} control cases, {finding.expected or 0:.0f} were to be expected"
+        case "strata":
+            return "strata are not split alike: which cases reach a decision depends on their arm"
+        case "crossovers":
+            return f"{share} of all cases were handled as if they were in the other arm"
+        case _:
+            arm = finding.name.removeprefix("clocks_")
+            return f"{share} of the cases of the {arm} arm have no measured time"
+
+
+def headline(total: Figures, soundness: Soundness) -> str:
+    """One sentence that may be said aloud: the lower bound first, and nothing where the experiment is broken."""
+    if soundness.integrity is Verdict.BROKEN:
+        return f"The experiment is broken, so no saving is shown: {'; '.join(soundness.reasons)}."
+    saved = total.saved
+    if saved.hours.point is None:
+        return f"No saving is measured: {saved.note or 'there is nothing to compare'}."
+    doubt = "" if soundness.integrity is Verdict.SOUND else f" But: {'; '.join(soundness.reasons)}."
+    return f"{_claim(saved)}; evidence {saved.grade.value if saved.grade else 'none'}; experiment {soundness.integrity.value}.{doubt}"
+
+
+def _claim(saved: Saved) -> str:
+    if saved.at_least_hours > 0:
+        return f"At least {saved.at_least_hours:f} hours saved"
+    if saved.hours.high is not None and saved.hours.high < 0:
+        return f"At least {-saved.hours.high:f} hours lost"
+    return "It is not shown that time was saved"
+
+
+def _cell(draw: Experiment) -> Cell:
+    return Cell(
+        stratum=_ALL,
+        share=float(draw.share),
+        control=draw.drawn_control,
+        automated=draw.drawn_automated,
+        crossed_automated=draw.crossed_automated,
+        unclocked_control=draw.unclocked_control,
+        unclocked_automated=draw.unclocked_automated,
+    )
+
+
+def _decided(rows: Sequence[CaseSum]) -> list[Cell]:
+    cells = []
+    for share in sorted({row.share for row in rows if 0 < row.share < Decimal(1)}):
+        drawn = [row for row in rows if row.share == share]
+        control = sum(row.cases for row in drawn if row.arm == "control")
+        observed = control / max(sum(row.cases for row in drawn), 1)
+        for stratum in sorted({row.stratum for row in drawn}):
+            arms = [(row.arm, row.cases) for row in drawn if row.stratum == stratum]
+            counts = {arm: sum(cases for name, cases in arms if name == arm) for arm in ("control", "automated")}
+            cells.append(Cell(stratum, observed, counts["control"], counts["automated"]))
+    return cells

@@ -1,0 +1,51 @@
+"""What stands behind the figures: draws, clocks and baselines, as known now or at an earlier moment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from services.roi.facts import Experiment, KnownBaseline
+from shared.casework.experiment import COUNTS, MEASURES, SECONDS, facts
+from shared.measure.baselines import Grade
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
+_HORIZON = "(SELECT horizon FROM rollup_horizons WHERE name = 'evidence')"
+_ROLLED_UP = f"SELECT automation, share, {', '.join(MEASURES)} FROM experiment_days WHERE tenant_id = %(tenant)s AND {_OF_ITS_AUTOMATION}"  # noqa: S608  # constants
+# Facts of the day of `as_of`, and those before it that are not in the sums yet.
+_VISIBLE = f"{{0}}.tenant_id = %(tenant)s AND {{0}}.booked_at <= %(as_of)s AND ({{0}}.booked_at >= %(day)s OR {{0}}.xid >= {_HORIZON})"
+_TOTALS = ", ".join([*(f"sum({name})::bigint" for name in COUNTS), *(f"sum({name})" for name in SECONDS)])
+_SUMMED = f"SELECT automation, share, {_TOTALS} FROM ({{0}}) AS known GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608  # constants
+_NOW: Final = _SUMMED.format(_ROLLED_UP)
+_THEN: Final = _SUMMED.format(
+    f"{_ROLLED_UP} AND day < %(day)s UNION ALL"  # noqa: S608  # constants
+    f" SELECT automation, share, {', '.join(MEASURES)} FROM ({facts(_VISIBLE)}) AS tail WHERE {_OF_ITS_AUTOMATION}"  # constants
+)
+_BASELINES = (
+    "SELECT DISTINCT ON (b.automation, b.stratum) b.automation, b.stratum, b.grade, b.n, b.mean_seconds, b.method, b.valid_from,"
+    " b.expires_at, e.period_start, e.period_end FROM baselines b LEFT JOIN baseline_evidence e ON e.baseline_id = b.id"
+    " WHERE b.tenant_id = %(tenant)s AND b.valid_from <= %(at)s AND (%(as_of)s::timestamptz IS NULL OR b.created_at <= %(as_of)s)"
+    " AND (%(automation)s::text IS NULL OR b.automation = %(automation)s)"
+    " ORDER BY b.automation, b.stratum, b.valid_from DESC, b.created_at DESC"
+)
+
+
+def experiments(connection: Connection, tenant: str, automation: str | None, as_of: datetime | None) -> list[Experiment]:
+    """All since each experiment began, by automation and control share; the period of a question does not cut it."""
+    values = {
+        "tenant": tenant,
+        "automation": automation,
+        "as_of": as_of,
+        "day": None if as_of is None else as_of.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0),
+    }
+    rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)
+    return [Experiment(*row) for row in rows]
+
+
+def baselines(connection: Connection, tenant: str, automation: str | None, *, at: datetime, as_of: datetime | None) -> list[KnownBaseline]:
+    """The stored one that counts for each automation and stratum at a moment, expired or not."""
+    rows = connection.exec_driver_sql(_BASELINES, {"tenant": tenant, "automation": automation, "at": at, "as_of": as_of})
+    return [KnownBaseline(row[0], row[1], Grade(row[2]), *row[3:]) for row in rows]

@@ -1,0 +1,168 @@
+"""What the figures rest on, and that a broken experiment shows in the headline."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from scipy import stats
+
+from services.roi.repository import evidence as repository
+from shared.casework.values import ReviewKind
+from shared.clock import SystemClock
+from shared.db import unit_of_work
+from tests.integration.facts import decide, hours_ago, receive
+from tests.integration.test_steward_evidence import review
+from tests.roi_world import Board, manual_times, open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Database
+
+TIMES = [str(50 + number % 37) for number in range(300)]
+
+
+@pytest.fixture
+def board(database: Database) -> Iterator[Board]:
+    with open_board(database) as board:
+        yield board
+
+
+def findings(answer: Any) -> dict[str, Any]:
+    return {finding["name"]: finding for finding in answer["automations"][0]["findings"]}
+
+
+def test_the_split_is_compared_with_the_plan(board: Board) -> None:
+    cases = board.work(TIMES)
+    answer = board.ask("evidence")
+    (one,) = answer["automations"]
+    arms = Counter(case.arm for case in cases)
+    assert one["draws"] == [
+        {"control_share": "0.3000", "control": arms["control"], "automated": arms["automated"], "expected_control": "90.00"}
+    ]
+    chance = stats.chisquare([arms["control"], arms["automated"]], [90, 210]).pvalue
+    assert float(findings(answer)["split_now"]["value"]) == pytest.approx(chance, rel=0.001)
+    assert answer["soundness"] == one["soundness"] == {"integrity": "sound", "reasons": []}
+    assert (one["opted_out"], one["crossovers"], one["undecided_control"]) == (0, 0, 0)
+    headline = board.ask("summary")["headline"]
+    assert headline.startswith("At least ")
+    assert headline.endswith("; evidence A; experiment sound.")
+
+
+def test_cases_that_cross_break_the_experiment_and_the_headline_says_so(board: Board) -> None:
+    cases = board.work(TIMES)
+    with unit_of_work(board.line) as connection:
+        decide(connection, [case for case in receive(connection, 90) if case.arm == "automated"], tier="human")
+    answer = board.ask("evidence")
+    crossed, drawn = answer["automations"][0]["crossovers"], len(cases) + 90
+    assert 50 < crossed < 75
+    assert float(findings(answer)["crossovers"]["value"]) == pytest.approx(crossed / drawn, abs=0.0001)
+    summary = board.ask("summary")
+    assert summary["soundness"]["integrity"] == answer["soundness"]["integrity"] == "broken"
+    assert summary["headline"].startswith("The experiment is broken, so no saving is shown: claims: ")
+    assert f"{crossed / drawn * 100:.2g} % of all cases were handled as if they were in the other arm" in summary["headline"]
+
+
+def test_arms_that_were_not_drawn_as_planned_break_it(board: Board) -> None:
+    board.work(TIMES)
+    assert board.ask("evidence")["soundness"]["integrity"] == "sound"
+    # As if somebody had taken three of four control cases out at intake.
+    board.execute("UPDATE experiment_days SET drawn_automated = drawn_automated + drawn_control * 3 / 4, drawn_control = drawn_control / 4")
+    answer = board.ask("evidence")
+    assert findings(answer)["split"]["verdict"] == "broken"
+    assert "are not split as planned" in answer["soundness"]["reasons"][0]
+
+
+def test_control_cases_that_wait_do_not_look_like_a_broken_split(board: Board) -> None:
+    with unit_of_work(board.line) as connection:
+        cases = receive(connection, 300)
+        decide(connection, [case for case in cases if case.arm == "automated"])
+    answer = board.ask("evidence")
+    assert answer["soundness"]["integrity"] == "sound"
+    assert answer["automations"][0]["undecided_control"] == sum(case.arm == "control" for case in cases)
+
+
+def test_strata_that_reach_a_decision_by_their_arm_are_doubtful(board: Board) -> None:
+    with unit_of_work(board.line) as connection:
+        cases = receive(connection, 400)
+        for arm, easy in (("control", 0.9), ("automated", 0.5)):
+            mine = [case for case in cases if case.arm == arm]
+            cut = int(len(mine) * easy)
+            decide(connection, mine[:cut], stratum="easy")
+            decide(connection, mine[cut:], stratum="hard")
+    finding = findings(board.ask("evidence"))["strata"]
+    assert finding["verdict"] == "doubtful"
+    assert float(finding["value"]) < 0.001
+
+
+def test_cases_outside_any_experiment_are_counted_and_not_judged(board: Board) -> None:
+    board.execute("UPDATE automation_settings SET control_share = 0")
+    board.work(TIMES[:40])
+    answer = board.ask("evidence")
+    assert answer["automations"][0]["opted_out"] == 40
+    assert findings(answer)["split"]["verdict"] == "sound"
+    assert board.ask("summary")["headline"].startswith("No saving is measured: no baseline")
+
+
+def test_baselines_in_use_say_what_they_are_and_how_long(board: Board) -> None:
+    cases = board.work(TIMES)
+    board.execute(
+        "INSERT INTO baselines (id, tenant_id, automation, stratum, grade, mean_seconds, variance_seconds2, n, method, valid_from,"
+        " expires_at) SELECT gen_random_uuid(), 'acme', 'claims', stratum, grade, 100, 400, 50, 'log of 2025', now() - interval '90 days',"
+        " now() + days * interval '1 day' FROM (VALUES ('s', 'B', 30), ('t', 'C', -1)) AS given (stratum, grade, days)"
+    )
+    concurrent, log, study = board.ask("evidence")["automations"][0]["baselines"]
+    manual = manual_times(cases, TIMES)
+    assert (concurrent["stratum"], concurrent["grade"], concurrent["n"]) == ("s", "A", len(manual))
+    assert float(concurrent["mean_seconds"]) == pytest.approx(sum(manual) / len(manual), abs=0.001)
+    assert (log["grade"], log["method"], log["expired"]) == ("B", "log of 2025", False)
+    assert (study["stratum"], study["grade"], study["expired"]) == ("t", "D", True)
+
+
+def test_clocks_that_disagree_are_published(board: Board) -> None:
+    with unit_of_work(board.line) as connection:
+        control = [case for case in receive(connection, 60) if case.arm == "control"][:2]
+        review(connection, control[0], ReviewKind.CONTROL, active="300", span="1200")
+        review(connection, control[1], ReviewKind.CONTROL, active="630", span="600")
+        decide(connection, control)
+    clocks = board.ask("evidence")["automations"][0]["clocks"]
+    assert (clocks["reviews"], clocks["apart"]) == (2, 1)
+    assert Decimal(clocks["active_hours"]) == Decimal("0.258")
+    assert Decimal(clocks["difference_share"]) == Decimal("0.5167")
+    assert Decimal(clocks["beyond_span_hours"]) == Decimal("0.008")
+
+
+def test_evidence_of_an_earlier_moment_is_what_was_answered_then(board: Board) -> None:
+    answers = []
+    for portion in (120, 60, 90):
+        board.work(TIMES[:portion], hours=30)
+        with unit_of_work(board.line) as connection:
+            decide(connection, [case for case in receive(connection, 20) if case.arm == "automated"], tier="human")
+        answer = board.ask("evidence", to=hours_ago(-1).isoformat())
+        answers.append((SystemClock().now(), answer["soundness"], answer["automations"]))
+    # Some of it is in the sums only, some of it not yet.
+    for moment, soundness, automations in answers:
+        again = board.client.get("/v1/roi/evidence", params={"as_of": moment.isoformat(), "to": hours_ago(-1).isoformat()}).json()
+        assert (again["soundness"], again["automations"]) == (soundness, automations)
+
+
+def test_no_answer_about_evidence_scans_cases_or_decisions(board: Board) -> None:
+    for hours in range(12):
+        with unit_of_work(board.line) as connection:
+            decide(connection, receive(connection, 400, at=hours_ago(hours)), at=hours_ago(hours))
+    board.ask("evidence")
+    now = SystemClock().now()
+    with unit_of_work(board.line) as connection:
+        connection.exec_driver_sql("ANALYZE")
+        values = {"tenant": "acme", "automation": None, "as_of": now, "day": now - timedelta(minutes=1)}
+        now_plan, then_plan = (
+            "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars())
+            for statement in (repository._NOW, repository._THEN)
+        )
+    assert "decisions" not in now_plan
+    for table in ("cases", "decisions", "intake_batches", "ledger_lines", "reviews"):
+        assert f"Seq Scan on {table}" not in then_plan, then_plan
