@@ -96,7 +96,7 @@ class Intake:
             trace_ids=trace.trace_ids(record.traceparent for record in incoming),
         )
         pairs = zip(incoming, stored, strict=True)
-        return Outcome([Order(i.automation, s.case_id) for i, s in pairs if s.receipt is Receipt.ACCEPTED], poison)
+        return Outcome([Order(i.automation, s.case_id) for i, s in pairs if s.receipt is Receipt.ACCEPTED and i.opens_case], poison)
 
     def _without_unknown_tenants(self, connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
         """A tenant that does not exist owns nothing, not even a poison record."""

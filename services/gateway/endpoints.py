@@ -14,6 +14,7 @@ from services.gateway.service import Gateway, Sender
 from services.gateway.source import Source
 from shared.automations.registry import automations
 from shared.errors import Forbidden, Unauthenticated
+from shared.events.outcome import OUTCOMES
 from shared.security.apikeys import Role
 from shared.web.auth import BEARER, Principal
 
@@ -80,7 +81,7 @@ def _discovery(integrator: Integrator, per_minute: int) -> APIRouter:
         return EventTypes(
             items=[
                 EventType(type=a.event_type, automation=a.name, title=a.title, data_schema=a.data_model.model_json_schema())
-                for a in automations().values()
+                for a in (*automations().values(), OUTCOMES)
             ]
         )
 

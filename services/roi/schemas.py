@@ -206,10 +206,11 @@ class Balance(Output):
     review: int | None = Field(default=None, examples=[40])
     quarantined: int | None = Field(default=None, examples=[0])
     poison: int = Field(examples=[0])
+    outcomes: int = Field(description="Late outcomes that were applied to their cases; counted under `outcomes` only.", examples=[0])
 
 
 class Conservation(Output):
-    """received = automated + human + control + duplicate + rejected + in_flight + dead_letter, exact at `as_of`.
+    """received = automated + human + control + duplicate + rejected + in_flight + dead_letter + outcomes, exact at `as_of`.
 
     At an earlier moment what happened since is taken back from what is now.
     """

@@ -15,7 +15,7 @@ import typer
 from sentry_sdk.crons import capture_checkin
 from sqlalchemy.exc import OperationalError
 
-from services.steward import braking, service
+from services.steward import braking, outcomes, service
 from services.steward.schedule import Job
 from services.steward.settings import StewardSettings
 from services.steward.tasks import Runner
@@ -82,6 +82,7 @@ def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
         Job("gather_evidence", SECOND, lambda: service.gather_evidence(engine)),
         Job("judge_audits", SECOND, lambda: braking.judge_audits(engine)),
         Job("count_brakes", 10 * SECOND, lambda: braking.count_brakes(engine), everywhere=True),
+        Job("apply_outcomes", SECOND, lambda: outcomes.apply_outcomes(engine, settings.steward.outcome_patience)),
         Job("seal_ledger", SECOND, lambda: service.seal_ledger(engine)),
         Job("measure_waiting", 5 * SECOND, lambda: service.measure_waiting(engine, orders), everywhere=True),
         Job("check_invariants", 10 * SECOND, lambda: service.check_invariants(engine, settings.steward.pending_limit), everywhere=True),

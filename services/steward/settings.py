@@ -29,5 +29,7 @@ class StewardSettings(BaseSettings):
     queue_limit: int = Field(default=100, ge=1)
     # Older pending cases break an invariant; paused automations are excepted.
     pending_limit: timedelta = timedelta(minutes=15)
+    # A late outcome that has named no case for so long is a dead letter.
+    outcome_patience: timedelta = timedelta(days=30)
     # How long the diary of jobs is kept.
     keep_runs: timedelta = timedelta(hours=2)

@@ -108,7 +108,7 @@ class DirectLog:
         with unit_of_work(self._engine, tenant=tenant) as connection:
             stored = store(connection, records)
         pairs = zip(records, stored, strict=True)
-        self._announcer.announce([Order(r.automation, s.case_id) for r, s in pairs if s.receipt is Receipt.ACCEPTED])
+        self._announcer.announce([Order(r.automation, s.case_id) for r, s in pairs if s.receipt is Receipt.ACCEPTED and r.opens_case])
         return [answer.receipt for answer in stored]
 
     async def _keep_looking(self) -> None:

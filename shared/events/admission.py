@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from shared.automations import registry
 from shared.errors import SchemaViolation, UnknownEventType
 from shared.events.attributes import Fault
+from shared.events.outcome import OUTCOME_TYPE, OUTCOMES
 
 if TYPE_CHECKING:
     from shared.automations.contract import Automation
@@ -38,11 +39,13 @@ def admit(event: Event) -> tuple[Automation, BaseModel]:
 
 
 def automation_for(event_type: str) -> Automation:
-    """As `registry.for_event_type`, without repeating what the sender wrote.
+    """As `registry.for_event_type`, without repeating what the sender wrote; `OUTCOMES` for late outcomes.
 
     Raises:
         UnknownEventType: ``known`` lists the types that an automation handles.
     """
+    if event_type == OUTCOME_TYPE:
+        return OUTCOMES
     try:
         return registry.for_event_type(event_type)
     except UnknownEventType as error:

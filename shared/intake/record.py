@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from shared.events.outcome import OUTCOMES_NAME
+
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
@@ -39,6 +41,11 @@ class Incoming:
         return (self.tenant, self.source, self.event_id)
 
     @property
+    def opens_case(self) -> bool:
+        """False for late outcomes, which are about a case that there is or will be."""
+        return self.automation != OUTCOMES_NAME
+
+    @property
     def key(self) -> bytes:
         """16 bytes that stand for the identity where it must be short and must not be read: Kafka's key, Redis' key."""
         return hashlib.sha256("|".join(self.identity).encode()).digest()[:16]
@@ -61,7 +68,7 @@ class Receipt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Attributes: case_id: of the case that the record opened or belongs to."""
+    """Attributes: case_id: of the case that the record opened or belongs to; of a late outcome its own id."""
 
     receipt: Receipt
     case_id: UUID

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shared.errors import Rejected
 from shared.ids import uuid7
+from shared.intake import outcomes
 from shared.intake.record import Identity, Incoming, Receipt, Stored
 from shared.measure import arms
 
@@ -73,7 +74,7 @@ class IntakeCount:
 
 
 def store(connection: Connection, records: Sequence[Incoming]) -> list[Stored]:
-    """Open a case for each new event and count every record; one answer per record, in order.
+    """Open a case for each new event, keep each late outcome, and count every record; one answer per record, in order.
 
     A record equal to an earlier one is a DUPLICATE, one with the identity but not the body of an earlier one a CONFLICT: the first body
     stays, and the audit log gets a row. Safe to call again with the same records, and from many processes at once.
@@ -87,6 +88,17 @@ def store(connection: Connection, records: Sequence[Incoming]) -> list[Stored]:
     for record in records:
         if record.tenant not in rules:
             raise UnknownTenant(tenant=record.tenant)
+    # One after the other: rows of either table are inserted in the order of identities.
+    answers = {
+        True: iter(_open_cases(connection, [record for record in records if record.opens_case], rules)),
+        False: iter(_keep_outcomes(connection, [record for record in records if not record.opens_case])),
+    }
+    return [next(answers[record.opens_case]) for record in records]
+
+
+def _open_cases(connection: Connection, records: Sequence[Incoming], rules: Mapping[str, TenantRules]) -> list[Stored]:
+    if not records:
+        return []
     firsts = _first_of_each_identity(records)
     draws = {identity: _draw(record, rules[record.tenant]) for identity, record in firsts.items()}
     ids = _insert_cases(connection, firsts, draws)
@@ -95,6 +107,19 @@ def store(connection: Connection, records: Sequence[Incoming]) -> list[Stored]:
     known |= _existing(connection, [identity for identity in firsts if identity not in ids])
     stored = _receipts(records, known, fresh=ids)
     count_intake(connection, _counts(records, stored, draws))
+    _record_conflicts(connection, records, stored, known)
+    return stored
+
+
+def _keep_outcomes(connection: Connection, records: Sequence[Incoming]) -> list[Stored]:
+    if not records:
+        return []
+    firsts = _first_of_each_identity(records)
+    ids = outcomes.insert(connection, firsts)
+    known = {identity: (outcome_id, firsts[identity].body_sha256) for identity, outcome_id in ids.items()}
+    known |= outcomes.existing(connection, [identity for identity in firsts if identity not in ids])
+    stored = _receipts(records, known, fresh=ids)
+    count_intake(connection, _counts(records, stored, {}))
     _record_conflicts(connection, records, stored, known)
     return stored
 
@@ -246,7 +271,7 @@ def _counts(records: Sequence[Incoming], stored: Sequence[Stored], draws: Mappin
     for record, answer in zip(records, stored, strict=True):
         key = IntakeKey(record.tenant, record.automation, hour_of(record.received_at))
         by_key.setdefault(key, Counter())[answer.receipt] += 1
-        if answer.receipt is Receipt.ACCEPTED:
+        if answer.receipt is Receipt.ACCEPTED and record.opens_case:
             drawn.setdefault(key, Counter())[draws[record.identity]] += 1
     return {key: _count(receipts, drawn.get(key, Counter())) for key, receipts in by_key.items()}
 

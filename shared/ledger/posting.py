@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final, Literal, Protocol
@@ -191,6 +191,33 @@ def for_error(case: Subject, errors: Decimal, loss: Money | None, *, at: datetim
         grade="A",
         occurred_at=at,
     )
+
+
+class Taken(Protocol):
+    """A line that is booked: what is needed to take it back, or to book it once more."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def line(self) -> Line: ...
+
+
+def reversal(booked: Taken) -> Line:
+    """Takes a whole line back by reference, in the hour of the line: figures of that time are restated."""
+    line = booked.line
+    return replace(
+        line,
+        id=uuid7(),
+        kind="reversal",
+        quantity=None if line.quantity is None else -line.quantity,
+        amount=None if line.amount is None else -line.amount,
+        reverses=booked.id,
+    )
+
+
+def again(booked: Taken) -> Line:
+    """The same once more, after it was taken back by mistake."""
+    return replace(booked.line, id=uuid7())
 
 
 def for_platform(tenant_id: str, automation: str, cost: Money, *, hour: datetime) -> Line:

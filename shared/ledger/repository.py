@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.ledger.posting import Kind, Line
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from uuid import UUID
 
     from sqlalchemy import Connection
@@ -21,6 +23,55 @@ def post(connection: Connection, lines: Sequence[Line]) -> None:
     """
     if lines:
         connection.exec_driver_sql(_INSERT, _columns(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A line as it stands in the ledger.
+
+    Attributes:
+        taken_back: a reversal names it.
+    """
+
+    line: Line
+    taken_back: bool
+
+    @property
+    def id(self) -> UUID:
+        return self.line.id
+
+    @property
+    def kind(self) -> Kind:
+        return self.line.kind
+
+    @property
+    def quantity(self) -> Decimal | None:
+        return self.line.quantity
+
+    @property
+    def amount(self) -> Decimal | None:
+        return self.line.amount
+
+    @property
+    def currency(self) -> str | None:
+        return self.line.currency
+
+
+def booked(connection: Connection, case_id: UUID, kinds: Sequence[Kind]) -> list[Booked]:
+    """Lines of a case, by kind and sequence."""
+    rows = connection.exec_driver_sql(
+        "SELECT l.id, l.tenant_id, l.automation, l.case_id, l.kind, l.sequence, l.arm, l.stratum, l.quantity, l.unit, l.amount,"
+        " l.currency, l.grade, l.baseline_id, l.occurred_at,"
+        " EXISTS (SELECT FROM ledger_lines r WHERE r.reverses = l.id) AS taken_back"
+        " FROM ledger_lines l WHERE l.case_id = %(case)s AND l.kind = ANY(%(kinds)s) ORDER BY l.kind, l.sequence",
+        {"case": case_id, "kinds": list(kinds)},
+    )
+    found = []
+    for row in rows.mappings():
+        values = dict(row)
+        taken_back = values.pop("taken_back")
+        found.append(Booked(Line(**values), taken_back))
+    return found
 
 
 def next_sequence(connection: Connection, case_id: UUID, kind: Kind) -> int:

@@ -33,6 +33,7 @@ quarantined = Counter("recoup_quarantined", "Cases given up after the attempt ca
 job_seconds = Histogram("recoup_job_seconds", "Time of one periodic job.", ["job"], buckets=_SECONDS)
 job_last_success = Gauge("recoup_job_last_success_timestamp_seconds", "When a periodic job last succeeded.", ["job"])
 invariants_broken = Gauge("recoup_invariants_broken", "Standing invariants that do not hold now.", ["invariant"])
+late_outcomes = Counter("recoup_late_outcomes", "What business systems said later about cases, when it was applied.", ["result"])
 braked = Gauge("recoup_braked_automations", "Brakes that are on: people decide everything.", ["automation"])
 brakes = Counter("recoup_brakes_pulled", "Automations that stopped themselves.", ["automation"])
 queue_depth = Gauge("recoup_queue_depth", "Orders waiting in Redis.")

@@ -25,6 +25,7 @@ from services.ops.schemas.integration import (
 )
 from shared.automations import registry
 from shared.errors import Conflict, NotFound
+from shared.events.admission import automation_for
 from shared.events.mapping import compiled
 from shared.security.vault import new_webhook_secret
 
@@ -78,7 +79,7 @@ def _members(source: Source) -> dict[str, Any]:
 
 
 def _check(event_type: str, mapping: SourceMapping | None) -> None:
-    registry.for_event_type(event_type)
+    automation_for(event_type)
     if mapping is not None:
         compiled(mapping.model_dump())
 

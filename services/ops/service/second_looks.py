@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from services.ops.repository import audit, audits
 from services.ops.repository.answers import Work
 from services.ops.repository.audit import Author
-from services.ops.repository.audits import Drawn
 from services.ops.schemas.audits import Brake
 from services.ops.schemas.reviews import ReviewSubmission
 from services.ops.service import closing
 from shared.automations import registry
 from shared.casework.audits import Finding, judged, record_finding
 from shared.casework.repository import open_reviews
+from shared.casework.restating import restate
 from shared.casework.values import NewReview, ReviewKind
 from shared.errors import Conflict
-from shared.ledger import posting, rates
+from shared.ledger import posting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -45,8 +45,8 @@ def close(connection: Connection, author: Author, work: Work, reviewer: str, ans
     record_finding(connection, _finding(work, reviewer, answer.outcome, wrong=wrong))
     if wrong is None:
         open_reviews(connection, [_adjudication(work, {drawn.outcome, answer.outcome})])
-    elif wrong:
-        closing.book(connection, _error(connection, subject, drawn))
+    else:
+        restate(connection, work.case_id)
 
 
 def release_brake(connection: Connection, author: Author, automation: str, by: str, note: str) -> Brake:
@@ -87,9 +87,3 @@ def _adjudication(work: Work, answers: set[str]) -> NewReview:
         reasons=(DISAGREEMENT,),
         proposal={"answers": sorted(answers)},
     )
-
-
-def _error(connection: Connection, subject: posting.Subject, drawn: Drawn) -> posting.Line:
-    """What it costs in expectation: this error and those like it that nobody looked at, at the loss as it was when it was decided."""
-    loss = rates.price(connection, subject.tenant_id, rates.LOSS_PER_ERROR, automation=subject.automation, at=drawn.decided_at)
-    return posting.for_error(subject, 1 / drawn.probability, loss, at=drawn.decided_at)

@@ -19,7 +19,7 @@ _HOURS = "hour >= %(start)s AND hour < %(end)s AND (%(automation)s::text IS NULL
 _NOW = (
     "SELECT automation, hour, received, automated, human, control, duplicate, rejected,"  # noqa: S608  # constants
     " pending + processing + review AS in_flight, quarantined + poison AS dead_letter, difference,"
-    " pending, processing, review, quarantined, poison"
+    " pending, processing, review, quarantined, poison, outcomes"
     f" FROM conservation WHERE tenant_id = %(tenant)s AND {_HOURS} ORDER BY hour, automation"
 )
 # Booked after the moment: later hours as they are summed up, the rest of its own hour and what is not summed up yet as single facts.
@@ -54,7 +54,7 @@ _THEN = (
     "  - coalesce(s.received - s.duplicate - s.rejected - s.poison, 0) AS in_flight,"
     " n.poison - coalesce(s.poison, 0)"
     "  + CASE WHEN n.automation = 'outcomes' THEN n.quarantined - coalesce(s.unmatched, 0) ELSE 0 END AS dead_letter, n.difference,"
-    " n.poison - coalesce(s.poison, 0) AS poison"
+    " n.poison - coalesce(s.poison, 0) AS poison, n.outcomes - coalesce(s.settled - s.unmatched, 0) AS outcomes"
     f" FROM ({_NOW}) AS n LEFT JOIN ({_SINCE}) AS s USING (automation, hour)"
     " WHERE n.received > coalesce(s.received, 0) ORDER BY hour, automation"
 )

@@ -1,0 +1,89 @@
+"""Applies what business systems say later about decided cases: lines that do not stand any more are taken back by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import structlog
+
+from services.steward.repository import outcomes
+from services.steward.repository.outcomes import Due
+from shared.casework.notices import Notice, NoticeKind, tell
+from shared.casework.restating import restate
+from shared.db import unit_of_work
+from shared.telemetry import metrics
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from shared.ledger.posting import Line
+
+log = structlog.get_logger()
+
+# Applied in one run, each in a transaction of its own; the next run is a second away.
+BATCH: Final = 200
+
+
+def apply_outcomes(engine: Engine, patience: timedelta) -> int:
+    """Apply those whose case is decided, and give up those that have named no case for too long; returns how many."""
+    with unit_of_work(engine) as connection:
+        ready = outcomes.ready(connection, BATCH)
+    applied = sum(_apply(engine, outcome_id, case_id) for outcome_id, case_id in ready)
+    with unit_of_work(engine) as connection:
+        unmatched = outcomes.give_up(connection, patience)
+    if unmatched:
+        metrics.late_outcomes.labels("unmatched").inc(unmatched)
+        log.warning("outcomes_unmatched", outcomes=unmatched)
+    return applied + unmatched
+
+
+def _apply(engine: Engine, outcome_id: UUID, case_id: UUID) -> bool:
+    with unit_of_work(engine) as connection:
+        due = outcomes.lock(connection, outcome_id, case_id)
+        if due is None:
+            return False
+        at = outcomes.mark_applied(connection, due)
+        lines = restate(connection, case_id)
+        outcomes.count_lines(connection, outcome_id, len(lines))
+        if lines:
+            tell(connection, [_notice(due, lines, at)])
+    metrics.late_outcomes.labels(due.result).inc()
+    log.info("outcome_applied", case_id=str(case_id), result=due.result, lines=len(lines))
+    return True
+
+
+def _notice(due: Due, lines: Sequence[Line], at: datetime) -> Notice:
+    return Notice(
+        tenant_id=due.tenant_id,
+        kind=NoticeKind.SAVINGS_RESTATED,
+        automation=due.automation,
+        subject=str(due.id),
+        at=at,
+        traceparent=due.traceparent,
+        data={
+            "automation": due.automation,
+            "case_id": str(due.case_id),
+            "event": {"id": due.event_id, "source": due.source},
+            "result": due.result,
+            "since": due.occurred_at,
+            "booked_at": at,
+            "lines": [_line(line) for line in lines],
+        },
+    )
+
+
+def _line(line: Line) -> dict[str, object]:
+    """Negative in a reversal, which names the line that it takes back."""
+    return {
+        "id": str(line.id),
+        "kind": line.kind,
+        "quantity": line.quantity,
+        "unit": line.unit,
+        "amount": line.amount,
+        "currency": line.currency,
+        "occurred_at": line.occurred_at,
+        "reverses": None if line.reverses is None else str(line.reverses),
+    }
