@@ -15,6 +15,7 @@ from standardwebhooks import Webhook
 from services.gateway.signature import verify
 from shared.events.admission import admit
 from shared.events.mapping import compiled
+from shared.events.outcome import OUTCOMES, CaseOutcome, Result
 from shared.events.parse import structured
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "connect.md").read_text()
@@ -27,10 +28,18 @@ def test_the_curl_example_is_an_event_that_comes_in() -> None:
 
 
 def test_the_mapping_example_makes_an_event_that_comes_in_of_the_payload_example() -> None:
-    payload, mapping = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL))
+    payload, mapping, _ = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL))
     event = compiled(mapping).event(payload, message_id="msg_1", source="/sources/erp", event_type="com.recoup.claim.filed.v1")
     admit(event)
     assert (event.id, event.subject) == ("4711", "V-9")
+
+
+def test_the_example_of_a_late_outcome_comes_in_as_one() -> None:
+    *_, outcome = re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)
+    automation, data = admit(structured(outcome.encode()))
+    assert automation is OUTCOMES
+    assert isinstance(data, CaseOutcome)
+    assert data.result is Result.REFUNDED
 
 
 def test_the_signature_example_is_verified() -> None:
