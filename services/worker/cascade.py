@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.worker.allowance import affords, left, total
@@ -61,12 +61,17 @@ class CascadeResult:
         return total(step.result.usage for step in self.steps)
 
 
+Listener = Callable[[Sequence[CascadeResult]], None]
+
+
 class Cascade:
     """One automation's tiers, cheapest first."""
 
-    def __init__(self, automation: Automation, tiers: Sequence[Tier]) -> None:
+    def __init__(self, automation: Automation, tiers: Sequence[Tier], listeners: Sequence[Listener] = ()) -> None:
+        """Args: listeners: each is told every result of every batch; they must not raise."""
         self.automation = automation
         self.tiers = tuple(tiers)
+        self._listeners = tuple(listeners)
 
     def decide(self, batch: Sequence[CaseInput], budget: Budget = UNLIMITED) -> Sequence[CascadeResult]:
         """One result per case, in the order of the batch.
@@ -83,14 +88,18 @@ class Cascade:
             self._ask(tier, still_open, batch, steps, rest)
             # A case that a tier failed on is not asked further: a later tier must not decide what a hard rule never saw.
             still_open = [index for index in still_open if _is_open(steps[index][-1].result)]
-        return [self._concluded(case, tuple(taken)) for case, taken in zip(batch, steps, strict=True)]
+        results = [self._concluded(case, tuple(taken)) for case, taken in zip(batch, steps, strict=True)]
+        for listener in self._listeners:
+            listener(results)
+        return results
 
     @staticmethod
     def _ask(tier: Tier, still_open: Sequence[int], batch: Sequence[CaseInput], steps: Sequence[list[Step]], budget: Budget) -> None:
         """One more step for each open case; those that cannot afford the tier are passed over."""
         needs = tier.needs
         able = [index for index in still_open if affords(batch[index].terms, (step.result.usage for step in steps[index]), needs)]
-        results = dict(zip(able, tier.decide([batch[index] for index in able], budget), strict=True))
+        cases = [_informed(batch[index], steps[index]) for index in able]
+        results = dict(zip(able, tier.decide(cases, budget), strict=True))
         for index in still_open:
             steps[index].append(Step(tier.name, results.get(index, OVER_BUDGET)))
 
@@ -113,6 +122,12 @@ class Cascade:
         verdict = leaning.result.verdict
         proposed = self.automation.conclude(case.data, str(verdict.label), verdict.confidence)
         return CascadeResult(case, None, leaning.tier, proposed, said or (UNCERTAIN,), steps)
+
+
+def _informed(case: CaseInput, steps: Sequence[Step]) -> CaseInput:
+    """With the answers of the models that were asked before."""
+    answers = {name: row for step in steps for name, row in step.result.answers.items()}
+    return replace(case, answers=answers) if answers else case
 
 
 def _is_open(result: TierResult) -> bool:

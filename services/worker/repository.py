@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.worker.case import Case, Claimed
 from services.worker.effects import Effects
 from services.worker.policy import DEFAULT_AUDIT_SHARE, Policy
+from services.worker.tiers import TierResult
 from shared.casework.repository import as_json
 from shared.db import unit_of_work
 from shared.errors import Retryable
@@ -180,7 +181,7 @@ def record_inferences(connection: Connection, effects: Sequence[Effects]) -> Non
             "outcomes": [result.verdict.outcome for result in results],
             "labels": [result.verdict.label for result in results],
             "scores": [result.score for result in results],
-            "details": as_json({"reasons": result.verdict.reasons, "probabilities": dict(result.probabilities)} for result in results),
+            "details": as_json(_detail(result) for result in results),
             "cpu": [result.usage.cpu_ns for result in results],
             "wall": [result.usage.wall_ns for result in results],
         },
@@ -210,6 +211,11 @@ def record_metered(connection: Connection, lines: Sequence[Line]) -> None:
 def process_name() -> str:
     """Host and process id: who spent it."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _detail(result: TierResult) -> dict[str, object]:
+    said: dict[str, object] = {"reasons": result.verdict.reasons, "probabilities": dict(result.probabilities)}
+    return said | {"saved_cpu_ns": result.saved_cpu_ns} if result.saved_cpu_ns else said
 
 
 def give_back(connection: Connection, returned: Sequence[Returned]) -> None:

@@ -17,6 +17,8 @@ from shared.money import Money
 ABSTAINED: Final = Verdict(None, confidence=0.0)
 TIER_ERROR: Final = "tier_error"
 BUDGET: Final = "budget"
+# Probabilities of every label, in the pack's order, by model.
+Answers = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,14 @@ NO_TERMS: Final = Terms()
 
 @dataclass(frozen=True, slots=True)
 class CaseInput:
-    """``data`` is an instance of the automation's data model."""
+    """``data`` is an instance of the automation's data model; ``answers`` are those of the models that were asked already."""
 
     case_id: UUID
     data: BaseModel
     context: Context = field(default_factory=Context)
     tenant_id: str = ""
     terms: Terms = NO_TERMS
+    answers: Answers = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class TierResult:
         evidence: tokens that moved the label most, strongest first; empty on the hot path.
         model: name and version of what decided, or None for rules.
         error: class of the exception that this case raised, or None. Its verdict then abstains.
+        answers: probabilities of every label by model, as far as any was asked until now; what a later tier mixes with its own.
+        saved_cpu_ns: what the models took that were not asked, when they were asked the same before.
     """
 
     verdict: Verdict
@@ -95,6 +100,8 @@ class TierResult:
     usage: Usage = Usage()
     model: str | None = None
     error: str | None = None
+    answers: Answers = field(default_factory=lambda: MappingProxyType({}))
+    saved_cpu_ns: int = 0
 
 
 class Tier(Protocol):

@@ -62,6 +62,10 @@ class Features:
     text: str = ""
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    def as_document(self) -> str:
+        """What a model that reads text sees: the fields in the automation's order, then the text."""
+        return " ".join((*(f"{name}={value}" for name, value in self.fields.items()), self.text))
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -110,7 +114,7 @@ class Automation:
         data_model: pydantic model of the event's ``data``; the gateway refuses what it refuses.
         outcomes: every way a case can end, by name.
         title: for people.
-        tiers: the cascade, cheapest first; ``human`` is implied at the end.
+        tiers: the cascade, cheapest first; one without a trained model is passed over, and ``human`` is implied at the end.
         rules: hard business rules. A verdict with an outcome ends the cascade; None lets the models speak.
         features: what model tiers see, or None where no model applies to this case.
         conclude: turns a model's label into a verdict (outcome, reasons, attributes).
@@ -126,7 +130,7 @@ class Automation:
     data_model: type[BaseModel]
     outcomes: Mapping[str, Outcome]
     title: str = ""
-    tiers: tuple[str, ...] = ("rules", "nano")
+    tiers: tuple[str, ...] = ("rules", "cache", "nano", "mini", "large")
     rules: Callable[..., Verdict | None] = _no_rules
     features: Callable[..., Features | None] = _no_features
     conclude: Callable[..., Verdict] = _label_is_outcome

@@ -156,6 +156,16 @@ class Pack:
         wanted = [found for found in self.certificates if found.level == (level or self.level)]
         return next((found for kind in (variant, "any") for found in wanted if found.variant == kind), None)
 
+    def level_within(self, error_level: float | None, variant: Variant = "any") -> str:
+        """The widest certified level that keeps the promise of ``error_level``; None: the pack's own.
+
+        Where nothing is certified that keeps it, a level for which `minimum` lets nothing pass.
+        """
+        if error_level is None:
+            return self.level
+        fitting = [found for found in self.certificates if found.alpha <= error_level and found.variant in {variant, "any"}]
+        return max(fitting, key=lambda found: found.alpha).level if fitting else "uncertified"
+
     def minimum(self, tier: str, label: str, level: str | None = None, variant: Variant = "any") -> float:
         """The least probability at which ``tier`` may say ``label``.
 

@@ -19,6 +19,8 @@ consumer_lag = Gauge("recoup_consumer_lag", "Records not yet in the inbox, by pa
 decided = Counter("recoup_decided", "Cases by automation and the step that settled them.", ["automation", "result"])
 decide_seconds = Histogram("recoup_decide_seconds", "Wall time of one batch, claim to commit.", ["automation"], buckets=_SECONDS)
 inference_cpu_seconds = Counter("recoup_inference_cpu_seconds", "CPU time in tiers.", ["automation", "tier"])
+cache_lookups = Counter("recoup_cache_lookups", "Cases looked up in the exact cache.", ["automation", "result"])  # hit miss unavailable
+cache_saved_cpu_seconds = Counter("recoup_cache_saved_cpu_seconds", "CPU time that models did not take because of a hit.", ["automation"])
 booked_cpu_seconds = Counter("recoup_booked_cpu_seconds", "CPU time of workers that stands on ledger lines of cases.", ["automation"])
 worker_cpu_seconds = Counter("recoup_worker_cpu_seconds", "CPU time of workers since they began, start-up and waiting included.")
 remote_calls = Counter("recoup_remote_calls", "Calls of remote models by what came of them.", ["automation", "result"])

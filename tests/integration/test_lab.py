@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from services.lab import certify
 from services.lab.examples import Example, split
 from services.lab.main import app
-from services.worker.runtime.build import SHIPPED, build_cascade
+from services.worker.runtime.build import SHIPPED, Kit, build_cascade
 from services.worker.runtime.pack import load
 from shared.automations.contract import Features
 from shared.automations.pack import MANIFEST, parse
@@ -40,7 +40,7 @@ def test_training_twice_gives_the_same_bytes_and_a_pack_that_the_worker_runs(tmp
         assert result.exit_code == 0, result.output
     first, second = ({path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in ("a", "b"))
     assert first == second
-    assert build_cascade(automation("claims"), load(tmp_path / "a"), tmp_path / "a").tiers[1].name == "nano"
+    assert build_cascade(automation("claims"), Kit.read(tmp_path / "a")).tiers[1].name == "nano"
 
 
 def test_training_one_task_keeps_the_packs_of_the_others(tmp_path: Path) -> None:

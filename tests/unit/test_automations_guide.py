@@ -9,8 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from services.worker.runtime.build import SHIPPED, build_cascade
-from services.worker.runtime.pack import load
+from services.worker.runtime.build import SHIPPED, Kit, build_cascade
 from services.worker.tiers import CaseInput
 from shared.automations.contract import Automation
 
@@ -42,7 +41,7 @@ def test_the_example_needs_fewer_than_forty_lines() -> None:
 
 def test_the_example_pays_asks_and_refuses_as_the_guide_says(tmp_path: Path) -> None:
     automation = _example(tmp_path)
-    cascade = build_cascade(automation, load(SHIPPED), SHIPPED)
+    cascade = build_cascade(automation, Kit.read(SHIPPED))
 
     def expense(**changes: Any) -> CaseInput:
         data = {"employee": "e1", "spent_on": "2026-10-01", "amount": "12.50", "has_receipt": True} | changes

@@ -15,13 +15,13 @@ import pytest
 from services.lab import linear
 from services.worker.runtime.build import SHIPPED
 from services.worker.runtime.pack import load
-from services.worker.runtime.session import Session
 from shared.automations import hashing
 from shared.automations.contract import Features
 from shared.automations.document import MAX_CHARACTERS, as_text
 from shared.automations.pack import MANIFEST, NEVER, Artefact, Bound, Certificate, Pack, TierModel, parse, render
 from shared.automations.registry import automation
 from shared.errors import InvariantBroken
+from shared.inference.session import Session
 
 PACKS = sorted(load(SHIPPED).values(), key=lambda pack: pack.name)
 

@@ -1,9 +1,8 @@
-"""Every tier keeps the same promises; the cascade asks them in order."""
+"""The cascade asks its tiers in order."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,15 +13,16 @@ from pydantic import BaseModel
 from services.lab.synth import TASKS, generate
 from services.worker.cascade import Cascade
 from services.worker.rules import RulesTier
-from services.worker.runtime.build import SHIPPED, build_cascade, build_cascades
-from services.worker.runtime.nano import NanoTier
+from services.worker.runtime.build import SHIPPED, Kit, build_cascade, build_cascades
+from services.worker.runtime.model import ModelTier
 from services.worker.runtime.pack import load
-from services.worker.tiers import Budget, CaseInput, Tier, TierResult, shares
+from services.worker.tiers import CaseInput, shares
 from shared.automations.contract import Automation, Context, Features, Outcome, Verdict
 from shared.errors import InvariantBroken
+from shared.inference.explanation import explain
+from shared.inference.models import Models
 
 CASCADES = build_cascades()
-TIERS = [pytest.param(cascade.automation, tier, id=f"{name}-{tier.name}") for name, cascade in CASCADES.items() for tier in cascade.tiers]
 EVENTS = {task: [event.data for event in generate(task, 120, 11)] for task in TASKS}
 
 
@@ -30,44 +30,6 @@ def _cases(automation: Automation, count: int = 120) -> list[CaseInput]:
     return [
         CaseInput(uuid.UUID(int=i), automation.data_model.model_validate(data)) for i, data in enumerate(EVENTS[automation.name][:count])
     ]
-
-
-def _said(results: Sequence[TierResult]) -> list[tuple[Verdict, list[tuple[str, float]], float | None]]:
-    """All but what was measured."""
-    return [(result.verdict, list(result.probabilities.items()), result.score) for result in results]
-
-
-@pytest.mark.parametrize(("automation", "tier"), TIERS)
-def test_a_tier_gives_one_result_per_case_in_order(automation: Automation, tier: Tier) -> None:
-    cases = _cases(automation)
-    results = tier.decide(cases, Budget())
-    assert len(results) == len(cases)
-    assert _said(list(reversed(tier.decide(list(reversed(cases)))))) == _said(results)
-    assert tier.decide([]) == []
-
-
-@pytest.mark.parametrize(("automation", "tier"), TIERS)
-def test_a_case_gets_the_same_alone_as_in_any_batch(automation: Automation, tier: Tier) -> None:
-    cases = _cases(automation, 60)
-    together = _said(tier.decide(cases))
-    assert [_said(tier.decide([case]))[0] for case in cases] == together
-
-
-@pytest.mark.parametrize(("automation", "tier"), TIERS)
-def test_verdicts_are_outcomes_or_abstentions_with_sane_figures(automation: Automation, tier: Tier) -> None:
-    for result in tier.decide(_cases(automation)):
-        assert result.verdict.outcome is None or result.verdict.outcome in automation.outcomes
-        assert 0 <= result.verdict.confidence <= 1
-        assert len(result.probabilities) <= 3
-        assert list(result.probabilities.values()) == sorted(result.probabilities.values(), reverse=True)
-        assert result.error is None
-
-
-@pytest.mark.parametrize(("automation", "tier"), TIERS)
-def test_the_time_of_a_batch_is_split_over_its_cases(automation: Automation, tier: Tier) -> None:
-    results = tier.decide(_cases(automation, 50))
-    assert sum(result.usage.cpu_ns for result in results) > 0
-    assert max(result.usage.cpu_ns for result in results) - min(result.usage.cpu_ns for result in results) <= 1
 
 
 @settings(deadline=None)
@@ -80,7 +42,7 @@ def test_shares_add_up(total: int, count: int) -> None:
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=12), st.randoms(use_true_random=False))
 def test_probabilities_are_bit_identical_alone_in_any_order_and_in_any_chunk(texts: list[str], random: Any) -> None:
     tier = CASCADES["complaints"].tiers[1]
-    assert isinstance(tier, NanoTier)
+    assert isinstance(tier, ModelTier)
     documents = [Features(text) for text in texts]
     alone = [tier.probabilities([document]).tobytes() for document in documents]
     order = list(range(len(documents)))
@@ -120,7 +82,7 @@ def _note_cases(*texts: str) -> list[CaseInput]:
 
 def _pack_cascade(automation: Automation) -> Cascade:
     pack = load(SHIPPED)["complaints"]
-    return Cascade(automation, [RulesTier(automation), NanoTier(automation, pack, SHIPPED)])
+    return Cascade(automation, [RulesTier(automation), ModelTier(automation, pack, "nano", Models(SHIPPED))])
 
 
 LONG = "my mortgage servicer lost the escrow payment and started foreclosure on my home loan modification"
@@ -168,7 +130,7 @@ def test_every_tier_that_was_asked_is_recorded_with_its_cost() -> None:
 
 
 def test_an_automation_without_a_model_or_with_none_at_all_leaves_everything_to_people() -> None:
-    (untrained,) = build_cascade(_notes(), load(SHIPPED), SHIPPED).decide(_note_cases(LONG))
+    (untrained,) = build_cascade(_notes(), Kit.read(SHIPPED)).decide(_note_cases(LONG))
     (empty,) = Cascade(_notes(), []).decide(_note_cases(LONG))
     assert untrained.reasons == empty.reasons == ("uncertain",)
     assert untrained.proposed is None
@@ -177,11 +139,11 @@ def test_an_automation_without_a_model_or_with_none_at_all_leaves_everything_to_
 
 def test_an_unknown_tier_stops_the_start() -> None:
     with pytest.raises(InvariantBroken):
-        build_cascade(_notes(tiers=("rules", "crystal_ball")), {}, SHIPPED)
+        build_cascade(_notes(tiers=("rules", "crystal_ball")), Kit({}, Models(SHIPPED)))
 
 
 def test_an_explanation_names_words_that_move_the_score() -> None:
-    tier = CASCADES["complaints"].tiers[1]
-    assert isinstance(tier, NanoTier)
-    assert any("mortgage" in token or "escrow" in token for token in tier.explain(Features(LONG), "mortgage"))
-    assert tier.explain(Features(), "mortgage") == ()
+    pack = load(SHIPPED)["complaints"]
+    scorer, label = Models(SHIPPED).scorer(pack, pack.tiers[0]), pack.labels.index("mortgage")
+    assert any("mortgage" in token or "escrow" in token for token in explain(scorer, label, Features(LONG)))
+    assert explain(scorer, label, Features()) == ()

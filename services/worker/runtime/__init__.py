@@ -1,1 +1,1 @@
-"""Running models. The only package that imports onnxruntime."""
+"""Model packs as tiers of a cascade."""

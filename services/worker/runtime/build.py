@@ -3,53 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from services.worker.cache import CacheTier, Store
 from services.worker.cascade import Cascade
 from services.worker.rules import RulesTier
-from services.worker.runtime.nano import NanoTier
+from services.worker.runtime.model import ModelTier
 from services.worker.runtime.pack import load
 from services.worker.tiers import Tier
 from shared.automations.contract import Automation
 from shared.automations.pack import Pack
 from shared.automations.registry import automations
 from shared.errors import InvariantBroken
+from shared.inference.models import Models
 
 SHIPPED: Final = Path(__file__).parents[1] / "models"
 Packs = Mapping[str, Pack]
 NOTHING_REMOTE: Final[Mapping[str, Tier]] = MappingProxyType({})
 
 
-def _rules(automation: Automation, _packs: Packs, _folder: Path) -> Tier | None:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where the exact cache keeps its entries, and how many for each tenant and automation."""
+
+    store: Store
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What tiers are made from.
+
+    Attributes:
+        packs: by task.
+        room: None: without a cache.
+    """
+
+    packs: Packs
+    models: Models
+    room: Room | None = None
+
+    @classmethod
+    def read(cls, folder: Path, room: Room | None = None) -> Kit:
+        """Reads the manifest; model files are read at first use, in the process that uses them.
+
+        Raises:
+            InvariantBroken: the manifest is broken.
+        """
+        return cls(load(folder), Models(folder), room)
+
+
+def _rules(automation: Automation, _kit: Kit) -> Tier | None:
     return RulesTier(automation)
 
 
-def _nano(automation: Automation, packs: Packs, folder: Path) -> Tier | None:
-    """None where nobody has trained a model: the cases then go to people."""
-    pack = packs.get(automation.name)
-    return NanoTier(automation, pack, folder) if pack and pack.tier(NanoTier.name) else None
+def _cache(automation: Automation, kit: Kit) -> Tier | None:
+    """None where there is nothing whose answers could be kept."""
+    pack = kit.packs.get(automation.name)
+    if pack is None or kit.room is None:
+        return None
+    return CacheTier(automation, partial(kit.models.digest, pack), kit.room.store, kit.room.entries)
+
+
+def _model(name: str, automation: Automation, kit: Kit) -> Tier | None:
+    """None where nobody has trained such a model: the cases then go on, at last to people."""
+    pack = kit.packs.get(automation.name)
+    return ModelTier(automation, pack, name, kit.models) if pack and pack.tier(name) else None
 
 
 # A new kind of tier is one more entry here.
-_BUILDERS: Final[Mapping[str, Callable[[Automation, Packs, Path], Tier | None]]] = {"rules": _rules, "nano": _nano}
+_BUILDERS: Final[Mapping[str, Callable[[Automation, Kit], Tier | None]]] = {
+    "rules": _rules,
+    "cache": _cache,
+    **{name: partial(_model, name) for name in ("nano", "mini", "large")},
+}
 
 
-def build_cascade(automation: Automation, packs: Packs, folder: Path, remote: Tier | None = None) -> Cascade:
+def build_cascade(automation: Automation, kit: Kit, remote: Tier | None = None) -> Cascade:
     """Args: remote: a model that runs elsewhere, asked after all others; None: nothing leaves this process."""
     unknown = set(automation.tiers) - set(_BUILDERS)
     if unknown:
         raise InvariantBroken("an automation asks for tiers that do not exist", automation=automation.name, tiers=sorted(unknown))
-    built = (_BUILDERS[name](automation, packs, folder) for name in automation.tiers)
-    return Cascade(automation, [tier for tier in (*built, remote) if tier is not None])
+    built = (*(_BUILDERS[name](automation, kit) for name in automation.tiers), remote)
+    tiers = [tier for tier in built if tier is not None]
+    return Cascade(automation, tiers, [tier.remember for tier in tiers if isinstance(tier, CacheTier)])
 
 
-def build_cascades(models_dir: Path = SHIPPED, remote: Mapping[str, Tier] = NOTHING_REMOTE) -> Mapping[str, Cascade]:
-    """The cascade of each automation by its name. Reads the manifest; model files are read at first use, in the process that uses them.
+def build_cascades(
+    models_dir: Path = SHIPPED, remote: Mapping[str, Tier] = NOTHING_REMOTE, room: Room | None = None
+) -> Mapping[str, Cascade]:
+    """The cascade of each automation by its name.
+
+    Args:
+        remote: models that run elsewhere, by automation.
+        room: for the exact cache; None: without one.
 
     Raises:
         InvariantBroken: a broken manifest, or an automation that asks for an unknown tier.
     """
-    packs = load(models_dir)
-    return {name: build_cascade(automation, packs, models_dir, remote.get(name)) for name, automation in automations().items()}
+    kit = Kit.read(models_dir, room)
+    return {name: build_cascade(automation, kit, remote.get(name)) for name, automation in automations().items()}

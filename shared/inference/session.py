@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
 from shared.errors import InvariantBroken
+from shared.inference.files import verified
 
 
 def _options() -> onnxruntime.SessionOptions:
@@ -31,6 +31,11 @@ def _options() -> onnxruntime.SessionOptions:
     return options
 
 
+def opened(content: bytes) -> onnxruntime.InferenceSession:
+    """A session over this graph, for this process."""
+    return onnxruntime.InferenceSession(content, sess_options=_options(), providers=["CPUExecutionProvider"])
+
+
 class Session:
     """Created on first use, because a session does not survive a fork.
 
@@ -44,18 +49,28 @@ class Session:
         self._pid = 0
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], output: str) -> npt.NDArray[np.float32]:
+        return np.asarray(self._mine().run([output], dict(inputs))[0], dtype=np.float32)
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of the graph's inputs."""
+        return [found.name for found in self._mine().get_inputs()]
+
+    def width(self, output: str) -> int:
+        """Length of the last axis of an output.
+
+        Raises:
+            InvariantBroken: the graph has no such output, or leaves its width open.
+        """
+        shapes = {found.name: found.shape for found in self._mine().get_outputs()}
+        width = shapes[output][-1] if shapes.get(output) else None
+        if not isinstance(width, int):
+            raise InvariantBroken("a graph has no such output of known width", path=str(self._path), output=output)
+        return width
+
+    def _mine(self) -> onnxruntime.InferenceSession:
         if self._session is None:
-            self._session, self._pid = self._created(), os.getpid()
+            self._session, self._pid = opened(verified(self._path, self._sha256)), os.getpid()
         if self._pid != os.getpid():
             raise InvariantBroken("a model session crossed a fork", created=self._pid, used=os.getpid())
-        return np.asarray(self._session.run([output], dict(inputs))[0], dtype=np.float32)
-
-    def _created(self) -> onnxruntime.InferenceSession:
-        try:
-            content = self._path.read_bytes()
-        except OSError as error:
-            raise InvariantBroken("a model file cannot be read", path=str(self._path)) from error
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != self._sha256:
-            raise InvariantBroken("a model file is not the one of its manifest", path=str(self._path), found=digest, expected=self._sha256)
-        return onnxruntime.InferenceSession(content, sess_options=_options(), providers=["CPUExecutionProvider"])
+        return cast("onnxruntime.InferenceSession", self._session)
