@@ -64,7 +64,7 @@ def baseline(  # noqa: PLR0913  # the options of a command
     timezone: Annotated[str, typer.Option(help="Of times that name none.")] = "UTC",
     longest_hours: Annotated[float, typer.Option(min=0.01, max=1000, help="Longer pieces of work are left out.")] = LONGEST
     / timedelta(hours=1),
-    url: ops_api.Url = ops_api.DEFAULT_URL,
+    url: ops_api.Url = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only read the file and show what would be stored.")] = False,
 ) -> None:
     """Store what real manual handling took, per case and stratum, as a baseline of grade B. Safe to repeat: a file is stored once.

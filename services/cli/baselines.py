@@ -36,7 +36,7 @@ def settings(
 def listing(
     *,
     automation: Annotated[str | None, typer.Option(help="All of them where it is left out.")] = None,
-    url: ops_api.Url = ops_api.DEFAULT_URL,
+    url: ops_api.Url = None,
 ) -> None:
     """Newest first; what has expired counts as declared (D)."""
     table = Table("id", "automation", "stratum", "grade", "mean s", "n", "valid from", "expires")
@@ -59,7 +59,7 @@ def declare(
     *,
     method: Annotated[str, typer.Option(help="Who says so, and why.")],
     stratum: Annotated[str, typer.Option(help="* holds for every stratum without its own.")] = "*",
-    url: ops_api.Url = ops_api.DEFAULT_URL,
+    url: ops_api.Url = None,
 ) -> None:
     """Store what somebody says: grade D, without an interval."""
     body = {"automation": automation, "stratum": stratum, "mean_seconds": str(mean_seconds), "method": method}
@@ -76,7 +76,7 @@ def study(  # noqa: PLR0913  # the options of a command
     observed_from: Annotated[datetime, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="UTC.")],
     observed_until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="UTC.")],
     stratum: Annotated[str, typer.Option(help="* holds for every stratum without its own.")] = "*",
-    url: ops_api.Url = ops_api.DEFAULT_URL,
+    url: ops_api.Url = None,
 ) -> None:
     """Store a time study: grade C. Safe to repeat: a study is stored once."""
     body = {
@@ -97,7 +97,7 @@ def renew(
     baseline_id: str,
     *,
     reason: Annotated[str, typer.Option(help="Why it still holds; stored and shown.")],
-    url: ops_api.Url = ops_api.DEFAULT_URL,
+    url: ops_api.Url = None,
 ) -> None:
     """Let the baseline that holds now hold for another 90 days."""
     typer.echo(ops_api.call(url, "POST", f"/v1/baselines/{baseline_id}/renew", body={"reason": reason})["id"])

@@ -13,8 +13,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, 
 
 from shared.settings import load, prefixed
 
-Url = Annotated[str, typer.Option(envvar="RECOUP_OPS_URL", help="The operations API.")]
-DEFAULT_URL = "http://127.0.0.1:8081"
+Url = Annotated[str | None, typer.Option(help="The operations API; RECOUP_OPS_URL where it is left out.")]
 
 
 class OpsApiSettings(BaseSettings):
@@ -22,15 +21,18 @@ class OpsApiSettings(BaseSettings):
 
     # A key with the role admin.
     api_key: SecretStr
+    ops_url: str = "http://127.0.0.1:8081"
 
 
-def call(url: str, method: str, path: str, *, body: object = None, query: dict[str, Any] | None = None) -> Any:
+def call(url: str | None, method: str, path: str, *, body: object = None, query: dict[str, Any] | None = None) -> Any:
     """The answer's JSON; exits with a line for people where there is none.
 
     Asks again while the API cannot be reached or says that it is busy; a request that may have been carried out is not sent twice.
     """
-    key = load(OpsApiSettings).api_key.get_secret_value()
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
+    settings = load(OpsApiSettings)
+    url = url or settings.ops_url
+    headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}", "Content-Type": "application/json"}
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
         retrying = Retrying(
             retry=retry_if_result(lambda answer: answer is None or answer.status_code in {429, 502, 503, 504}),
             wait=wait_random_exponential(multiplier=0.2, max=5),
@@ -50,7 +52,7 @@ def call(url: str, method: str, path: str, *, body: object = None, query: dict[s
 def _attempt(client: httpx.Client, method: str, path: str, body: object, query: dict[str, Any] | None) -> httpx.Response | None:
     content = None if body is None else orjson.dumps(body)
     try:
-        return client.request(method, path, content=content, params=query, headers={"Content-Type": "application/json"})
+        return client.request(method, path, content=content, params=query)
     except httpx.ConnectError:
         return None
     except httpx.TransportError as error:

@@ -139,7 +139,7 @@ def test_images_run_as_an_ordinary_user() -> None:
 
 def known_variables() -> set[str]:
     """Every variable that some settings class reads."""
-    modules = ["shared.settings", "migrations.run", "services.cli.importing"]
+    modules = ["shared.settings", "migrations.run", "services.cli.importing", "services.cli.ops_api"]
     modules += [f"services.{found.name}.settings" for found in pkgutil.iter_modules(services.__path__) if found.name not in {"cli", "lab"}]
     classes = {
         kind for name in modules for kind in vars(import_module(name)).values() if isinstance(kind, type) and issubclass(kind, BaseSettings)
