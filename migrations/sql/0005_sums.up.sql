@@ -66,11 +66,12 @@ CREATE TABLE forecasts (
     tenant_id text NOT NULL,
     automation text NOT NULL,
     stratum text NOT NULL,
+    since xid8 NOT NULL,
     day timestamptz NOT NULL,
+    control bigint NOT NULL,
     intercept numeric(18, 6) NOT NULL,
     slope numeric(18, 6) NOT NULL,
-    made_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT pk_forecasts PRIMARY KEY (tenant_id, automation, stratum, day)
+    CONSTRAINT pk_forecasts PRIMARY KEY (tenant_id, automation, stratum, since)
 );
 
 ALTER TABLE conservation_hourly NO FORCE ROW LEVEL SECURITY;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from services.roi import valuation
 from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
 from shared.measure.baselines import EMPTY, Grade, Moments
 from shared.measure.savings import Estimate, Fit, combine, estimate, fit
+from shared.measure.sequence import Bounds, Progress, bounds, third_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +29,7 @@ class Account:
 
     Attributes:
         fitted: its baselines, for estimates of parts of the period.
+        progress: of the always-valid estimate.
     """
 
     automation: str
@@ -34,6 +37,20 @@ class Account:
     money: Sequence[MoneySum]
     fitted: Fit
     estimate: Estimate
+    progress: Progress
+
+    @property
+    def always_valid(self) -> Bounds | None:
+        """The interval for whoever looks every day; None without enough control cases, or where better evidence is asked for."""
+        return bounds(self.progress) if self.estimate.grade is Grade.A else None
+
+    @property
+    def floor(self) -> float:
+        """At least this much. A stored baseline was estimated once, so looking again does not try one's luck again."""
+        if self.estimate.grade is not Grade.A:
+            return self.estimate.floor
+        held = self.always_valid
+        return min(0.0, self.estimate.point or 0.0) if held is None else held.low
 
 
 def accounts(tally: Tally, min_grade: Grade) -> list[Account]:
@@ -67,13 +84,15 @@ def credited(money: Iterable[MoneySum], min_grade: Grade) -> list[MoneySum]:
 
 def figures(account: Account, prices: Valuation, min_grade: Grade) -> Figures:
     hour = prices.labour(account.automation)
-    value = None if hour is None or account.estimate.point is None else valuation.labour_value(account.estimate, hour[0])
+    value = (
+        None if hour is None or account.estimate.point is None else valuation.labour_value(account.estimate, hour[0], account.always_valid)
+    )
     converted = prices.convert(credited(account.money, min_grade))
     used = [*converted.used, *(() if hour is None else hour[1])]
     return Figures(
         automation=account.automation,
         cases=count(account.cases),
-        saved=saved(account.estimate),
+        saved=saved(account.estimate, account.floor, account.always_valid),
         money=_worth(converted, account.estimate.cases, value),
         rates=[valuation.shown(rate) for rate in dict.fromkeys(used)],
     )
@@ -82,10 +101,11 @@ def figures(account: Account, prices: Valuation, min_grade: Grade) -> Figures:
 def total(found: Sequence[Account], parts: Sequence[Figures], prices: Valuation, min_grade: Grade) -> Figures:
     """All automations together; the bounds of the sum are narrower than the sums of the bounds."""
     together = combine(account.estimate for account in found)
-    floors = sum((Decimal(repr(account.estimate.floor)) for account in found), Decimal(0))
-    shown = saved(together)
-    if together.low is None:
-        shown = shown.model_copy(update={"at_least_hours": _hours(floors)})
+    held = bounds(sum((account.progress for account in found if account.always_valid is not None), start=Progress()))
+    others = [account for account in found if account.always_valid is None]
+    floor = math.fsum(account.floor for account in others) + (0.0 if held is None else held.low)
+    # An interval that leaves a part out would be one of nothing.
+    whole = None if any(account.estimate.point for account in others) else held
     value = valuation.total_labour_value(
         figure.money.labour_value for account, figure in zip(found, parts, strict=True) if account.estimate.point is not None
     )
@@ -93,7 +113,7 @@ def total(found: Sequence[Account], parts: Sequence[Figures], prices: Valuation,
     return Figures(
         automation=None,
         cases=count([row for account in found for row in account.cases]),
-        saved=shown,
+        saved=saved(together, floor, whole),
         money=_worth(converted, together.cases, value),
         rates=list({rate.model_dump_json(): rate for figure in parts for rate in figure.rates}.values()),
     )
@@ -125,15 +145,34 @@ def interval(found: Estimate) -> Interval:
     return Interval(low=low, point=point, high=high)
 
 
-def saved(found: Estimate) -> Saved:
-    low, point, high = (None if value is None else _hours(Decimal(repr(value))) for value in (found.low, found.point, found.high))
+def saved(found: Estimate, floor: float, held: Bounds | None) -> Saved:
     return Saved(
-        at_least_hours=_hours(Decimal(repr(found.floor))),
-        hours=HoursInterval(low=low, point=point, high=high),
+        at_least_hours=_hours(Decimal(repr(floor))),
+        hours=_in_hours(found),
+        always_valid=None if held is None else _in_hours(held),
         seconds=interval(found),
         grade=found.grade,
         covered_cases=found.covered,
         note=found.note,
+    )
+
+
+def _in_hours(found: Estimate | Bounds) -> HoursInterval:
+    low, point, high = (None if value is None else _hours(Decimal(repr(value))) for value in (found.low, found.point, found.high))
+    return HoursInterval(low=low, point=point, high=high)
+
+
+def _progress(cases: Iterable[CaseSum], control: Mapping[str, Moments]) -> Progress:
+    rows = [row for row in cases if row.share > 0]
+    weighted: dict[str, float] = {}
+    for row in rows:
+        if row.arm == "control":
+            weighted[row.stratum] = weighted.get(row.stratum, 0.0) + row.weighted
+    return Progress(
+        gain=math.fsum(float(row.gain) for row in rows),
+        variance=math.fsum(float(row.variance) for row in rows),
+        third=math.fsum(third_moment(control[stratum], weight) for stratum, weight in weighted.items()),
+        control=sum(row.cases for row in rows if row.arm == "control"),
     )
 
 
@@ -143,7 +182,7 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     control, automated = _by_stratum(cases, "control"), _by_stratum(cases, "automated")
     fitted = fit(control, automated, stored)
     money = [row for row in tally.money if row.automation == name]
-    return Account(name, cases, money, fitted, graded(estimate(fitted, automated), min_grade))
+    return Account(name, cases, money, fitted, graded(estimate(fitted, automated), min_grade), _progress(cases, control))
 
 
 def _by_stratum(rows: Iterable[CaseSum], arm: str) -> Mapping[str, Moments]:

@@ -60,9 +60,15 @@ class Saved(Output):
     """Human time that automation saved on the cases of the automated arm: their manual time less the human time spent on them."""
 
     at_least_hours: Hours = Field(
-        description="The headline: the lower bound of the interval. Evidence without an interval claims nothing here, but a loss counts."
+        description="The headline: the lower bound of the always-valid interval; of stored baselines, that of their interval."
+        " Evidence without an interval claims nothing here, but a loss counts."
     )
-    hours: HoursInterval
+    hours: HoursInterval = Field(description="The estimate, with the interval that is right at one moment chosen beforehand.")
+    always_valid: HoursInterval | None = Field(
+        description="The estimate and the interval for whoever looks as often as they like at one `from`. Its point compares every case"
+        " with what was expected of it before its day, so it differs a little from that of `hours`. Null below 50 control cases, or where a"
+        " part of the figure has no control group."
+    )
     seconds: Interval
     grade: Grade | None = Field(description="The worst evidence in the figure.")
     covered_cases: int = Field(description="Cases of the automated arm that have a baseline.", examples=[11400])

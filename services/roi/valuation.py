@@ -13,6 +13,7 @@ from services.roi.schemas import Foreign, LabourValue, Rate
 if TYPE_CHECKING:
     from services.roi.facts import DatedRate, MoneySum
     from shared.measure.savings import Estimate
+    from shared.measure.sequence import Bounds
 
 COSTS = ("compute", "remote_model", "platform", "error")
 LABOUR = "labour_hour"
@@ -83,11 +84,12 @@ class Valuation:
         return (1 / back.value, back) if back is not None and back.value > 0 else (None, None)
 
 
-def labour_value(estimate: Estimate, hour: Decimal) -> LabourValue:
-    """Hours saved at ``hour`` each."""
+def labour_value(estimate: Estimate, hour: Decimal, held: Bounds | None) -> LabourValue:
+    """Hours saved at ``hour`` each; the bounds are always valid where there are such."""
+    interval = estimate if held is None else held
     low, point, high = (
         None if seconds is None else amount(Decimal(repr(seconds)) / _SECONDS_PER_HOUR * hour)
-        for seconds in (estimate.low, estimate.point, estimate.high)
+        for seconds in (interval.low, estimate.point, interval.high)
     )
     return LabourValue(low=low, point=point, high=high)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 TIME: Final = "unit = 's' AND kind IN ('manual_time', 'review_time', 'reversal')"
 
-# By name: what a case adds. The gain and its variance are those of `shared.measure.sequence`, with the stored forecast of the case's day.
+# By name: what a case adds. Gain and its variance: `shared.measure.sequence`, with the forecast stored before the case.
 CASE_MEASURES: Final = {
     "cases": "1::bigint",
     "human_seconds": "round(k.seconds, 6)",
@@ -59,8 +59,9 @@ def case_changes(*, touched: str, visible: str, old: str, booked: str) -> str:
         "   c.control_probability AS share, coalesce(d.covariate, 0)::numeric AS x,"
         "   coalesce(f.intercept + f.slope * coalesce(d.covariate, 0)::numeric, 0) AS forecast"
         "  FROM touched t JOIN decisions d ON d.case_id = t.case_id JOIN cases c ON c.id = d.case_id"
-        "  LEFT JOIN forecasts f ON f.tenant_id = d.tenant_id AND f.automation = d.automation AND f.stratum = d.stratum"
-        f"   AND f.day = date_trunc('day', d.decided_at, 'UTC') WHERE {visible.format('d')}),"
+        "  LEFT JOIN LATERAL (SELECT intercept, slope FROM forecasts f WHERE f.tenant_id = d.tenant_id AND f.automation = d.automation"
+        "   AND f.stratum = d.stratum AND f.since <= d.xid ORDER BY f.since DESC LIMIT 1) f ON true"
+        f"  WHERE {visible.format('d')}),"
         " facts AS ("
         f"  SELECT s.case_id, {booked.format('s')} AS booked, {old.format('s')} AS old, true AS decision, 0 AS seconds, 0 AS late"
         "  FROM subjects s"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Numeric, SmallInteger, Table, Text, func, text
+from sqlalchemy import BigInteger, Column, Index, Numeric, SmallInteger, Table, Text, text
 
 from shared.models.base import Instant, TransactionId, metadata
 
@@ -64,19 +64,21 @@ ledger_sums = Table(
     Index(None, "tenant_id", "grain", "booked"),
 )
 
-# Manual seconds to expect of a case decided on a day, as known before that day: `intercept + slope * covariate`. Never changed, so that
-# what was estimated stays estimated, and sums of it stay sums.
+# Manual seconds to expect of a case whose decision was booked in transaction `since` or later, as known before it:
+# `intercept + slope * covariate`. The newest such row counts. Never changed, so that what was estimated stays, and its sums stay sums.
 forecasts = Table(
     "forecasts",
     metadata,
     Column("tenant_id", Text, primary_key=True),
     Column("automation", Text, primary_key=True),
     Column("stratum", Text, primary_key=True),
-    # Start of the day, UTC.
-    Column("day", Instant, primary_key=True),
+    Column("since", TransactionId, primary_key=True),
+    # Day on which the first of those decisions was booked, start, UTC.
+    Column("day", Instant, nullable=False),
+    # Control cases of the automation that it rests on.
+    Column("control", BigInteger, nullable=False),
     Column("intercept", Numeric(18, 6), nullable=False),
     Column("slope", Numeric(18, 6), nullable=False),
-    Column("made_at", Instant, nullable=False, server_default=func.now()),
 )
 
 conservation_hourly = Table(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from sqlalchemy import Connection, RowMapping
 
@@ -32,15 +32,16 @@ class Facts:
 
     decisions: list[RowMapping]
     lines: list[RowMapping]
-    forecasts: Mapping[tuple[str, str, str, datetime], RowMapping]
+    forecasts: list[RowMapping]
 
     @classmethod
     def of(cls, connection: Connection) -> Facts:
-        forecasts = connection.exec_driver_sql("TABLE forecasts").mappings()
+        forecasts = connection.exec_driver_sql("SELECT *, since::text::bigint AS number FROM forecasts ORDER BY since").mappings()
         return cls(
             list(
                 connection.exec_driver_sql(
-                    "SELECT d.*, c.control_probability AS share FROM decisions d JOIN cases c ON c.id = d.case_id"
+                    "SELECT d.*, d.xid::text::bigint AS number, c.control_probability AS share"
+                    " FROM decisions d JOIN cases c ON c.id = d.case_id"
                 ).mappings()
             ),
             list(
@@ -48,7 +49,7 @@ class Facts:
                     "SELECT l.*, r.kind AS reversed_kind FROM ledger_lines l LEFT JOIN ledger_lines r ON r.id = l.reverses"
                 ).mappings()
             ),
-            {(f["tenant_id"], f["automation"], f["stratum"], f["day"]): f for f in forecasts},
+            list(forecasts),
         )
 
     def case_sums(self) -> Sums:
@@ -80,8 +81,9 @@ class Facts:
         y = sum((line["quantity"] for line in lines), Decimal(0))
         late = sum((line["quantity"] for line in lines if line["booked_at"] > decision["booked_at"]), Decimal(0))
         x = Decimal(repr(decision["covariate"] or 0.0))
-        key = (decision["tenant_id"], decision["automation"], decision["stratum"], start_of("day", decision["decided_at"]))
-        forecast = self.forecasts[key]["intercept"] + self.forecasts[key]["slope"] * x
+        names = ("tenant_id", "automation", "stratum")
+        known = [f for f in self.forecasts if all(f[name] == decision[name] for name in names) and f["number"] <= decision["number"]]
+        forecast = known[-1]["intercept"] + known[-1]["slope"] * x
         share = decision["share"]
         gain = variance = Decimal(0)
         with localcontext() as context:

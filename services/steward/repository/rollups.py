@@ -79,10 +79,10 @@ def advance(connection: Connection, window: Window, name: str = ROLLUPS) -> None
 
 
 def make_forecasts(connection: Connection, window: Window) -> int:
-    """What to expect of the cases of each day that is decided for the first time, from what is known of the days before it.
+    """What to expect of the cases of this window, from what was summed up before it; each day anew, and more often while little is known.
 
-    The mean of the stratum's control cases, shrunk to that of all strata, and one slope of the covariate within strata: the forecast of
-    `shared.measure.sequence.forecast`. The bounds keep a sum that is too large for its column from stopping the roll-ups.
+    The mean of the stratum's control cases, shrunk to that of all strata, and one slope of the covariate within strata: as
+    `shared.measure.sequence` has it. The bounds keep a sum that is too large for its column from stopping the roll-ups.
     """
     made = connection.exec_driver_sql(_FORECASTS, window.bounds() | {"borrowed": BORROWED, "enough": FIRST_LOOK})
     return made.rowcount
@@ -155,29 +155,31 @@ _LINES = (
     f" ON CONFLICT ({_LINE_KEY}) DO UPDATE SET {_added(LINE_MEASURES)}"
 )
 _FORECASTS = (
-    "WITH wanted AS ("  # noqa: S608
-    "  SELECT DISTINCT d.tenant_id, d.automation, d.stratum, date_trunc('day', d.decided_at, 'UTC') AS day FROM decisions d"
-    f" WHERE {_WINDOW.format('d')}"
-    "  AND NOT EXISTS (SELECT FROM forecasts f WHERE f.tenant_id = d.tenant_id AND f.automation = d.automation AND f.stratum = d.stratum"
-    "   AND f.day = date_trunc('day', d.decided_at, 'UTC'))),"
+    "WITH fresh AS ("  # noqa: S608
+    "  SELECT d.tenant_id, d.automation, d.stratum, date_trunc('day', min(d.booked_at), 'UTC') AS day FROM decisions d"
+    f"  WHERE {_WINDOW.format('d')} GROUP BY 1, 2, 3),"
     " strata AS ("
-    "  SELECT w.tenant_id, w.automation, w.day, s.stratum, sum(s.cases) AS n, sum(s.human_seconds) AS y, sum(s.covariate) AS x,"
+    "  SELECT w.tenant_id, w.automation, s.stratum, sum(s.cases) AS n, sum(s.human_seconds) AS y, sum(s.covariate) AS x,"
     "   sum(s.covariate2) - sum(s.covariate)^2 / sum(s.cases) AS xx,"
     "   sum(s.covariate_seconds) - sum(s.covariate) * sum(s.human_seconds) / sum(s.cases) AS xy"
-    "  FROM (SELECT DISTINCT tenant_id, automation, day FROM wanted) w JOIN case_sums s ON s.tenant_id = w.tenant_id AND s.grain = 'day'"
-    "   AND s.period < w.day AND s.automation = w.automation AND s.arm = 'control'"
-    "  GROUP BY 1, 2, 3, 4 HAVING sum(s.cases) > 0),"
+    "  FROM (SELECT DISTINCT tenant_id, automation FROM fresh) w JOIN case_sums s ON s.tenant_id = w.tenant_id AND s.grain = 'month'"
+    "   AND s.automation = w.automation AND s.arm = 'control'"
+    "  GROUP BY 1, 2, 3 HAVING sum(s.cases) > 0),"
     " together AS ("
-    "  SELECT tenant_id, automation, day, sum(y) / sum(n) AS y, sum(x) / sum(n) AS x,"
+    "  SELECT tenant_id, automation, sum(n) AS n, sum(y) / sum(n) AS y, sum(x) / sum(n) AS x,"
     "   CASE WHEN sum(n) >= %(enough)s AND sum(xx) > 1e-6 THEN least(greatest(sum(xy) / sum(xx), -1e5), 1e5) ELSE 0 END AS slope"
-    "  FROM strata GROUP BY 1, 2, 3),"
+    "  FROM strata GROUP BY 1, 2),"
+    " due AS ("
+    "  SELECT f.*, coalesce(t.n, 0) AS control FROM fresh f LEFT JOIN together t USING (tenant_id, automation)"
+    "  LEFT JOIN LATERAL (SELECT o.control, o.day FROM forecasts o WHERE o.tenant_id = f.tenant_id AND o.automation = f.automation"
+    "   AND o.stratum = f.stratum ORDER BY o.since DESC LIMIT 1) last ON true"
+    "  WHERE last.day IS NULL OR t.n > last.control AND last.day < f.day OR t.n >= last.control + greatest(5, last.control / 4)),"
     " shrunk AS ("
-    "  SELECT w.*, coalesce(t.slope, 0) AS slope,"
+    "  SELECT d.*, coalesce(t.slope, 0) AS slope,"
     "   (coalesce(s.y, 0) + %(borrowed)s * coalesce(t.y, 0)) / (coalesce(s.n, 0) + %(borrowed)s) AS y,"
     "   (coalesce(s.x, 0) + %(borrowed)s * coalesce(t.x, 0)) / (coalesce(s.n, 0) + %(borrowed)s) AS x"
-    "  FROM wanted w LEFT JOIN strata s USING (tenant_id, automation, day, stratum)"
-    "  LEFT JOIN together t USING (tenant_id, automation, day))"
-    " INSERT INTO forecasts (tenant_id, automation, stratum, day, intercept, slope)"
-    " SELECT tenant_id, automation, stratum, day, round(least(greatest(y - slope * x, -2e11), 2e11), 6), round(slope, 6) FROM shrunk"
-    " ON CONFLICT DO NOTHING"
+    "  FROM due d LEFT JOIN strata s USING (tenant_id, automation, stratum) LEFT JOIN together t USING (tenant_id, automation))"
+    " INSERT INTO forecasts (tenant_id, automation, stratum, since, day, control, intercept, slope)"
+    " SELECT tenant_id, automation, stratum, %(lower)s::xid8, day, control, round(least(greatest(y - slope * x, -2e11), 2e11), 6),"
+    " round(slope, 6) FROM shrunk ON CONFLICT DO NOTHING"
 )
