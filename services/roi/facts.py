@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from services.roi.period import Bucket, Period
 from shared.measure.baselines import Baseline, Grade, Moments
+from shared.measure.error_rate import AuditSums
 
 
 class CaseSum(NamedTuple):
@@ -99,6 +100,33 @@ class Experiment(NamedTuple):
     span: Decimal
     difference: Decimal
     beyond_span: Decimal
+
+
+class ScoreSum(NamedTuple):
+    """Cases of one score, in hundredths; see `shared.models.rollups.score_days`."""
+
+    tier: str
+    model_version: str
+    proposed: str
+    bin: int
+    cases: int
+    automatic: int
+    reviewed: int
+    reviewed_wrong: int
+    auditable: int
+    drawn: int
+    audited: int
+    audited_wrong: int
+    weighted_wrong: Decimal
+    least: Decimal | None
+
+
+class Audited(NamedTuple):
+    """Second looks at one automation's decisions. Attributes: limit: certified error rate; braked: now."""
+
+    limit: Decimal
+    braked: bool
+    sums: AuditSums
 
 
 class KnownBaseline(NamedTuple):

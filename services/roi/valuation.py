@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COSTS = ("compute", "remote_model", "platform", "error")
 LABOUR = "labour_hour"
+LOSS = "loss_per_error"
 EVERY_AUTOMATION = "*"
 # Compute of a single case is far below a minor unit.
 _AMOUNT = Decimal("1e-6")
@@ -68,7 +69,14 @@ class Valuation:
 
     def labour(self, automation: str) -> tuple[Decimal, tuple[DatedRate, ...]] | None:
         """Price of an hour and the rates behind it; None where none is known in this currency."""
-        rate = self.rates.get((LABOUR, automation)) or self.rates.get((LABOUR, EVERY_AUTOMATION))
+        return self._price(LABOUR, automation)
+
+    def loss(self, automation: str) -> tuple[Decimal, tuple[DatedRate, ...]] | None:
+        """What one wrong automatic decision costs, as `labour`."""
+        return self._price(LOSS, automation)
+
+    def _price(self, name: str, automation: str) -> tuple[Decimal, tuple[DatedRate, ...]] | None:
+        rate = self.rates.get((name, automation)) or self.rates.get((name, EVERY_AUTOMATION))
         if rate is None or rate.currency is None:
             return None
         factor, exchange = self._factor(rate.currency)

@@ -7,15 +7,21 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from services.roi.repository import evidence as repository
+from services.steward.braking import judge_audits
+from shared.casework import audits as second_looks
+from shared.casework.audits import Drawn
 from shared.casework.values import ReviewKind
 from shared.clock import SystemClock
 from shared.db import unit_of_work
+from shared.measure.audit import Looks, bounds
+from tests.horizon import settle
 from tests.integration.facts import decide, hours_ago, receive
-from tests.integration.test_steward_evidence import review
+from tests.integration.test_steward_evidence import audited_decisions, found, review
 from tests.roi_world import Board, manual_times, open_board
 
 if TYPE_CHECKING:
@@ -143,7 +149,7 @@ def test_evidence_of_an_earlier_moment_is_what_was_answered_then(board: Board) -
         with unit_of_work(board.line) as connection:
             decide(connection, [case for case in receive(connection, 20) if case.arm == "automated"], tier="human")
         answer = board.ask("evidence", to=hours_ago(-1).isoformat())
-        answers.append((SystemClock().now(), answer["soundness"], answer["automations"]))
+        answers.append((SystemClock().now(), answer["soundness"], [part | {"errors": None} for part in answer["automations"]]))
     # Some of it is in the sums only, some of it not yet.
     for moment, soundness, automations in answers:
         again = board.client.get("/v1/roi/evidence", params={"as_of": moment.isoformat(), "to": hours_ago(-1).isoformat()}).json()
@@ -166,3 +172,23 @@ def test_no_answer_about_evidence_scans_cases_or_decisions(board: Board) -> None
     assert "decisions" not in now_plan
     for table in ("cases", "decisions", "intake_batches", "ledger_lines", "reviews"):
         assert f"Seq Scan on {table}" not in then_plan, then_plan
+
+
+def test_errors_are_what_audits_found_with_bounds_and_their_loss(board: Board) -> None:
+    with unit_of_work(board.line) as connection:
+        arm = [case for case in receive(connection, 300) if case.arm == "automated"][:150]
+        decided = audited_decisions(connection, arm, Decimal("0.2"))
+        second_looks.record_draws(connection, [Drawn(one, Decimal("0.2"), Decimal("0.2")) for one in decided[:30]])
+        for number, case in enumerate(arm[:28]):
+            found(connection, case, wrong=number < 3)
+    board.rate("loss_per_error", "120")
+    settle(board.line)
+    judge_audits(board.line)
+    errors = board.ask("evidence")["automations"][0]["errors"]
+    assert (errors["decisions"], errors["drawn"], errors["judged"], errors["wrong"], errors["braked"]) == (150, 30, 28, 3, False)
+    # Three that stand for five each, among those that are not waiting for their audit.
+    assert float(errors["rate"]) == pytest.approx(15 / 148, abs=1e-6)
+    looks = bounds(Looks(np.array([148.0]), np.array([15.0]), 0.2))
+    assert float(errors["rate_high"]) == pytest.approx(looks.high[0], abs=1e-6)
+    assert float(errors["conservative_loss"]) == pytest.approx(120 * 150 * looks.high[0], abs=0.02)
+    assert Decimal(errors["limit"]) == Decimal("0.05")

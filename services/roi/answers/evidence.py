@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from services.roi import figures
 from services.roi.answers import soundness
-from services.roi.answers.evidence_schemas import AutomationEvidence, BaselineInUse, Clocks, Draw, Evidence, Finding
-from services.roi.facts import Experiment, Wanted
+from services.roi.answers.evidence_schemas import AutomationEvidence, BaselineInUse, Clocks, Draw, Errors, Evidence, Finding
+from services.roi.facts import Audited, Experiment, Wanted
 from services.roi.period import Period
 from services.roi.repository import evidence as repository
-from services.roi.repository import sums
+from services.roi.repository import scores, sums
 from services.roi.schemas import Summary
 from services.roi.service import asked
+from services.roi.valuation import Valuation, amount
 from shared.db import unit_of_work
 from shared.measure.baselines import Grade
+from shared.measure.error_rate import error_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,9 +39,11 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
     with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
         decided = sums.cases(connection, ever)
+        audited = {} if question.as_of is not None else scores.audits(connection, tenant, question.automation)
         stored = repository.baselines(connection, tenant, question.automation, at=min(now, period.end), as_of=question.as_of)
     accounts = {account.automation: account for account in figures.accounts(tally, Grade.D)}
     names = sorted({*accounts, *(draw.automation for draw in draws), *(known.automation for known in stored)})
+    prices = Valuation.of(tally.rates, question.currency or tally.currency)
     parts = [
         _one(
             name,
@@ -49,6 +53,7 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
                 *_concurrent(accounts.get(name), period),
                 *(_stored(known, min(now, period.end)) for known in stored if known.automation == name),
             ],
+            _errors(audited[name], prices.loss(name)) if name in audited else None,
         )
         for name in names
     ]
@@ -75,7 +80,9 @@ def _by_automation(draws: Iterable[Experiment]) -> dict[str, list[Experiment]]:
     return found
 
 
-def _one(name: str, draws: Sequence[Experiment], decided: Sequence[CaseSum], baselines: list[BaselineInUse]) -> AutomationEvidence:
+def _one(
+    name: str, draws: Sequence[Experiment], decided: Sequence[CaseSum], baselines: list[BaselineInUse], errors: Errors | None
+) -> AutomationEvidence:
     found = soundness.examined(draws, decided)
     control = sum(draw.drawn_control for draw in draws)
     return AutomationEvidence(
@@ -88,6 +95,7 @@ def _one(name: str, draws: Sequence[Experiment], decided: Sequence[CaseSum], bas
         undecided_control=max(control - sum(row.cases for row in decided if row.arm == "control"), 0),
         baselines=baselines,
         clocks=_clocks(draws),
+        errors=errors,
     )
 
 
@@ -152,6 +160,31 @@ def _stored(known: KnownBaseline, at: datetime) -> BaselineInUse:
         expires_at=known.expires_at,
         expired=expired,
     )
+
+
+def _errors(audited: Audited, loss: tuple[Decimal, object] | None) -> Errors:
+    sums, rate = audited.sums, error_rate(audited.sums)
+    low, point, high = (None, None, None) if rate is None else (_share(rate.low), _share(rate.point), _share(rate.high))
+    each = None if loss is None else loss[0]
+    return Errors(
+        decisions=sums.decisions,
+        drawn=sums.drawn,
+        judged=sums.done,
+        disputed=sums.disputed,
+        wrong=sums.wrong,
+        rate_low=low,
+        rate=point,
+        rate_high=high,
+        limit=audited.limit,
+        braked=audited.braked,
+        loss_per_error=None if each is None else amount(each),
+        expected_loss=None if each is None or rate is None else amount(each * Decimal(repr(rate.point)) * sums.decisions),
+        conservative_loss=None if each is None or rate is None else amount(each * Decimal(repr(rate.high)) * sums.decisions),
+    )
+
+
+def _share(value: float) -> Decimal:
+    return Decimal(repr(value)).quantize(Decimal("0.000001"))
 
 
 def _clocks(draws: Sequence[Experiment]) -> Clocks:

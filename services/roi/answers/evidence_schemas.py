@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from services.roi.schemas import Amount, Asked, CurrencyCode, Hours, Output, Rate, Soundness
+from services.roi.schemas import Amount, Asked, Hours, Output, Soundness
 from shared.measure.baselines import Grade
 from shared.measure.integrity import Verdict
 from shared.web.decimals import Plain
@@ -80,10 +80,9 @@ class Errors(Output):
     rate_high: Share | None
     limit: Share = Field(description="Error rate that the automation is certified for; evidence of a higher one brakes it.")
     braked: bool
-    loss_per_error: Rate | None = Field(description="Dated; null where nobody has stated it, and then errors cost nothing here.")
-    expected_loss: Amount | None
-    conservative_loss: Amount | None = Field(description="Upper bound x loss: what a careful figure charges.")
-    currency: CurrencyCode | None
+    loss_per_error: Amount | None = Field(description="Dated rate; null where nobody has stated it: then nobody knows what errors cost.")
+    expected_loss: Amount | None = Field(description="Of all these decisions, at that loss.")
+    conservative_loss: Amount | None = Field(description="By the upper bound: what a careful figure charges.")
 
 
 class AutomationEvidence(Output):
@@ -96,6 +95,7 @@ class AutomationEvidence(Output):
     undecided_control: int = Field(description="Control cases that are drawn and not decided yet.", examples=[9])
     baselines: list[BaselineInUse]
     clocks: Clocks
+    errors: Errors | None = Field(description="Null where the automation was never set up, and with `as_of`: these sums know only now.")
 
 
 class Evidence(Asked):

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from services.roi.answers import capacity as capacities
-from services.roi.answers import forecasting, planning
+from services.roi.answers import forecasting, planning, whatif
 from services.roi.answers import payback as paybacks
 from services.roi.answers.capacity_schemas import Capacity
 from services.roi.answers.forecast_schemas import Forecast, Payback
 from services.roi.answers.planning_schemas import HoldoutPlan
+from services.roi.answers.whatif_schemas import WhatIf
 from services.roi.endpoints.access import FAILURES, Answers, Asked, OneAutomation, Tenant
 from shared.web.problem import PROBLEMS
 
@@ -81,3 +82,19 @@ def payback(  # a parameter for each thing that may be asked
 ) -> Payback:
     """The investment is made on the day of `from`. Net present value and payback, with the platform's cost; cash and capacity apart."""
     return paybacks.payback(roi, tenant, question, paybacks.Plan(investment, discount_rate, months))
+
+
+_Threshold = Annotated[Decimal, Field(ge=0, le=1, max_digits=3, decimal_places=2)]
+_THRESHOLDS = [Decimal(hundredths) / 100 for hundredths in (50, 60, 70, 80, 90, 95, 98)]
+
+
+@router.get("/whatif", summary="What other thresholds would have meant")
+def what_if(
+    tenant: Tenant,
+    roi: Answers,
+    question: Asked,
+    automation: OneAutomation,
+    threshold: Annotated[list[_Threshold], Query(min_length=1, max_length=100, description="Least score, in hundredths.")] = _THRESHOLDS,
+) -> WhatIf:
+    """Saving, errors and review load at other least scores of the models, from stored scores; 100 days at most."""
+    return whatif.what_if(roi, tenant, question, automation, threshold)

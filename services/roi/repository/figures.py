@@ -24,7 +24,7 @@ _BASELINES = (
 )
 _RATES = (
     "SELECT DISTINCT ON (name, automation) name, automation, value, currency, valid_from, source"
-    " FROM rates WHERE tenant_id = %(tenant)s AND valid_from <= %(at)s AND (name = 'labour_hour' OR name LIKE 'fx:%%')"
+    " FROM rates WHERE tenant_id = %(tenant)s AND valid_from <= %(at)s AND (name IN ('labour_hour', 'loss_per_error') OR name LIKE 'fx:%%')"
     " AND (%(as_of)s::timestamptz IS NULL OR created_at <= %(as_of)s) ORDER BY name, automation, valid_from DESC, created_at DESC"
 )
 _LEDGER = (

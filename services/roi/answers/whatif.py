@@ -1,0 +1,207 @@
+"""What other thresholds would have meant: saving, errors and review load, from scores that are stored and people's findings about them.
+
+Below the threshold of its day a person has decided every case, so there the truth is known case by case. Above it decisions were drawn at
+random for a second look; their errors are estimated with 1/probability and the always-valid bounds of `shared.measure.audit`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.roi import figures
+from services.roi.answers.whatif_schemas import ErrorCount, LossInterval, Scenario, WhatIf
+from services.roi.figures import HUMAN
+from services.roi.period import BadPeriod, Bucket
+from services.roi.repository import scores as repository
+from services.roi.schemas import HoursInterval
+from services.roi.service import asked
+from services.roi.valuation import Valuation, amount
+from shared.automations import registry
+from shared.db import unit_of_work
+from shared.measure.baselines import EMPTY, Moments
+from shared.measure.error_rate import AuditSums, error_rate
+from shared.measure.savings import quantile
+
+if TYPE_CHECKING:
+    from services.roi.facts import ScoreSum
+    from services.roi.figures import Account
+    from services.roi.service import Question, Roi
+
+# Rows of scores are read by the day: a longer period would make an answer wait.
+LONGEST = timedelta(days=100)
+NO_MODEL = "-"
+ASSUMES = (
+    "a case below the threshold goes to a person; no later tier is asked",
+    "outcomes that only a person may give stay with people",
+    "people take as long for further cases as for those they decided",
+    "people who saw what a tier proposed judged it rightly",
+    "each threshold is looked at by itself: the best of many looks better than it is",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What all scenarios share.
+
+    Attributes:
+        manual: seconds that all cases of the automated arm would have taken by hand: low, point, high; None as in the summary.
+        people: human seconds of the cases of that arm that a person decided.
+        total: cases of that arm.
+    """
+
+    manual: tuple[float | None, float | None, float | None]
+    people: Moments
+    total: int
+    loss: Decimal | None
+    hour: Decimal | None
+
+
+def what_if(roi: Roi, tenant: str, question: Question, automation: str, thresholds: Sequence[Decimal]) -> WhatIf:
+    """Raises BadPeriod where the period is too long."""
+    period, tally = roi.tally(tenant, replace(question, automation=automation))
+    start = Bucket.DAY.start(period.start)
+    if period.end - start > LONGEST:
+        raise BadPeriod(f"Scores can be asked for {LONGEST.days} days at once.")
+    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
+        rows = repository.scores(connection, tenant, automation, start, period.end)
+    found = figures.accounts(tally, question.min_grade)
+    prices = Valuation.of(tally.rates, question.currency or tally.currency)
+    loss, hour = prices.loss(automation), prices.labour(automation)
+    known = _known(found[0] if found else None, None if loss is None else loss[0], None if hour is None else hour[0])
+    scored = [row for row in rows if row.model_version != NO_MODEL]
+    others = [row for row in rows if row.model_version == NO_MODEL]
+    allowed = _allowed(automation, rows)
+    return WhatIf(
+        **dict(asked(question, period, tally)),
+        automation=automation,
+        scored=sum(row.cases for row in scored),
+        by_rule=sum(row.cases for row in others),
+        unscored=max(known.total - sum(row.cases for row in rows), 0),
+        as_it_was=_scenario(None, scored, others, known, lambda row: row.automatic > 0),
+        options=[_scenario(threshold, scored, others, known, _above(threshold, allowed)) for threshold in thresholds],
+        assumes=list(ASSUMES),
+        hours_per_person_case=_hours(known.people.mean) if known.people.n else None,
+    )
+
+
+def _known(account: Account | None, loss: Decimal | None, hour: Decimal | None) -> Known:
+    if account is None:
+        return Known((None, None, None), EMPTY, 0, loss, hour)
+    arm = [row for row in account.cases if row.arm == "automated"]
+    spent = math.fsum(float(row.seconds) for row in arm)
+    low, point, high = (
+        None if value is None else value + spent for value in (account.estimate.low, account.estimate.point, account.estimate.high)
+    )
+    people = sum((row.moments for row in arm if row.tier == HUMAN), EMPTY)
+    return Known((low, point, high), people, sum(row.cases for row in arm), loss, hour)
+
+
+def _allowed(automation: str, rows: Iterable[ScoreSum]) -> set[str]:
+    """Outcomes that a tier may make final; of an automation that is not installed here, those that tiers did make final."""
+    known = registry.automations().get(automation)
+    if known is None:
+        return {row.proposed for row in rows if row.automatic}
+    return {name for name, outcome in known.outcomes.items() if outcome.final_without_person}
+
+
+def _above(threshold: Decimal, allowed: set[str]) -> Callable[[ScoreSum], bool]:
+    lowest = int(threshold * 100)
+    return lambda row: row.bin >= lowest and row.proposed in allowed
+
+
+def _scenario(
+    threshold: Decimal | None, scored: Sequence[ScoreSum], others: Sequence[ScoreSum], known: Known, final: Callable[[ScoreSum], bool]
+) -> Scenario:
+    chosen = [row for row in scored if final(row)]
+    if threshold is None:
+        # Within a hundredth some may have been decided and some not.
+        chosen = [row._replace(cases=row.automatic, reviewed=0, reviewed_wrong=0) for row in chosen]
+    by_rule = sum(row.automatic for row in others)
+    automatic = sum(row.cases for row in chosen) + by_rule
+    people = max(known.total - automatic, 0)
+    review = _times(known.people, people)
+    errors = _errors([*chosen, *(row for row in others if row.automatic)])
+    saved = _saved(known.manual, review)
+    value = None if saved.point is None or known.hour is None else amount(saved.point * known.hour)
+    return Scenario(
+        threshold=threshold,
+        automatic=automatic,
+        people=people,
+        automatic_share=(Decimal(automatic) / known.total).quantize(Decimal("0.0001")) if known.total else None,
+        review_hours=HoursInterval(**{name: None if end is None else _hours(end) for name, end in zip(_ENDS, review, strict=True)}),
+        saved_hours=saved,
+        errors=errors,
+        error_cost=None if known.loss is None else LossInterval(**{n: _cost(getattr(errors, n), known.loss) for n in _ENDS}),
+        labour_value=value,
+    )
+
+
+_ENDS = ("low", "point", "high")
+
+
+def _times(measured: Moments, cases: int) -> tuple[float | None, float | None, float | None]:
+    """Seconds for so many cases at the measured mean, with the 95 % interval of the mean."""
+    if cases == 0:
+        return 0.0, 0.0, 0.0
+    if not measured.n:
+        return None, None, None
+    point = cases * measured.mean
+    if measured.variance is None:
+        return None, point, None
+    half = cases * quantile(measured.n - 1) * math.sqrt(measured.variance / measured.n)
+    return max(point - half, 0.0), point, point + half
+
+
+def _saved(manual: tuple[float | None, ...], review: tuple[float | None, ...]) -> HoursInterval:
+    """Manual less review time; their errors are independent, so squares of half-widths add up."""
+    if manual[1] is None or review[1] is None:
+        return HoursInterval(low=None, point=None, high=None)
+    point = manual[1] - review[1]
+    if manual[0] is None or manual[2] is None or review[2] is None:
+        return HoursInterval(low=None, point=_hours(point), high=None)
+    more = review[2] - review[1]
+    return HoursInterval(
+        low=_hours(point - math.hypot(manual[1] - manual[0], more)),
+        point=_hours(point),
+        high=_hours(point + math.hypot(manual[2] - manual[1], more)),
+    )
+
+
+def _errors(rows: Sequence[ScoreSum]) -> ErrorCount:
+    """Known ones among cases that people decided, plus the estimate for those that they did not."""
+    certain = Decimal(sum(row.reviewed_wrong for row in rows))
+    automatic = sum(row.automatic for row in rows)
+    if not automatic:
+        return ErrorCount(low=_two(certain), point=_two(certain), high=_two(certain))
+    least = [row.least for row in rows if row.least is not None]
+    rate = error_rate(
+        AuditSums(
+            decisions=sum(row.auditable for row in rows),
+            drawn=sum(row.drawn for row in rows),
+            done=sum(row.audited for row in rows),
+            wrong=sum(row.audited_wrong for row in rows),
+            weighted=sum((row.weighted_wrong for row in rows), Decimal(0)),
+            least=min(least, default=None),
+        )
+    )
+    if rate is None:
+        return ErrorCount(low=_two(certain), point=None, high=None)
+    low, point, high = (_two(certain + Decimal(repr(share)) * automatic) for share in (rate.low, rate.point, rate.high))
+    return ErrorCount(low=low, point=point, high=high)
+
+
+def _cost(errors: Decimal | None, loss: Decimal) -> Decimal | None:
+    return None if errors is None else amount(errors * loss)
+
+
+def _two(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.01"))
+
+
+def _hours(seconds: float) -> Decimal:
+    return (Decimal(repr(seconds)) / 3600).quantize(Decimal("0.001"))

@@ -1,0 +1,137 @@
+"""Other thresholds, from scores that are stored and what people found about them."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from shared.casework import audits as second_looks
+from shared.casework.audits import Drawn
+from shared.casework.values import ReviewKind
+from shared.db import unit_of_work
+from shared.measure.audit import Looks, bounds
+from tests.integration.facts import Case, decide, receive
+from tests.integration.test_steward_evidence import Said, audited_decisions, found, infer, review
+from tests.roi_world import Board, mean_and_deviation, open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from tests.conftest import Database
+
+PROBABILITY = Decimal("0.25")
+
+
+@pytest.fixture
+def board(database: Database) -> Iterator[Board]:
+    with open_board(database) as board:
+        yield board
+
+
+def sent_to_people(connection: Connection, cases: Sequence[Case], score: float, label: str, *, seconds: int) -> list[float]:
+    """The tier was not sure, or may not say that; people call it `adjuster`. Their seconds."""
+    times = []
+    for number, case in enumerate(cases):
+        infer(connection, case, Said(score, None, label))
+        review(connection, case, ReviewKind.EXCEPTION, active="9", span="9", proposal=label)
+        decide(connection, [case], tier="human", seconds=str(seconds + number))
+        times.append(float(seconds + number))
+    return times
+
+
+@pytest.fixture
+def people(board: Board) -> list[float]:
+    """Seconds of people on the automated arm: 100 decided at 0.95 (25 audited, 2 wrong), 40 at 0.62 and 20 at 0.45 by people."""
+    with unit_of_work(board.line) as connection:
+        cases = receive(connection, 300)
+        decide(connection, [case for case in cases if case.arm == "control"][:60:2], seconds="400")
+        decide(connection, [case for case in cases if case.arm == "control"][1:60:2], seconds="500")
+        arm = [case for case in cases if case.arm == "automated"][:180]
+        for case in arm[:100]:
+            infer(connection, case, Said(0.95, "adjuster", "adjuster"))
+        decided = audited_decisions(connection, arm[:100], PROBABILITY)
+        second_looks.record_draws(connection, [Drawn(one, PROBABILITY, PROBABILITY) for one in decided[:25]])
+        for number, case in enumerate(arm[:25]):
+            found(connection, case, wrong=number < 2)
+        times = sent_to_people(connection, arm[100:130], 0.62, "adjuster", seconds=100)
+        times += sent_to_people(connection, arm[130:140], 0.62, "fast_track_pay", seconds=150)
+        times += sent_to_people(connection, arm[140:160], 0.45, "fast_track_pay", seconds=200)
+        # Adverse: stays with people at any score.
+        times += sent_to_people(connection, arm[160:170], 0.99, "special_investigation", seconds=300)
+        for case in arm[170:]:
+            decide(connection, [case], tier="human", seconds="90")
+            times.append(90.0)
+    return times
+
+
+def options(board: Board, *thresholds: str) -> dict[str, Any]:
+    answer = board.ask("whatif", automation="claims", threshold=list(thresholds))
+    return {option["threshold"]: option for option in answer["options"]}
+
+
+def test_counts_follow_the_threshold_and_only_outcomes_that_may_be_automatic(board: Board, people: list[float]) -> None:
+    answer = board.ask("whatif", automation="claims")
+    assert (answer["scored"], answer["by_rule"], answer["unscored"]) == (170, 0, 10)
+    assert (answer["as_it_was"]["automatic"], answer["as_it_was"]["people"]) == (100, 80)
+    counts = {name: (option["automatic"], option["people"]) for name, option in options(board, "0.40", "0.62", "0.63", "0.96").items()}
+    assert counts == {"0.40": (160, 20), "0.62": (140, 40), "0.63": (100, 80), "0.96": (0, 180)}
+
+
+def test_errors_are_certain_where_people_decided_and_estimated_where_they_did_not(board: Board, people: list[float]) -> None:
+    board.rate("loss_per_error", "200")
+    found_ = options(board, "0.40", "0.62", "0.96")
+    looks = bounds(Looks(np.array([100.0]), np.array([8.0]), 0.25))
+    for threshold, certain in (("0.40", 30), ("0.62", 10)):
+        errors = found_[threshold]["errors"]
+        # Two wrong ones of 25 that stand for a hundred.
+        assert Decimal(errors["point"]) == certain + 8
+        assert float(errors["low"]) == pytest.approx(certain + 100 * looks.low[0], abs=0.01)
+        assert float(errors["high"]) == pytest.approx(certain + 100 * looks.high[0], abs=0.01)
+        assert Decimal(found_[threshold]["error_cost"]["point"]) == 200 * (certain + 8)
+    assert found_["0.96"]["errors"] == {"low": "0.00", "point": "0.00", "high": "0.00"}
+
+
+def test_saving_is_manual_time_less_the_review_load_with_both_errors(board: Board, people: list[float]) -> None:
+    option = options(board, "0.62")["0.62"]
+    mean, deviation = mean_and_deviation(people)
+    half = 40 * stats.t.ppf(0.975, len(people) - 1) * deviation / math.sqrt(len(people))
+    assert float(option["review_hours"]["point"]) == pytest.approx(40 * mean / 3600, abs=0.001)
+    assert float(option["review_hours"]["high"]) == pytest.approx((40 * mean + half) / 3600, abs=0.002)
+    control, scatter = mean_and_deviation([400.0] * 30 + [500.0] * 30)
+    assert float(option["saved_hours"]["point"]) == pytest.approx((180 * control - 40 * mean) / 3600, abs=0.002)
+    manual_half = stats.t.ppf(0.975, 59) * scatter * 180 * math.sqrt(1 / 60 + 1 / 180)
+    high = (180 * control - 40 * mean + math.hypot(manual_half, half)) / 3600
+    assert float(option["saved_hours"]["high"]) == pytest.approx(high, abs=0.05)
+
+
+def test_what_was_really_done_is_the_summary(board: Board, people: list[float]) -> None:
+    saved = board.ask("summary")["total"]["saved"]["hours"]
+    answer = board.ask("whatif", automation="claims")["as_it_was"]
+    assert float(answer["saved_hours"]["point"]) == pytest.approx(float(saved["point"]), abs=0.002)
+    assert answer["labour_value"] is None
+    board.rate("labour_hour", "40")
+    assert float(board.ask("whatif", automation="claims")["as_it_was"]["labour_value"]) == pytest.approx(
+        40 * float(saved["point"]), abs=0.1
+    )
+
+
+def test_without_audits_nobody_knows_the_errors_of_automatic_decisions(board: Board) -> None:
+    with unit_of_work(board.line) as connection:
+        arm = [case for case in receive(connection, 60) if case.arm == "automated"]
+        for case in arm:
+            infer(connection, case, Said(0.9, "adjuster", "adjuster"))
+        decide(connection, arm)
+    assert options(board, "0.50")["0.50"]["errors"] == {"low": "0.00", "point": None, "high": None}
+
+
+def test_a_period_that_would_make_the_answer_wait_is_refused(board: Board) -> None:
+    half_a_year = {"from": "2026-01-01T00:00:00Z", "to": "2026-06-01T00:00:00Z"}
+    assert board.problem("whatif", automation="claims", **half_a_year) == (422, "bad_period")
+    assert board.problem("whatif", automation="claims", threshold="0.123")[0] == 422
