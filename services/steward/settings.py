@@ -29,6 +29,8 @@ class StewardSettings(BaseSettings):
     queue_limit: int = Field(default=100, ge=1)
     # Older pending cases break an invariant; paused automations are excepted.
     pending_limit: timedelta = timedelta(minutes=15)
+    # How often the workers' CPU time that stands on no case is booked.
+    overhead_period: timedelta = timedelta(hours=1)
     # A late outcome that has named no case for so long is a dead letter.
     outcome_patience: timedelta = timedelta(days=30)
     # How long the diary of jobs is kept.

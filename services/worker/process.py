@@ -23,6 +23,7 @@ from services.worker.repository import is_reachable
 from services.worker.runtime.build import SHIPPED, build_cascades
 from services.worker.service import Decider, Limits
 from services.worker.settings import RemoteSettings, WorkerSettings
+from services.worker.spending import Reporter
 from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database
 from shared.errors import InvariantBroken
@@ -60,14 +61,17 @@ def serve(settings: Settings) -> None:
     """Until SIGTERM; running orders end first."""
     logs.configure(SERVICE, settings.process.log_level)
     report_errors(settings.process, SERVICE)
-    engine = engine_for(settings.database.model_copy(update={"pool_size": 1}), role="recoup_line", application="worker-main")
+    engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application="worker-main")
     # Before work comes in: broken packs and an unsafe database end the process at once.
     _cascades(settings, engine)
     _await_database(engine)
     server = health.serve(settings.process.host, settings.worker.port, _readiness(engine, settings.redis))
+    reporter = Reporter(engine, settings.worker.cpu_period)
+    reporter.start()
     try:
         _work(settings)
     finally:
+        reporter.stop()
         server.close()
         engine.dispose()
 

@@ -208,6 +208,13 @@ def record_metered(connection: Connection, lines: Sequence[Line]) -> None:
     )
 
 
+def record_spent(connection: Connection, cpu_ns: int) -> None:
+    """CPU time of this process and its children since it was last said."""
+    connection.exec_driver_sql(
+        "INSERT INTO cpu_meter (process, cpu_ns) VALUES (%(process)s, %(cpu)s)", {"process": process_name(), "cpu": cpu_ns}
+    )
+
+
 def process_name() -> str:
     """Host and process id: who spent it."""
     return f"{socket.gethostname()}:{os.getpid()}"

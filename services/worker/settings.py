@@ -26,6 +26,8 @@ class WorkerSettings(BaseSettings):
     # Waiting time after a failed run: base * 2^(attempt - 1), at most the cap, half of it at random.
     backoff_base: timedelta = timedelta(seconds=2)
     backoff_cap: timedelta = timedelta(minutes=5)
+    # How often the processes' CPU time is written down; what a killed worker spent since then is not booked.
+    cpu_period: timedelta = Field(default=timedelta(seconds=10), ge=timedelta(seconds=1))
     # Folder with models.toml; unset: the models that are shipped.
     models: DirectoryPath | None = None
 

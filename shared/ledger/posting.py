@@ -119,6 +119,23 @@ def for_remote(case: Subject, sequence: int, tokens: int, cost: Money, *, counte
     )
 
 
+def for_overhead(tenant_id: str, automation: str, cpu_ns: int, cpu_hour: Money | None, *, at: datetime) -> Line:
+    """An automation's share of the workers' CPU time that stands on no case."""
+    seconds = Decimal(cpu_ns).scaleb(-9)
+    amount = None if cpu_hour is None else (seconds * cpu_hour.amount / _HOUR).quantize(_AMOUNT, rounding=ROUND_HALF_EVEN)
+    return Line(
+        tenant_id=tenant_id,
+        automation=automation,
+        kind="compute",
+        quantity=seconds,
+        unit="cpu_s",
+        amount=amount,
+        currency=None if cpu_hour is None else cpu_hour.currency,
+        grade="A",
+        occurred_at=at,
+    )
+
+
 def for_review(case: Subject, seconds: Decimal, *, at: datetime) -> Line:
     """Measured time of a person: `manual_time` in the control arm, where nothing helped, else `review_time`.
 

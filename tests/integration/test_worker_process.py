@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from services.steward.overhead import book_overhead
 from shared.automations.contract import Automation, Outcome
 from shared.settings import RedisSettings
 from shared.taskqueue import app as taskqueue
 from shared.taskqueue.orders import Order, Orders
 from shared.telemetry import trace
+from tests.horizon import settle
 from tests.intake_data import add_tenant, engine_of, rows
 from tests.servers import ROOT, free_port
 from tests.worker_data import INJURY, claim_cases, record, synthetic_cases, waiting
@@ -71,6 +75,7 @@ class Worker:
             "RECOUP_WORKER_PORT": str(self.port),
             "RECOUP_WORKER_PROCESSES": "1",
             "RECOUP_WORKER_LEASE": "PT2S",
+            "RECOUP_WORKER_CPU_PERIOD": "PT1S",
         }
         with self._log.open("ab") as log:
             self.process = psutil.Popen([sys.executable, "-m", "services.worker.main"], cwd=ROOT, env=environment, stderr=log, stdout=log)
@@ -183,6 +188,35 @@ def test_a_case_whose_process_was_killed_while_it_decided_is_decided_in_the_end(
     assert rows(database, "SELECT min(attempt), max(attempt) FROM cases") == [(2, 2)]
     assert rows(database, "SELECT count(*), count(DISTINCT case_id) FROM decisions") == [(2, 2)]
     assert rows(database, "SELECT count(*), count(DISTINCT case_id) FROM ledger_lines") == [(2, 2)]
+
+
+def test_the_ledger_holds_all_cpu_time_that_the_processes_spent_also_that_of_one_that_was_killed(
+    worker: Worker, orders: Orders, engine: Engine, database: Database
+) -> None:
+    """Start-up, idling and failures too: the operating system's own count is the other side."""
+    _send(orders, "claims", synthetic_cases(engine, "claims", 400, seed=1))
+    await_(lambda: _settled(database, 400), worker)
+    children = worker.process.children(recursive=True)
+    max(children, key=lambda child: sum(child.cpu_times()[:2])).kill()
+    _send(orders, "claims", synthetic_cases(engine, "claims", 200, seed=2))
+    await_(lambda: _settled(database, 600), worker)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert worker.stop() == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    settle(engine)
+    assert book_overhead(engine, timedelta(0)) == 1
+    assert book_overhead(engine, timedelta(0)) == 0
+    ((on_cases, overhead),) = rows(
+        database,
+        "SELECT sum(quantity) FILTER (WHERE case_id IS NOT NULL)::float8, sum(quantity) FILTER (WHERE case_id IS NULL)::float8"
+        " FROM ledger_lines WHERE kind = 'compute'",
+    )
+    assert isinstance(on_cases, float)
+    assert isinstance(overhead, float)
+    assert min(on_cases, overhead) > 0
+    # All but the end of the interpreter, which comes after the last report: a third of a second, more on a busy machine.
+    assert spent - 1.2 < on_cases + overhead < spent + 0.05
 
 
 def test_children_end_with_a_main_process_that_was_killed(worker: Worker, orders: Orders, engine: Engine, database: Database) -> None:
