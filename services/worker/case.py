@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import NamedTuple
 from uuid import UUID
@@ -21,6 +22,7 @@ class Claimed(NamedTuple):
 
     Attributes:
         attempt: number of this claim, from 1; the fence compares it.
+        control_probability: of the control arm, as it applied when the arm was drawn.
         body: canonical CloudEvents JSON; None where the payload is gone.
     """
 
@@ -35,6 +37,7 @@ class Claimed(NamedTuple):
     received_at: datetime
     traceparent: str | None
     attempt: int
+    control_probability: Decimal
     body: bytes | None
 
 

@@ -15,6 +15,24 @@ DEFAULT_AUDIT_SHARE: Final = Decimal("0.02")
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """Versions of the models.
+
+    Attributes:
+        active: None: whatever is installed as the default.
+        candidate: is tried beside it; None: nothing is.
+        share: of the cases that the candidate decides; 0: none, it only says what it would.
+    """
+
+    active: str | None = None
+    candidate: str | None = None
+    share: Decimal = Decimal(0)
+
+
+NO_ROLLOUT: Final = Rollout()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One tenant's settings of one automation.
 
@@ -23,12 +41,14 @@ class Policy:
         audit_share: of automatic decisions that a person decides again.
         strata: shares of strata where more is at stake; a lower one than ``audit_share`` has no effect.
         braked: people decide everything.
+        rollout: which versions of the models decide, and which is tried.
     """
 
     salt: bytes = field(default=b"", repr=False)
     audit_share: Decimal = DEFAULT_AUDIT_SHARE
     strata: Mapping[str, Decimal] = field(default_factory=dict)
     braked: bool = False
+    rollout: Rollout = NO_ROLLOUT
 
     def probability(self, stratum: str) -> Decimal:
         """That a decision of this stratum is audited."""

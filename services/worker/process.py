@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
@@ -19,13 +18,13 @@ from services.worker import tasks
 from services.worker.backoff import delay
 from services.worker.remote.build import build_tiers
 from services.worker.remote.repository import StoredSpending
-from services.worker.repository import is_reachable
-from services.worker.runtime.build import SHIPPED, build_cascades
+from services.worker.repository import announce_versions, is_reachable
+from services.worker.runtime.build import SHIPPED, build_cascades, build_fleets
 from services.worker.service import Decider, Limits
 from services.worker.settings import RemoteSettings, WorkerSettings
 from services.worker.spending import Reporter
 from shared.clock import SystemClock
-from shared.db import engine_for, refuse_unsafe_database
+from shared.db import engine_for, refuse_unsafe_database, unit_of_work
 from shared.errors import InvariantBroken
 from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load_all
 from shared.taskqueue.app import QUEUE, celery_app
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from services.worker.cascade import Cascade
+    from services.worker.rollout import Fleet
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ def serve(settings: Settings) -> None:
     report_errors(settings.process, SERVICE)
     engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application="worker-main")
     # Before work comes in: broken packs and an unsafe database end the process at once.
-    _cascades(settings, engine)
+    _models(settings, engine)
     _await_database(engine)
     server = health.serve(settings.process.host, settings.worker.port, _readiness(engine, settings.redis))
     reporter = Reporter(engine, settings.worker.cpu_period)
@@ -101,15 +101,21 @@ def _keep_logging(**_: object) -> None:
 
 
 def _decider(settings: Settings) -> Decider:
-    """In the child, at its first order."""
+    """In the child, at its first order. Raises Retryable where the database is away."""
     engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application=SERVICE)
+    cascades, fleets = _models(settings, engine)
+    with unit_of_work(engine) as connection:
+        announce_versions(connection, {name: (fleet.default, fleet.cascades) for name, fleet in fleets.items()})
     log.info("decider_built")
-    return Decider(engine, _cascades(settings, engine), SystemClock(), limits(settings.worker))
+    return Decider(engine, cascades, SystemClock(), limits(settings.worker), fleets)
 
 
-def _cascades(settings: Settings, engine: Engine) -> Mapping[str, Cascade]:
+def _models(settings: Settings, engine: Engine) -> tuple[Mapping[str, Cascade], Mapping[str, Fleet]]:
     """Raises InvariantBroken or Blocked where packs or remote models are not what they must be."""
-    return build_cascades(_models(settings.worker), build_tiers(settings.remote.models, StoredSpending(engine), SystemClock()))
+    folder = settings.worker.models or SHIPPED
+    remote = build_tiers(settings.remote.models, StoredSpending(engine), SystemClock())
+    fleets = build_fleets(folder, remote)
+    return build_cascades(folder, remote) | {name: fleet.cascades[fleet.default] for name, fleet in fleets.items()}, fleets
 
 
 def limits(settings: WorkerSettings) -> Limits:
@@ -119,10 +125,6 @@ def limits(settings: WorkerSettings) -> Limits:
         attempt_cap=settings.attempt_cap,
         rest=lambda attempt: delay(attempt, settings.backoff_base, settings.backoff_cap, draw()),
     )
-
-
-def _models(settings: WorkerSettings) -> Path:
-    return settings.models or SHIPPED
 
 
 def _readiness(engine: Engine, settings: RedisSettings) -> Callable[[], Mapping[str, bool]]:

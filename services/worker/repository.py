@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.worker.case import Case, Claimed
 from services.worker.effects import Effects
-from services.worker.policy import DEFAULT_AUDIT_SHARE, Policy
+from services.worker.policy import DEFAULT_AUDIT_SHARE, Policy, Rollout
 from services.worker.tiers import TierResult
 from shared.casework.repository import as_json
 from shared.db import unit_of_work
@@ -58,7 +58,7 @@ _CLAIM = (
     + " ORDER BY c.id FOR UPDATE OF c SKIP LOCKED),"
     " mine AS (UPDATE cases c SET state = 'processing', attempt = c.attempt + 1, lease_until = now() + %(lease)s FROM free"
     " WHERE c.id = free.id RETURNING c.id, c.tenant_id, c.automation, c.arm, c.source, c.event_id, c.event_type, c.occurred_at,"
-    " c.received_at, c.traceparent, c.attempt)"
+    " c.received_at, c.traceparent, c.attempt, c.control_probability)"
     " SELECT mine.*, p.body FROM mine LEFT JOIN payloads p ON p.received_at = mine.received_at AND p.case_id = mine.id"
     " ORDER BY mine.received_at, mine.id"
 )
@@ -110,17 +110,42 @@ def policies(connection: Connection, automation: str, tenants: Iterable[str]) ->
     """How each tenant has set the automation, at this moment."""
     rows = connection.exec_driver_sql(
         "SELECT t.id, t.arm_salt, s.audit_share, s.audit_strata,"
-        " EXISTS (SELECT FROM brakes b WHERE b.tenant_id = t.id AND b.automation = %(automation)s AND b.released_at IS NULL)"
+        " EXISTS (SELECT FROM brakes b WHERE b.tenant_id = t.id AND b.automation = %(automation)s AND b.released_at IS NULL),"
+        " active.version, tried.version, coalesce(tried.canary_share, 0)"
         " FROM tenants t LEFT JOIN automation_settings s ON s.tenant_id = t.id AND s.automation = %(automation)s"
+        " LEFT JOIN model_rollouts active ON active.tenant_id = t.id AND active.automation = %(automation)s AND active.state = 'active'"
+        " LEFT JOIN model_rollouts tried ON tried.tenant_id = t.id AND tried.automation = %(automation)s"
+        " AND tried.state IN ('shadow', 'canary')"
         " WHERE t.id = ANY(%(tenants)b::text[])",
         {"automation": automation, "tenants": list(tenants)},
     )
-    return {tenant: _policy(bytes(salt), share, strata, braked=braked) for tenant, salt, share, strata, braked in rows}
+    return {
+        tenant: _policy(bytes(salt), share, strata, Rollout(*versions), braked=braked)
+        for tenant, salt, share, strata, braked, *versions in rows
+    }
 
 
-def _policy(salt: bytes, share: Decimal | None, strata: dict[str, str] | None, *, braked: bool) -> Policy:
+def _policy(salt: bytes, share: Decimal | None, strata: dict[str, str] | None, rollout: Rollout, *, braked: bool) -> Policy:
     shares = {name: Decimal(value) for name, value in (strata or {}).items()}
-    return Policy(salt, DEFAULT_AUDIT_SHARE if share is None else share, shares, braked)
+    return Policy(salt, DEFAULT_AUDIT_SHARE if share is None else share, shares, braked, rollout)
+
+
+def announce_versions(connection: Connection, installed: Mapping[str, tuple[str, Iterable[str]]]) -> None:
+    """Say which versions of which automation's models there are: its default first, then all of them."""
+    found = [(name, version, version == default) for name, (default, versions) in sorted(installed.items()) for version in sorted(versions)]
+    if not found:
+        return
+    connection.exec_driver_sql(
+        "INSERT INTO model_versions (automation, version, is_default, seen_at)"
+        " SELECT v.automation, v.version, v.is_default, now()"
+        " FROM unnest(%(automations)b::text[], %(versions)b::text[], %(defaults)b::bool[]) AS v (automation, version, is_default)"
+        " ON CONFLICT (automation, version) DO UPDATE SET is_default = excluded.is_default, seen_at = excluded.seen_at",
+        {
+            "automations": [name for name, _, _ in found],
+            "versions": [version for _, version, _ in found],
+            "defaults": [is_default for _, _, is_default in found],
+        },
+    )
 
 
 def register_fingerprints(connection: Connection, cases: Sequence[Case]) -> dict[UUID, UUID]:

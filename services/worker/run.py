@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+from uuid import UUID
 
 import structlog
 
-from services.worker import repository
+from services.worker import repository, rollout
 from services.worker.case import Case, Claimed, read
 from services.worker.cost import Meter, ProcessMeter, booked_ns, compute_lines
 from services.worker.effects import Effects, for_control, for_result
 from services.worker.policy import UNSET, Policy
+from services.worker.rollout import Fleet
 from shared.casework import audits, remote_calls
 from shared.casework import repository as casework
+from shared.casework.rollouts import Pair, record_pairs
 from shared.db import unit_of_work
 from shared.ledger import repository as ledger
 from shared.telemetry import metrics, trace
@@ -22,11 +25,15 @@ from shared.telemetry import metrics, trace
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from services.worker.cascade import Cascade
+    from services.worker.cascade import Cascade, CascadeResult
     from services.worker.rates import Rates
+    from shared.automations.contract import Automation
     from shared.clock import Clock
 
 log = structlog.get_logger()
+
+# The only version there is.
+DEFAULT: Final = "default"
 
 
 class Failure(NamedTuple):
@@ -37,7 +44,9 @@ class Failure(NamedTuple):
 
 
 class Runner:
-    def __init__(self, engine: Engine, clock: Clock, rates: Rates, cpu: ProcessMeter) -> None:
+    def __init__(self, engine: Engine, clock: Clock, rates: Rates, cpu: ProcessMeter, fleets: Mapping[str, Fleet]) -> None:
+        """Args: fleets: by automation, where several versions of its models may be installed."""
+        self._fleets = fleets
         self._engine = engine
         self._clock = clock
         self._rates = rates
@@ -55,9 +64,10 @@ class Runner:
         """
         cases = [read(cascade.automation, claim) for claim in claims]
         self._find_duplicates(cases)
-        effects, failures = self._decide(cascade, cases, policies)
+        answers = rollout.decide(self._fleets.get(cascade.automation.name) or Fleet(DEFAULT, {DEFAULT: cascade}), cases, policies)
+        effects, failures = self._effects(cascade.automation, cases, answers.results, policies)
         if effects:
-            self._write(effects, meter)
+            self._write(effects, answers.pairs, meter)
         return failures
 
     def _find_duplicates(self, cases: Sequence[Case]) -> None:
@@ -70,26 +80,28 @@ class Runner:
             if not case.is_control:
                 case.duplicate_of = first.get(case.case_id)
 
-    def _decide(self, cascade: Cascade, cases: Sequence[Case], policies: Mapping[str, Policy]) -> tuple[list[Effects], list[Failure]]:
+    def _effects(
+        self, automation: Automation, cases: Sequence[Case], results: Mapping[UUID, CascadeResult], policies: Mapping[str, Policy]
+    ) -> tuple[list[Effects], list[Failure]]:
         effects = [for_control(case) for case in cases if case.is_control]
         failures: list[Failure] = []
-        automated = [case for case in cases if not case.is_control]
-        results = cascade.decide([case.as_input() for case in automated])
         now = self._clock.now()
-        for case, result in zip(automated, results, strict=True):
+        for case in (case for case in cases if not case.is_control):
+            result = results[case.case_id]
             if result.error is not None:
                 failures.append(Failure(case.claim, result.error))
             else:
                 policy = policies.get(case.tenant_id, UNSET)
-                effects.append(for_result(case, result, cascade.automation, policy, at=now))
+                effects.append(for_result(case, result, automation, policy, at=now))
         return effects, failures
 
-    def _write(self, effects: Sequence[Effects], meter: Meter) -> None:
+    def _write(self, effects: Sequence[Effects], pairs: Mapping[UUID, Pair], meter: Meter) -> None:
         cpu_ns = 0
         with unit_of_work(self._engine) as connection:
             mine = casework.mark_processed(connection, [effect.mark for effect in effects])
             kept = [effect for effect in effects if effect.mark.case_id in mine]
             if kept:
+                record_pairs(connection, [pairs[effect.case.case_id] for effect in kept if effect.case.case_id in pairs])
                 cpu_ns = self._write_kept(connection, kept, meter)
         self._cpu.book(cpu_ns)
         metrics.booked_cpu_seconds.labels(effects[0].case.automation).inc(cpu_ns / 1e9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from services.worker.cascade import Cascade
     from services.worker.case import Claimed
     from services.worker.policy import Policy
+    from services.worker.rollout import Fleet
     from shared.clock import Clock
 
 log = structlog.get_logger()
 
 # Wall time after which an order begins nothing more, well below the task's soft limit of 20 s. The steward sends what is left again.
 PATIENCE_SECONDS: Final = 10.0
+ONE_VERSION: Final[Mapping[str, Fleet]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,17 @@ class Limits:
 class Decider:
     """One per process: engine, models and rates must have been made in it."""
 
-    def __init__(self, engine: Engine, cascades: Mapping[str, Cascade], clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self, engine: Engine, cascades: Mapping[str, Cascade], clock: Clock, limits: Limits, fleets: Mapping[str, Fleet] = ONE_VERSION
+    ) -> None:
+        """Args: fleets: by automation, where several versions of its models are installed; the others have one, in ``cascades``."""
         self._engine = engine
         self._cascades = cascades
         self._clock = clock
         self._limits = limits
         self._rates = Rates(clock)
         self.cpu = ProcessMeter()
-        self._runner = Runner(engine, clock, self._rates, self.cpu)
+        self._runner = Runner(engine, clock, self._rates, self.cpu, fleets)
 
     def decide(self, automation: str, ids: Sequence[UUID]) -> None:
         """Run every case of an order that may be run; the others are somebody else's, done, paused or used up.

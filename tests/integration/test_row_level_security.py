@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Database
 
-WITHOUT_TENANT_COLUMN = {"consumed_ranges", "rollup_horizons", "job_runs", "alembic_version"}
+WITHOUT_TENANT_COLUMN = {"consumed_ranges", "rollup_horizons", "job_runs", "model_versions", "alembic_version"}
 TENANTS = ("acme", "other")
 
 
@@ -91,6 +91,7 @@ def _needed(table: str) -> dict[str, object]:
         "ledger_lines": {"amount": 1, "currency": "EUR"},
         "intake_batches": {"received": 1, "duplicate": 0, "rejected": 0},
         "cases": {"state": "review"},
+        "model_rollouts": {"state": "retired"},
         "baseline_evidence": {"origin": "log"},
         "audit_findings": {"wrong": None, "round": 0},
         "outbox": {"subject": "s"},

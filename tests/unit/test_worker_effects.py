@@ -44,6 +44,7 @@ def _claimed(data: object = INJURY, *, arm: str = "automated", body: bytes | Non
         received_at=NOON,
         traceparent=None,
         attempt=1,
+        control_probability=Decimal("0.05"),
         body=event.body if body is not None else None,
     )
 

@@ -17,6 +17,7 @@ from services.ops.endpoints import (
     cases,
     dead_letters,
     deliveries,
+    models,
     pages,
     rates,
     receivers,
@@ -27,6 +28,8 @@ from shared.web.app import create_app
 
 if TYPE_CHECKING:
     from services.ops.service.session import Ops
+
+_NOUNS = (cases, reviews, deliveries, dead_letters, automations, models, audits, baselines, rates, sources, receivers, administration)
 
 _DESCRIPTION = """
 For people who run the line: reviews, inspection of cases, replay, configuration, keys.
@@ -53,6 +56,6 @@ def api(ops: Ops, *, threads: int, readiness: Callable[[], Mapping[str, bool]]) 
     )
     app.state.ops = ops
     app.include_router(pages.router)
-    for noun in (cases, reviews, deliveries, dead_letters, automations, audits, baselines, rates, sources, receivers, administration):
+    for noun in _NOUNS:
         app.include_router(noun.router)
     return app

@@ -11,9 +11,10 @@ from typing import Final
 
 from services.worker.cache import CacheTier, Store
 from services.worker.cascade import Cascade
+from services.worker.rollout import Fleet
 from services.worker.rules import RulesTier
 from services.worker.runtime.model import ModelTier
-from services.worker.runtime.pack import load
+from services.worker.runtime.pack import load, versions
 from services.worker.tiers import Tier
 from shared.automations.contract import Automation
 from shared.automations.pack import Pack
@@ -93,9 +94,7 @@ def build_cascade(automation: Automation, kit: Kit, remote: Tier | None = None) 
     return Cascade(automation, tiers, [tier.remember for tier in tiers if isinstance(tier, CacheTier)])
 
 
-def build_cascades(
-    models_dir: Path = SHIPPED, remote: Mapping[str, Tier] = NOTHING_REMOTE, room: Room | None = None
-) -> Mapping[str, Cascade]:
+def build_cascades(models_dir: Path = SHIPPED, remote: Mapping[str, Tier] = NOTHING_REMOTE, room: Room | None = None) -> dict[str, Cascade]:
     """The cascade of each automation by its name.
 
     Args:
@@ -107,3 +106,16 @@ def build_cascades(
     """
     kit = Kit.read(models_dir, room)
     return {name: build_cascade(automation, kit, remote.get(name)) for name, automation in automations().items()}
+
+
+def build_fleets(models_dir: Path = SHIPPED, remote: Mapping[str, Tier] = NOTHING_REMOTE, room: Room | None = None) -> Mapping[str, Fleet]:
+    """Every installed version of each automation's models, by automation; as `build_cascades` otherwise."""
+    known, models = automations(), Models(models_dir)
+    return {
+        task: Fleet(
+            packs[0].version,
+            {pack.version: build_cascade(known[task], Kit({task: pack}, models, room), remote.get(task)) for pack in packs},
+        )
+        for task, packs in versions(models_dir).items()
+        if task in known
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,19 +12,29 @@ from shared.errors import InvariantBroken
 
 
 def load(folder: Path) -> Mapping[str, Pack]:
-    """Packs by task; empty where the folder has no manifest.
+    """Packs by task, the oldest version of each; empty where the folder has no manifest. Raises as `versions`."""
+    return {task: packs[0] for task, packs in versions(folder).items()}
+
+
+def versions(folder: Path) -> Mapping[str, tuple[Pack, ...]]:
+    """Packs by task, oldest version first: that one holds until somebody promotes another.
 
     Raises:
-        InvariantBroken: the manifest is broken, two packs claim one task, or one was trained with other hashing code.
+        InvariantBroken: the manifest is broken, two packs claim one version of a task, or one was trained with other hashing code.
     """
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return {}
-    found: dict[str, Pack] = {}
+    found: dict[str, dict[str, Pack]] = {}
     for pack in parse(manifest.read_text(encoding="utf-8")):
-        if pack.task in found:
-            raise InvariantBroken("two packs for one task", task=pack.task)
+        if pack.version in found.setdefault(pack.task, {}):
+            raise InvariantBroken("two packs for one version of a task", task=pack.task, version=pack.version)
         if any(tier.kind == "linear" and tier.hashing != hashing.VERSION for tier in pack.tiers):
             raise InvariantBroken("a pack was trained with other hashing code", pack=pack.name)
-        found[pack.task] = pack
-    return found
+        found[pack.task][pack.version] = pack
+    return {task: tuple(sorted(packs.values(), key=_age)) for task, packs in found.items()}
+
+
+def _age(pack: Pack) -> tuple[list[int], str]:
+    """Numbers in a version count as numbers: 1.10 is newer than 1.9."""
+    return [int(number) for number in re.findall(r"[0-9]+", pack.version)], pack.version

@@ -1,0 +1,3 @@
+DROP TABLE model_pairs;
+DROP TABLE model_rollouts;
+DROP TABLE model_versions;

@@ -1,0 +1,119 @@
+"""Versions of models: what workers have, and what a tenant has made of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from psycopg.types.json import Jsonb
+
+from services.ops.repository.rows import changed, many, maybe, rows
+from services.ops.schemas.models import ModelVersion, State
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from services.ops.repository.audit import Author
+
+_VERSIONS = """
+SELECT coalesce(v.automation, r.automation) AS automation, coalesce(v.version, r.version) AS version, v.version IS NOT NULL AS installed,
+       coalesce(v.is_default, false) AS is_default, r.state, coalesce(r.canary_share, 0) AS canary_share, r.since, r.evidence,
+       r.changed_at, r.changed_by, r.reason
+FROM model_versions v
+FULL JOIN (SELECT * FROM model_rollouts WHERE tenant_id = current_setting('app.tenant')) r USING (automation, version)
+WHERE (%(automation)s::text IS NULL OR coalesce(v.automation, r.automation) = %(automation)s)
+  AND (%(version)s::text IS NULL OR coalesce(v.version, r.version) = %(version)s)
+ORDER BY 1, 2
+"""
+
+# One change at a time for each automation of a tenant: who comes second sees what the first has done.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('model_rollouts ' || current_setting('app.tenant') || ' ' || %(automation)s, 0))"
+
+_PRESENT = """
+SELECT coalesce((SELECT r.version FROM model_rollouts r WHERE r.tenant_id = current_setting('app.tenant')
+                 AND r.automation = %(automation)s AND r.state = 'active'),
+                (SELECT v.version FROM model_versions v WHERE v.automation = %(automation)s AND v.is_default
+                 ORDER BY v.seen_at DESC LIMIT 1)) AS version
+"""
+
+_TRIED = """
+SELECT version FROM model_rollouts WHERE tenant_id = current_setting('app.tenant') AND automation = %(automation)s
+  AND state IN ('shadow', 'canary')
+"""
+
+_RETIRE_ACTIVE = """
+UPDATE model_rollouts SET state = 'retired', changed_at = now(), changed_by = %(by)s, reason = %(reason)s
+WHERE tenant_id = current_setting('app.tenant') AND automation = %(automation)s AND state = 'active' AND version <> %(version)s
+"""
+
+_SET = """
+INSERT INTO model_rollouts AS r (tenant_id, automation, version, state, canary_share, since, evidence, changed_at, changed_by, reason)
+SELECT current_setting('app.tenant'), %(automation)s, %(version)s, %(state)s, %(share)s, now(), %(evidence)s, now(),
+       coalesce((SELECT k.name || ' (rk_' || k.prefix || ')' FROM api_keys k WHERE k.id = %(key)s), %(command)s), %(reason)s
+ON CONFLICT (tenant_id, automation, version) DO UPDATE SET
+    state = excluded.state, canary_share = excluded.canary_share,
+    since = CASE WHEN %(anew)s THEN excluded.since ELSE r.since END,
+    evidence = CASE WHEN %(anew)s THEN NULL ELSE coalesce(excluded.evidence, r.evidence) END,
+    changed_at = excluded.changed_at, changed_by = excluded.changed_by, reason = excluded.reason
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Attributes: anew: a trial begins, so that earlier cases do not count."""
+
+    automation: str
+    version: str
+    state: State
+    share: Decimal
+    reason: str | None
+    anew: bool
+    evidence: dict[str, object] | None = None
+
+
+def versions(connection: Connection, automation: str | None) -> list[ModelVersion]:
+    return many(ModelVersion, connection, _VERSIONS, {"automation": automation, "version": None})
+
+
+def version(connection: Connection, automation: str, wanted: str) -> ModelVersion | None:
+    return maybe(ModelVersion, connection, _VERSIONS, {"automation": automation, "version": wanted})
+
+
+def lock(connection: Connection, automation: str) -> None:
+    rows(connection, _LOCK, {"automation": automation})
+
+
+def present(connection: Connection, automation: str) -> str | None:
+    """The version that decides now, where that is known."""
+    (row,) = rows(connection, _PRESENT, {"automation": automation})
+    found = row["version"]
+    return None if found is None else str(found)
+
+
+def tried(connection: Connection, automation: str) -> str | None:
+    found = rows(connection, _TRIED, {"automation": automation})
+    return str(found[0]["version"]) if found else None
+
+
+def store(connection: Connection, author: Author, wanted: Wanted) -> None:
+    """Raises Conflict where another version is active or tried already."""
+    if wanted.state == "active":
+        by = f"promotion of {wanted.version}"
+        values = {"automation": wanted.automation, "version": wanted.version, "by": by, "reason": wanted.reason}
+        changed(connection, _RETIRE_ACTIVE, values)
+    rows(
+        connection,
+        _SET + "RETURNING version",
+        {
+            "automation": wanted.automation,
+            "version": wanted.version,
+            "state": wanted.state,
+            "share": wanted.share,
+            "evidence": None if wanted.evidence is None else Jsonb(wanted.evidence),
+            "reason": wanted.reason,
+            "anew": wanted.anew,
+            "key": author.key_id,
+            "command": author.command,
+        },
+    )
