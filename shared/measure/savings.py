@@ -6,7 +6,7 @@ control cases of the same stratum. Its error has two parts, the control mean and
 variance ``n_a^2 * s_c^2 * (1/n_c + 1/n_a)`` per stratum. Human seconds on automated cases add no variance, because they are known.
 
 This is the sample average treatment effect on the treated, times their number: J. S. Sekhon, Y. Shem-Tov, "Inference on a New Class of
-Sample Average Treatment Effects", Journal of the American Statistical Association 116 (2021).
+Sample Average Treatment Effects", Journal of the American Statistical Association 116 (2021). Long tails: `skewness`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from shared.measure.baselines import EMPTY, Baseline, Grade, Moments, worst
+from shared.measure.skewness import log_normal_third, reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,10 +52,17 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One independent part of an estimate's error: variance in seconds squared and the degrees of freedom it was estimated with."""
+    """One independent part of an estimate's error.
+
+    Attributes:
+        variance: in seconds squared.
+        degrees: of freedom that it was estimated with.
+        third: third central moment, in seconds cubed; negative where the automated cases' own scatter is the larger part.
+    """
 
     variance: float
     degrees: int
+    third: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +179,21 @@ def _too_small(control: Mapping[str, Moments], names: list[str]) -> set[str]:
 def _spread(automated: Moments, baseline: Baseline) -> Spread | None:
     if baseline.variance is None or baseline.n < 2:
         return None
-    return Spread(automated.n**2 * baseline.variance * (1 / baseline.n + 1 / automated.n), baseline.n - 1)
+    third = log_normal_third(baseline.mean, baseline.variance) * automated.n * ((automated.n / baseline.n) ** 2 - 1)
+    return Spread(automated.n**2 * baseline.variance * (1 / baseline.n + 1 / automated.n), baseline.n - 1, third)
 
 
-def _half_width(spreads: tuple[Spread, ...]) -> float:
+def _reach(spreads: tuple[Spread, ...]) -> tuple[float, float]:
+    """Seconds below and above the point."""
     variance = math.fsum(spread.variance for spread in spreads)
     if variance <= 0:
-        return 0.0
+        return 0.0, 0.0
     # Welch and Satterthwaite: degrees of freedom of a sum of estimated variances.
     degrees = variance**2 / math.fsum(spread.variance**2 / spread.degrees for spread in spreads)
-    return quantile(degrees) * math.sqrt(variance)
+    error = math.sqrt(variance)
+    skewness = max(0.0, math.fsum(spread.third for spread in spreads) / error**3)
+    below, above = reach(quantile(degrees), skewness, float(sum(spread.degrees + 1 for spread in spreads)))
+    return below * error, above * error
 
 
 def _estimate(
@@ -188,8 +201,8 @@ def _estimate(
 ) -> Estimate:
     if point is None or spreads is None:
         return Estimate(cases, covered, point, None, None, grade, note)
-    half = _half_width(spreads)
-    return Estimate(cases, covered, point, point - half, point + half, grade, note, spreads)
+    below, above = _reach(spreads)
+    return Estimate(cases, covered, point, point - below, point + above, grade, note, spreads)
 
 
 def _note(fitted: Fit, pairs: list[tuple[Moments, Baseline | None]]) -> str | None:

@@ -7,11 +7,8 @@ whatever manual times do in the meantime: drift and seasons widen the interval a
 m)^2``, estimated without bias from the control cases.
 
 Sources: augmented inverse-probability weighting with predictable forecasts, and its confidence sequence: I. Waudby-Smith and others,
-"Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52 (2024), section 3. Skewness: P. Hall, "On
-the removal of skewness by transformation", Journal of the Royal Statistical Society B 54 (1992): the distribution of the studentized mean
-is that of a normal number shifted by ``skewness / 6 * (2 z^2 + 1)``. When few long cases were drawn, mean and standard error are both too
-small, so the upper end needs the whole shift. A log-normal with the strata's own mean and variance gives the skewness; handling times are
-close to that, and a third moment from some hundred cases is worth little.
+"Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52 (2024), section 3. Long tails: `skewness`,
+with a log-normal in each stratum.
 """
 
 from __future__ import annotations
@@ -24,12 +21,11 @@ import numpy as np
 from shared.measure.baselines import Moments
 from shared.measure.forecasts import BORROWED, FIRST_LOOK
 from shared.measure.mixture import ALPHA, Floats, Sequence, radius
+from shared.measure.skewness import log_normal_third, reach
 
 # Control cases at the planned end of everybody's measurement, so that nobody can choose it after looking: the interval is narrowest for its
 # standard error there, and less than a fifth wider at 250 or at 20,000.
 PLANNED = 500.0
-# Control cases at which half of the skewness correction counts at the lower end; there it makes the claim larger, so it comes late.
-TRUSTED = 2_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +104,9 @@ def third_moment(control: Moments, weighted: float) -> float:
         control: seconds of its control cases.
         weighted: sum over them of ``(1 - p) (1 - 2 p) / p^3``.
     """
-    if not control.variance or control.mean <= 0:
+    if control.variance is None:
         return 0.0
-    spread = math.sqrt(control.variance)
-    relative = spread / control.mean
-    return weighted * (relative**3 + 3 * relative) * spread**3
+    return weighted * log_normal_third(control.mean, control.variance)
 
 
 def bounds(progress: Progress, *, planned: float = PLANNED, alpha: float = ALPHA) -> Bounds | None:
@@ -127,10 +121,7 @@ def bounds(progress: Progress, *, planned: float = PLANNED, alpha: float = ALPHA
 
 def _radii(n: Floats, skewness: Floats, planned: float, alpha: float) -> tuple[Floats, Floats]:
     """Standard errors below and above the point."""
-    z = radius(np.maximum(n, 1.0) / planned, alpha)
-    shift = skewness / 6 * (2 * z**2 + 1)
-    # z - shift to first order, and never negative.
-    return z**2 / (z + shift * n / (n + TRUSTED)), z + shift
+    return reach(radius(np.maximum(n, 1.0) / planned, alpha), skewness, n)
 
 
 def _forecast(days: Days) -> Floats:
