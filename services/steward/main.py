@@ -15,7 +15,7 @@ import typer
 from sentry_sdk.crons import capture_checkin
 from sqlalchemy.exc import OperationalError
 
-from services.steward import braking, outcomes, overhead, service, trials
+from services.steward import braking, outcomes, overhead, service, telling, trials
 from services.steward.schedule import Job
 from services.steward.settings import StewardSettings
 from services.steward.tasks import Runner
@@ -74,7 +74,7 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
 def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
     """Everything the steward does, and how often."""
     celery = celery_app(settings.redis)
-    orders = Orders(celery)
+    orders, clock = Orders(celery), SystemClock()
     reaper = service.Reaper(engine, orders, Orders(celery, batch=1), settings.steward)
     return (
         Job("reap", SECOND, reaper.run),
@@ -88,9 +88,11 @@ def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
         Job("check_invariants", 10 * SECOND, lambda: service.check_invariants(engine, settings.steward.pending_limit), everywhere=True),
         # Books what is not booked yet, so a failed run is made good a minute later, not an hour.
         Job("book_platform_costs", MINUTE, lambda: service.book_platform_costs(engine)),
-        Job("judge_trials", 10 * SECOND, lambda: trials.judge(engine, SystemClock())),
+        Job("judge_trials", 10 * SECOND, lambda: trials.judge(engine, clock)),
         Job("book_remote_calls", MINUTE, lambda: service.book_remote_calls(engine)),
         Job("book_overhead", MINUTE, lambda: overhead.book_overhead(engine, settings.steward.overhead_period)),
+        Job("tell_savings", 10 * MINUTE, lambda: telling.tell_savings(engine, clock.now())),
+        Job("tell_seals", 10 * MINUTE, lambda: telling.tell_seals(engine, clock.now())),
         Job("ensure_partitions", HOUR, lambda: service.ensure_partitions(engine)),
         Job("prune_runs", MINUTE, lambda: service.prune_runs(engine, settings.steward.keep_runs)),
         Job("check_in", MINUTE, _check_in),

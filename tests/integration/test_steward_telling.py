@@ -1,0 +1,106 @@
+"""Each day that is over is told once to whoever wants to hear it: its figures, and the seal to keep."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from services.steward import telling
+from shared.clock import SystemClock
+from shared.db import unit_of_work
+from shared.ids import uuid7
+from shared.ledger.seals import Seal
+from tests.horizon import roll_up
+from tests.integration.facts import CPU_HOUR, add_tenant, decide, engine_of, receive
+from tests.ledger_world import found, seal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+    from tests.conftest import Database
+
+DAY = timedelta(days=1)
+TODAY = SystemClock().now().replace(hour=0, minute=0, second=0, microsecond=0)
+YESTERDAY = TODAY - DAY
+
+
+@pytest.fixture
+def engine(database: Database) -> Iterator[Engine]:
+    with engine_of(database) as engine:
+        with unit_of_work(engine) as connection:
+            add_tenant(connection)
+            add_tenant(connection, "deaf")
+        yield engine
+
+
+def _subscribe(engine: Engine, *kinds: str) -> None:
+    with unit_of_work(engine) as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO endpoints (id, tenant_id, url, events) VALUES (%(id)s, 'acme', 'https://x.example', %(kinds)s)",
+            {"id": uuid7(), "kinds": list(kinds)},
+        )
+
+
+def _told(engine: Engine) -> list[tuple[str, str, dict[str, Any]]]:
+    with unit_of_work(engine) as connection:
+        rows = connection.exec_driver_sql("SELECT kind, subject, body FROM outbox WHERE case_id IS NULL ORDER BY subject").all()
+    return [(kind, subject, orjson.loads(bytes(body))["data"]) for kind, subject, body in rows]
+
+
+def test_the_figures_of_yesterday_are_told_once_when_they_are_summed_up(engine: Engine) -> None:
+    _subscribe(engine, "savings.recorded")
+    with unit_of_work(engine) as connection:
+        for tenant in ("acme", "deaf"):
+            cases = receive(connection, 60, tenant=tenant, at=YESTERDAY)
+            decide(connection, cases, seconds="90", at=YESTERDAY + timedelta(hours=10))
+    with unit_of_work(engine) as connection:
+        (control,) = connection.exec_driver_sql("SELECT count(*) FROM cases WHERE tenant_id = 'acme' AND arm = 'control'").one()
+        connection.exec_driver_sql("UPDATE rollup_horizons SET rolled_at = %(at)s", {"at": TODAY})
+    assert telling.tell_savings(engine, TODAY + timedelta(hours=1)) == 0
+    roll_up(engine)
+    with unit_of_work(engine) as connection:
+        connection.exec_driver_sql("UPDATE rollup_horizons SET rolled_at = %(at)s", {"at": TODAY + timedelta(hours=1)})
+    assert [telling.tell_savings(engine, TODAY + timedelta(hours=2)) for _ in range(2)] == [1, 0]
+    ((kind, subject, data),) = _told(engine)
+    assert (kind, subject) == ("savings.recorded", f"claims:{YESTERDAY:%Y-%m-%d}")
+    assert data["cases"] == {"automated": 60 - control, "human": 0, "control": control}
+    assert Decimal(data["manual_seconds"]) == 90 * control
+    (money,) = data["money"]
+    # A millisecond of CPU each.
+    assert (money["kind"], money["currency"]) == ("compute", "EUR")
+    assert Decimal(money["amount"]) == (60 - control) * (CPU_HOUR.amount / 3600 / 1000).quantize(Decimal("1e-10"))
+    assert (datetime.fromisoformat(data["from"]), datetime.fromisoformat(data["to"])) == (YESTERDAY, TODAY)
+
+
+def test_the_last_seal_of_a_day_is_told_once_in_the_form_that_verify_takes(engine: Engine) -> None:
+    _subscribe(engine, "ledger.sealed")
+    with unit_of_work(engine) as connection:
+        decide(connection, receive(connection, 5))
+    seal(engine)
+    assert telling.tell_seals(engine, TODAY) == 0
+    assert [telling.tell_seals(engine, TODAY + DAY) for _ in range(2)] == [1, 0]
+    ((kind, subject, data),) = _told(engine)
+    assert (kind, subject) == ("ledger.sealed", f"{TODAY:%Y-%m-%d}")
+    kept = Seal(
+        tenant_id=data["tenant_id"], n=data["n"], size=data["size"], root=bytes.fromhex(data["root"]), previous=None,
+        horizon=data["horizon"], sealed_at=datetime.fromisoformat(data["sealed_at"]).astimezone(UTC),
+    )  # fmt: skip
+    assert kept.hash().hex() == data["hash"]
+    assert json.loads(json.dumps(data)) == data
+    assert found(engine, kept=[kept]) == set()
+
+
+def test_nobody_is_told_who_does_not_want_to_hear_it(engine: Engine) -> None:
+    _subscribe(engine, "decision.made")
+    with unit_of_work(engine) as connection:
+        decide(connection, receive(connection, 5, at=YESTERDAY), at=YESTERDAY)
+    roll_up(engine)
+    seal(engine)
+    assert (telling.tell_savings(engine, TODAY + DAY), telling.tell_seals(engine, TODAY + DAY)) == (0, 0)
