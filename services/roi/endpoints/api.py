@@ -41,4 +41,5 @@ def api(roi: Roi, authenticator: Authenticator, *, threads: int, readiness: Call
     app.state.authenticator = authenticator
     for questions in (figures, evidence, planning, ledger, exports):
         app.include_router(questions.router)
+    app.include_router(exports.board)
     return app

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
-from services.roi.answers import evidence
+from services.roi.answers import boards, evidence
 from services.roi.breakdown import Dimension
 from services.roi.endpoints.access import FAILURES, Answers, Asked, Tenant
 from services.roi.endpoints.ledger import Filtered
@@ -65,6 +65,19 @@ def breakdown(
 def ledger(tenant: Tenant, roi: Answers, wanted: Filtered, form: Wanted = Format.CSV) -> StreamingResponse:
     """Newest booking first, streamed. `xlsx` takes 100,000 lines at most."""
     return _file([tables.ledger(lines.lines(roi, tenant, wanted))], form)
+
+
+_PDF: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The page.", "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}
+}
+board = APIRouter(prefix="/v1/roi", tags=["exports"], responses=FAILURES | _PDF, default_response_class=Response)
+
+
+@board.get("/board.pdf", summary="One page for the board")
+def board_page(tenant: Tenant, roi: Answers, question: Asked) -> Response:
+    """The lower bound first, its evidence, two plots, what it does not mean, and the ledger's newest seal. One page of A4."""
+    content = boards.page(roi, tenant, question)
+    return Response(content, media_type="application/pdf", headers={"Content-Disposition": 'inline; filename="recoup-board.pdf"'})
 
 
 def _file(found: Sequence[Table], form: Format) -> StreamingResponse:

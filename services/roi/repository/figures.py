@@ -63,6 +63,10 @@ def ledger_page(connection: Connection, tenant: str, filters: Mapping[str, objec
     return [LedgerLine(**row) for row in rows]
 
 
+def tenant_name(connection: Connection, tenant: str) -> str:
+    return str(connection.exec_driver_sql("SELECT name FROM tenants WHERE id = %(tenant)s", {"tenant": tenant}).scalar_one())
+
+
 def answers(connection: Connection) -> None:
     connection.exec_driver_sql("SELECT 1")
 

@@ -1,0 +1,97 @@
+"""The page for the board, read back from its PDF."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from base64 import a85decode
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.steward import service as steward
+from shared.db import unit_of_work
+from tests.horizon import settle
+from tests.integration.facts import decide, receive
+from tests.roi_world import Board, open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Database
+
+TIMES = [str(300 + 11 * (number % 31)) for number in range(260)]
+
+
+@pytest.fixture
+def board(database: Database) -> Iterator[Board]:
+    with open_board(database) as board:
+        yield board
+
+
+def page(board: Board, **parameters: str) -> bytes:
+    answer = board.get("board.pdf", **parameters)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/pdf"
+    return answer.content
+
+
+def drawing(document: bytes) -> bytes:
+    """The commands of its one page."""
+    assert document.startswith(b"%PDF-1.")
+    assert len(re.findall(rb"/Type /Page\b", document)) == 1
+    assert b"/Subtype /Image" not in document, "plots are lines, not pixels"
+    (packed,) = re.findall(rb"stream\r?\n(.*?)endstream", document, re.DOTALL)
+    return zlib.decompress(a85decode(b"<~" + packed.strip(), adobe=True))
+
+
+def words(document: bytes) -> str:
+    """Its text in the order that it is drawn in."""
+    found = re.findall(rb"\((.*?)(?<!\\)\) Tj", drawing(document), re.DOTALL)
+    return "\n".join(re.sub(rb"\\([0-7]{3}|[()\\])", _unescaped, text).decode("cp1252") for text in found)
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    return bytes([int(escape[1], 8)]) if len(escape[1]) == 3 else escape[1]
+
+
+def test_the_page_says_at_least_how_much_and_what_that_does_not_mean(board: Board) -> None:
+    board.work(TIMES, hours=26)
+    board.work(TIMES[:60], hours=2, automation="invoices")
+    board.rate("labour_hour", "40")
+    settle(board.line)
+    steward.seal_ledger(board.line)
+    text = words(page(board))
+    summary = board.ask("summary")
+    at_least = f"{float(summary['total']['saved']['at_least_hours']):,.1f}"
+    assert text.index(f"At least {at_least} hours saved") < text.index("Best estimate")
+    for shown in ("Grade A", "capacity, not cash", "What this does not mean", "not money and not jobs", "By automation, hours", "invoices"):
+        assert shown in text
+    seal = board.ask("ledger/seals")["items"][0]
+    assert f"Ledger seal {seal['n']} of" in text
+    assert f"root {seal['root']}" in text
+    assert f"hash {seal['hash']}" in text
+
+
+def test_the_same_figures_give_the_same_bytes(board: Board) -> None:
+    board.work(TIMES[:80])
+    steady = {"as_of": board.ask("summary")["computed_through"]}
+    assert page(board, **steady) == page(board, **steady)
+
+
+def test_a_broken_experiment_claims_nothing(board: Board) -> None:
+    board.work(TIMES)
+    with unit_of_work(board.line) as connection:
+        decide(connection, [case for case in receive(connection, 120) if case.arm == "automated"], tier="human")
+    text = words(page(board))
+    assert "No saving is shown" in text
+    assert "The experiment is broken" in text
+    assert "At least" not in text.split("Best estimate")[0]
+
+
+def test_a_tenant_without_anything_gets_a_page_that_says_so(board: Board) -> None:
+    board.execute("UPDATE tenants SET name = 'Łódź (株) & Söhne' WHERE id = 'acme'")
+    text = words(page(board))
+    assert "The ledger is not sealed yet." in text
+    assert "?ód? (?) & Söhne" in text
+    assert "No saving is shown for certain" in text
