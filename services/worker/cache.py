@@ -33,6 +33,19 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Models:
+    """Whose answers are kept.
+
+    Attributes:
+        tiers: their names; what others say, such as a model elsewhere that may be exchanged unseen, is not kept.
+        digest: of everything that their answers depend on beside the input; asked at first use, because it depends on the processor.
+    """
+
+    tiers: frozenset[str]
+    digest: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where an input's answer is kept.
 
@@ -90,18 +103,18 @@ class CacheTier:
 
     name = "cache"
 
-    def __init__(self, automation: Automation, models: Callable[[], str], store: Store, entries: int) -> None:
-        """Args: models: digest of everything that the answers depend on beside the input; entries: how many, for each tenant."""
+    def __init__(self, automation: Automation, models: Models, store: Store, entries: int) -> None:
+        """Args: entries: how many are kept for each tenant."""
         if entries < 1:
             raise InvariantBroken("a cache needs room for an entry", automation=automation.name)
-        self._automation, self._models_digest, self._store, self._entries = automation, models, store, entries
+        self._automation, self._known, self._store, self._entries = automation, models, store, entries
         # Of the batch that was decided last, because features cost more than a lookup.
         self._missed: dict[UUID, Place] = {}
 
     @cached_property
     def _models(self) -> bytes:
         """At first use, because it depends on the processor."""
-        return self._models_digest().encode()
+        return self._known.digest().encode()
 
     @property
     def needs(self) -> Usage:
@@ -169,10 +182,10 @@ class CacheTier:
         return TierResult(verdict, entry.probabilities, entry.score, model=entry.model, saved_cpu_ns=entry.cpu_ns)
 
     def _entry(self, place: Place, result: CascadeResult) -> Entry | None:
-        """None where a model did not conclude, or a tier that would have been asked was passed over."""
+        """None where none of the models concluded, or a tier that would have been asked was passed over."""
         asked = [step.tier for step in result.steps]
         later = result.steps[asked.index(self.name) + 1 :] if self.name in asked else ()
-        if not later or any(BUDGET in step.result.verdict.reasons for step in later):
+        if not later or later[-1].tier not in self._known.tiers or any(BUDGET in step.result.verdict.reasons for step in later):
             return None
         said = later[-1].result
         if said.error is not None or said.verdict.outcome is None or said.verdict.label is None or said.score is None:

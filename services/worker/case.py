@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, create_model
 
-from services.worker.tiers import CaseInput
+from services.worker.tiers import NO_TERMS, CaseInput, Terms
 from shared.automations.contract import Automation, Context
 from shared.errors import InvariantBroken
 
@@ -55,6 +55,7 @@ class Case:
     stratum: str
     fingerprint: bytes | None = None
     duplicate_of: UUID | None = field(default=None)
+    terms: Terms = NO_TERMS
 
     @property
     def case_id(self) -> UUID:
@@ -78,7 +79,7 @@ class Case:
 
     def as_input(self) -> CaseInput:
         duplicate_of = None if self.duplicate_of is None else str(self.duplicate_of)
-        return CaseInput(self.claim.case_id, self.data, Context(duplicate_of=duplicate_of), self.claim.tenant_id)
+        return CaseInput(self.claim.case_id, self.data, Context(duplicate_of=duplicate_of), self.claim.tenant_id, self.terms)
 
 
 @cache

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from services.worker.tiers import NO_TERMS, Terms
 from shared.measure.draw import selected
 
 # Where a tenant has set no share for the automation; the column's default too.
@@ -42,6 +43,7 @@ class Policy:
         strata: shares of strata where more is at stake; a lower one than ``audit_share`` has no effect.
         braked: people decide everything.
         rollout: which versions of the models decide, and which is tried.
+        terms: what its cases may take in tiers, and which thresholds hold; without the price of CPU time.
     """
 
     salt: bytes = field(default=b"", repr=False)
@@ -49,6 +51,7 @@ class Policy:
     strata: Mapping[str, Decimal] = field(default_factory=dict)
     braked: bool = False
     rollout: Rollout = NO_ROLLOUT
+    terms: Terms = NO_TERMS
 
     def probability(self, stratum: str) -> Decimal:
         """That a decision of this stratum is audited."""

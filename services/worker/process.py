@@ -14,18 +14,20 @@ import structlog
 from celery import signals
 from sqlalchemy.exc import DBAPIError
 
-from services.worker import tasks
+from services.worker import redis_store, tasks
 from services.worker.backoff import delay
+from services.worker.redis_store import RedisStore
 from services.worker.remote.build import build_tiers
 from services.worker.remote.repository import StoredSpending
 from services.worker.repository import announce_versions, is_reachable
-from services.worker.runtime.build import SHIPPED, build_cascades, build_fleets
+from services.worker.runtime.build import SHIPPED, Room, build_cascades, build_fleets
 from services.worker.service import Decider, Limits
 from services.worker.settings import RemoteSettings, WorkerSettings
 from services.worker.spending import Reporter
 from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database, unit_of_work
 from shared.errors import InvariantBroken
+from shared.inference.processor import processor
 from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load_all
 from shared.taskqueue.app import QUEUE, celery_app
 from shared.telemetry import logs
@@ -106,16 +108,25 @@ def _decider(settings: Settings) -> Decider:
     cascades, fleets = _models(settings, engine)
     with unit_of_work(engine) as connection:
         announce_versions(connection, {name: (fleet.default, fleet.cascades) for name, fleet in fleets.items()})
-    log.info("decider_built")
+    found = processor()
+    log.info("decider_built", artefacts=found.variant, probe_seconds=round(found.seconds, 4))
     return Decider(engine, cascades, SystemClock(), limits(settings.worker), fleets)
 
 
 def _models(settings: Settings, engine: Engine) -> tuple[Mapping[str, Cascade], Mapping[str, Fleet]]:
     """Raises InvariantBroken or Blocked where packs or remote models are not what they must be."""
-    folder = settings.worker.models or SHIPPED
+    folder, room = settings.worker.models or SHIPPED, _room(settings)
     remote = build_tiers(settings.remote.models, StoredSpending(engine), SystemClock())
-    fleets = build_fleets(folder, remote)
-    return build_cascades(folder, remote) | {name: fleet.cascades[fleet.default] for name, fleet in fleets.items()}, fleets
+    fleets = build_fleets(folder, remote, room)
+    return build_cascades(folder, remote, room) | {name: fleet.cascades[fleet.default] for name, fleet in fleets.items()}, fleets
+
+
+def _room(settings: Settings) -> Room | None:
+    """Connects at first use."""
+    if not settings.worker.cache_entries:
+        return None
+    url = (settings.worker.cache_url or settings.redis.url).get_secret_value()
+    return Room(RedisStore(redis_store.client(url), SystemClock(), settings.worker.cache_duration), settings.worker.cache_entries)
 
 
 def limits(settings: WorkerSettings) -> Limits:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.worker.case import Case, Claimed
 from services.worker.effects import Effects
 from services.worker.policy import DEFAULT_AUDIT_SHARE, Policy, Rollout
-from services.worker.tiers import TierResult
+from services.worker.tiers import Budget, Terms, TierResult
 from shared.casework.repository import as_json
 from shared.db import unit_of_work
 from shared.errors import Retryable
@@ -109,7 +109,7 @@ def cpu_hour_rates(connection: Connection, tenants: Iterable[str]) -> dict[str, 
 def policies(connection: Connection, automation: str, tenants: Iterable[str]) -> dict[str, Policy]:
     """How each tenant has set the automation, at this moment."""
     rows = connection.exec_driver_sql(
-        "SELECT t.id, t.arm_salt, s.audit_share, s.audit_strata,"
+        "SELECT t.id, t.arm_salt, t.currency, s.audit_share, s.audit_strata, s.error_level, s.budget_seconds, s.budget_money,"
         " EXISTS (SELECT FROM brakes b WHERE b.tenant_id = t.id AND b.automation = %(automation)s AND b.released_at IS NULL),"
         " active.version, tried.version, coalesce(tried.canary_share, 0)"
         " FROM tenants t LEFT JOIN automation_settings s ON s.tenant_id = t.id AND s.automation = %(automation)s"
@@ -119,15 +119,34 @@ def policies(connection: Connection, automation: str, tenants: Iterable[str]) ->
         " WHERE t.id = ANY(%(tenants)b::text[])",
         {"automation": automation, "tenants": list(tenants)},
     )
-    return {
-        tenant: _policy(bytes(salt), share, strata, Rollout(*versions), braked=braked)
-        for tenant, salt, share, strata, braked, *versions in rows
-    }
+    return {row[0]: _policy(_Settings(*row[1:9]), Rollout(*row[9:])) for row in rows}
 
 
-def _policy(salt: bytes, share: Decimal | None, strata: dict[str, str] | None, rollout: Rollout, *, braked: bool) -> Policy:
-    shares = {name: Decimal(value) for name, value in (strata or {}).items()}
-    return Policy(salt, DEFAULT_AUDIT_SHARE if share is None else share, shares, braked, rollout)
+class _Settings(NamedTuple):
+    """A tenant, and its row of settings where it has one."""
+
+    salt: bytes
+    currency: str
+    audit_share: Decimal | None
+    audit_strata: dict[str, str] | None
+    error_level: Decimal | None
+    budget_seconds: Decimal | None
+    budget_money: Decimal | None
+    braked: bool
+
+
+def _policy(row: _Settings, rollout: Rollout) -> Policy:
+    shares = {name: Decimal(value) for name, value in (row.audit_strata or {}).items()}
+    share = DEFAULT_AUDIT_SHARE if row.audit_share is None else row.audit_share
+    return Policy(bytes(row.salt), share, shares, row.braked, rollout, _terms(row))
+
+
+def _terms(row: _Settings) -> Terms:
+    budget = Budget(
+        seconds=None if row.budget_seconds is None else float(row.budget_seconds),
+        money=None if row.budget_money is None else Money(row.budget_money, currency(row.currency)),
+    )
+    return Terms(None if row.error_level is None else float(row.error_level), budget)
 
 
 def announce_versions(connection: Connection, installed: Mapping[str, tuple[str, Iterable[str]]]) -> None:

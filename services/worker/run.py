@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
@@ -64,6 +65,7 @@ class Runner:
         """
         cases = [read(cascade.automation, claim) for claim in claims]
         self._find_duplicates(cases)
+        self._set_terms(cases, policies)
         answers = rollout.decide(self._fleets.get(cascade.automation.name) or Fleet(DEFAULT, {DEFAULT: cascade}), cases, policies)
         effects, failures = self._effects(cascade.automation, cases, answers.results, policies)
         if effects:
@@ -79,6 +81,13 @@ class Runner:
         for case in cases:
             if not case.is_control:
                 case.duplicate_of = first.get(case.case_id)
+
+    def _set_terms(self, cases: Sequence[Case], policies: Mapping[str, Policy]) -> None:
+        """As the tenant has set them, with the price of CPU time, which a budget of money counts too."""
+        prices = self._rates.cpu_hours()
+        terms = {tenant: replace(policy.terms, cpu_hour=prices.get(tenant)) for tenant, policy in policies.items()}
+        for case in cases:
+            case.terms = terms.get(case.tenant_id, case.terms)
 
     def _effects(
         self, automation: Automation, cases: Sequence[Case], results: Mapping[UUID, CascadeResult], policies: Mapping[str, Policy]

@@ -9,7 +9,7 @@ from pydantic import DirectoryPath, Field
 from pydantic_settings import BaseSettings
 
 from services.worker.remote.configuration import RemoteModel
-from shared.settings import prefixed
+from shared.settings import RedisUrl, prefixed
 
 
 class WorkerSettings(BaseSettings):
@@ -28,6 +28,12 @@ class WorkerSettings(BaseSettings):
     backoff_cap: timedelta = timedelta(minutes=5)
     # How often the processes' CPU time is written down; what a killed worker spent since then is not booked.
     cpu_period: timedelta = Field(default=timedelta(seconds=10), ge=timedelta(seconds=1))
+    # Answers of models that are kept for each tenant and automation, about 300 bytes each; 0: none.
+    cache_entries: int = Field(default=16_384, ge=0, le=1 << 24)
+    # An answer is forgotten after this, whether it was asked for again or not.
+    cache_duration: timedelta = Field(default=timedelta(days=1), ge=timedelta(seconds=1))
+    # A Redis of its own for the cache; unset: the one of the queue.
+    cache_url: RedisUrl | None = None
     # Folder with models.toml; unset: the models that are shipped.
     models: DirectoryPath | None = None
 

@@ -124,7 +124,15 @@ automation_settings = Table(
     Column("audit_strata", JSONB, nullable=False, server_default=text("'{}'")),
     # Error rate that the automation is certified for: evidence of a higher one brakes it.
     Column("error_limit", Numeric(5, 4), nullable=False, server_default=text("0.05")),
+    # Greatest error among automatic decisions whose certified thresholds hold; null: the one that the models were published with.
+    Column("error_level", Numeric(5, 4)),
+    # What one case may take in tiers, money in the tenant's currency; null: no limit.
+    Column("budget_seconds", Numeric(9, 3)),
+    Column("budget_money", Numeric(18, 8)),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    CheckConstraint("error_level > 0 AND error_level < 1", name="error_level_is_a_rate"),
+    CheckConstraint("budget_seconds >= 0", name="budget_seconds_not_negative"),
+    CheckConstraint("budget_money >= 0", name="budget_money_not_negative"),
     CheckConstraint("audit_share BETWEEN 0 AND 1", name="audit_share_is_a_share"),
     CheckConstraint("error_limit > 0 AND error_limit < 1", name="error_limit_is_a_rate"),
     CheckConstraint("control_share BETWEEN 0 AND 1", name="control_share_is_a_share"),

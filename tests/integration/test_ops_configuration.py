@@ -58,6 +58,17 @@ def test_a_change_of_an_automation_keeps_what_it_does_not_name_and_is_audited(de
     assert desk.call("PATCH", "/v1/automations/claims", {"pausd": True}).status_code == 422
 
 
+def test_error_level_and_budgets_are_set_and_taken_back_by_null(desk: Desk) -> None:
+    desk.patch("/v1/automations/claims", {"error_level": "0.01", "budget_seconds": "2.5", "budget_money": "0.002"})
+    kept = desk.patch("/v1/automations/claims", {"paused": True}, role="operator")
+    assert (kept["error_level"], kept["budget_seconds"], kept["budget_money"]) == ("0.0100", "2.500", "0.00200000")
+    changed = desk.patch("/v1/automations/claims", {"error_level": None, "budget_money": None})
+    assert (changed["error_level"], changed["budget_seconds"], changed["budget_money"]) == (None, "2.500", None)
+    assert desk.get("/v1/audit")["items"][0]["detail"] == {"error_level": None, "budget_money": None}
+    for wrong in ({"error_level": "0"}, {"error_level": "1"}, {"budget_seconds": "-1"}, {"budget_money": "-0.01"}):
+        assert desk.call("PATCH", "/v1/automations/claims", wrong).status_code == 422
+
+
 def test_a_declared_baseline_has_grade_d_and_expires_after_90_days(desk: Desk) -> None:
     made = desk.post("/v1/baselines", {"automation": "claims", "mean_seconds": "840", "method": "Three team leads"})
     assert (made["grade"], made["variance_seconds2"], made["n"]) == ("D", None, 0)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 _SETTINGS = """
-SELECT automation, paused, control_share, platform_monthly, audit_share, audit_strata, error_limit
+SELECT automation, paused, control_share, platform_monthly, audit_share, audit_strata, error_limit,
+       error_level, budget_seconds, budget_money
 FROM automation_settings WHERE tenant_id = current_setting('app.tenant')
 """
 
@@ -29,10 +30,11 @@ WHERE tenant_id = current_setting('app.tenant') AND state <> 'decided' GROUP BY 
 
 _SET = """
 INSERT INTO automation_settings AS s
-    (tenant_id, automation, paused, control_share, platform_monthly, audit_share, audit_strata, error_limit)
+    (tenant_id, automation, paused, control_share, platform_monthly, audit_share, audit_strata, error_limit,
+     error_level, budget_seconds, budget_money)
 VALUES (current_setting('app.tenant'), %(automation)s, coalesce(%(paused)s, false), coalesce(%(control_share)s, 0.05),
         coalesce(%(platform_monthly)s, 0), coalesce(%(audit_share)s, 0.02), coalesce(%(audit_strata)s::jsonb, '{}'),
-        coalesce(%(error_limit)s, 0.05))
+        coalesce(%(error_limit)s, 0.05), %(error_level)s, %(budget_seconds)s, %(budget_money)s)
 ON CONFLICT (tenant_id, automation) DO UPDATE SET
     paused = coalesce(%(paused)s, s.paused),
     control_share = coalesce(%(control_share)s, s.control_share),
@@ -40,6 +42,9 @@ ON CONFLICT (tenant_id, automation) DO UPDATE SET
     audit_share = coalesce(%(audit_share)s, s.audit_share),
     audit_strata = coalesce(%(audit_strata)s::jsonb, s.audit_strata),
     error_limit = coalesce(%(error_limit)s, s.error_limit),
+    error_level = CASE WHEN 'error_level' = ANY(%(named)s::text[]) THEN %(error_level)s ELSE s.error_level END,
+    budget_seconds = CASE WHEN 'budget_seconds' = ANY(%(named)s::text[]) THEN %(budget_seconds)s ELSE s.budget_seconds END,
+    budget_money = CASE WHEN 'budget_money' = ANY(%(named)s::text[]) THEN %(budget_money)s ELSE s.budget_money END,
     updated_at = now()
 """
 
@@ -54,6 +59,9 @@ class Setting:
     audit_share: Decimal = Decimal("0.02")
     audit_strata: Mapping[str, Decimal] = field(default_factory=dict)
     error_limit: Decimal = Decimal("0.05")
+    error_level: Decimal | None = None
+    budget_seconds: Decimal | None = None
+    budget_money: Decimal | None = None
 
 
 def settings(connection: Connection) -> dict[str, Setting]:
@@ -80,4 +88,5 @@ def change(connection: Connection, automation: str, wanted: AutomationChange) ->
     strata = values.pop("audit_strata")
     # As text: a share is a decimal, and a JSON number is not.
     stored = None if strata is None else Jsonb({stratum: str(share) for stratum, share in strata.items()})
-    connection.exec_driver_sql(_SET, {"automation": automation, "audit_strata": stored, **values})
+    named = sorted(wanted.model_fields_set)
+    connection.exec_driver_sql(_SET, {"automation": automation, "audit_strata": stored, "named": named, **values})

@@ -37,6 +37,9 @@ class AutomationSummary(Output):
     audit_share: Decimal = Field(description="Of automatic decisions that a person makes again without seeing them.")
     audit_strata: dict[str, Decimal] = Field(description="Shares of strata where more is at stake.")
     error_limit: Decimal = Field(description="Evidence of a higher error rate brakes the automation.")
+    error_level: Decimal | None = Field(description="Thresholds certified for this error level hold; null: as the models were published.")
+    budget_seconds: Decimal | None = Field(description="Time that one case may take in tiers; null: no limit.")
+    budget_money: Decimal | None = Field(description="What one case may cost in tiers, in your currency; null: no limit.")
     brake: Brake | None = Field(description="Null unless the brake is on: people decide everything.")
     open_cases: dict[str, int] = Field(description="Cases that are not decided, by state.")
     data_schema: dict[str, Any] = Field(description="JSON Schema of the event's data.")
@@ -51,6 +54,19 @@ class AutomationChange(Input):
     audit_share: Share | None = None
     audit_strata: dict[Line, Share] | None = Field(default=None, max_length=200, description="Replaces those that are set.")
     error_limit: ErrorRate | None = None
+    error_level: ErrorRate | None = Field(default=None, description="Null takes it back.")
+    budget_seconds: Annotated[Decimal, Field(ge=0, max_digits=9, decimal_places=3, examples=["2.5"])] | None = Field(
+        default=None, description="A tier that needs more than a case has left is passed over. Null takes the limit away."
+    )
+    budget_money: Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=8, examples=["0.002"])] | None = Field(
+        default=None, description="In your currency. Null takes the limit away."
+    )
+
+    @property
+    def taken_back(self) -> frozenset[str]:
+        """Members that are null on purpose, among those that may be."""
+        may = self.model_fields_set & {"error_level", "budget_seconds", "budget_money"}
+        return frozenset(name for name in may if getattr(self, name) is None)
 
 
 class NewKey(Input):

@@ -45,6 +45,9 @@ def _summary(automation: Automation, setting: Setting, open_cases: dict[str, int
         audit_share=setting.audit_share,
         audit_strata=dict(setting.audit_strata),
         error_limit=setting.error_limit,
+        error_level=setting.error_level,
+        budget_seconds=setting.budget_seconds,
+        budget_money=setting.budget_money,
         brake=brake,
         open_cases=open_cases,
         data_schema=schema(automation.name),
@@ -57,8 +60,9 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def change(connection: Connection, author: Author, name: str, wanted: AutomationChange) -> AutomationSummary:
-    """Members that are None stay as they are; raises UnknownAutomation."""
+    """Members that are None stay as they are, but for those that may be taken back; raises UnknownAutomation."""
     registry.automation(name)
     configuration.change(connection, name, wanted)
-    audit.record(connection, author, "automation.changed", name, wanted.model_dump(mode="json", exclude_none=True))
+    changes = wanted.model_dump(mode="json", exclude_none=True) | dict.fromkeys(wanted.taken_back)
+    audit.record(connection, author, "automation.changed", name, changes)
     return next(summary for summary in automations(connection) if summary.name == name)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.worker.cache import CacheTier, Store
+from services.worker.cache import Models as CachedModels
 from services.worker.cascade import Cascade
 from services.worker.rollout import Fleet
 from services.worker.rules import RulesTier
@@ -67,7 +68,8 @@ def _cache(automation: Automation, kit: Kit) -> Tier | None:
     pack = kit.packs.get(automation.name)
     if pack is None or kit.room is None:
         return None
-    return CacheTier(automation, partial(kit.models.digest, pack), kit.room.store, kit.room.entries)
+    kept = CachedModels(frozenset(tier.name for tier in pack.tiers), partial(kit.models.digest, pack))
+    return CacheTier(automation, kept, kit.room.store, kit.room.entries)
 
 
 def _model(name: str, automation: Automation, kit: Kit) -> Tier | None:
