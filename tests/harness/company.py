@@ -1,4 +1,6 @@
-"""A company that uses Recoup: it sends webhooks until they are accepted, receives decisions, and its people work the reviews."""
+"""A company that uses Recoup: it sends webhooks until they are accepted, says later what became of some cases, receives decisions, and its
+people work the reviews, audits among them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +31,17 @@ if TYPE_CHECKING:
 SENDERS = 8
 # Longer than any restart: an integrator's own retry table goes on for hours.
 ACCEPT_SECONDS = 120.0
+
+
+# Of automatic decisions that people make again: more than by default, so that there are some in every run.
+AUDIT_SHARE = "0.1"
+# What one error costs, unless the company says what it cost in truth.
+LOSS_PER_ERROR, LOSS = "50.00", "7.00"
+# Of every so many events the company says later what became of them, each time another thing.
+LATE_EVERY = 9
+RESULTS = ("confirmed_wrong", "reopened", "confirmed_right")
+# Nobody says alone that a decision was wrong.
+PEOPLE = ("clerk", "colleague")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,8 @@ class Company:
     key: str
     receiver: Receiver
     sources: dict[str, tuple[str, str]] = field(default_factory=dict)
+    # What the company says later, by event id.
+    results: dict[str, str] = field(default_factory=dict)
 
     def ask(self, service: str, method: str, path: str, **options: Any) -> Any:
         """Call an API until it answers; the URL may change with a restart, and a process may be away."""
@@ -99,8 +114,13 @@ class Company:
             time.sleep(0.2)
 
     def send_all(self, events: Sequence[Sent], *, seed: int, meanwhile: Callable[[], None] | None = None) -> None:
-        """Send each event twice, shuffled; ``meanwhile`` is called once when about a third has been accepted."""
-        order = [*events, *events]
+        """Send each event twice, and what became of some of them twice as well, shuffled: outcomes come before their cases, too.
+
+        ``meanwhile`` is called once when about a third has been accepted.
+        """
+        self.results = {event.event_id: RESULTS[n % len(RESULTS)] for n, event in enumerate(events[::LATE_EVERY])}
+        late = [self._late(event) for event in events if event.event_id in self.results]
+        order = [*events, *late, *events, *late]
         random.Random(seed).shuffle(order)
         third = len(order) // 3
         with ThreadPoolExecutor(SENDERS) as pool, httpx.Client(timeout=10) as client:
@@ -109,6 +129,13 @@ class Company:
             if meanwhile is not None:
                 meanwhile()
             list(rest)
+
+    def _late(self, event: Sent) -> Sent:
+        result = self.results[event.event_id]
+        payload: dict[str, Any] = {"event": {"source": f"/sources/{event.automation}", "id": event.event_id}, "result": result}
+        if result == "confirmed_wrong":
+            payload["loss"] = {"amount": LOSS, "currency": "EUR"}
+        return Sent(f"late-{event.event_id}", "late", payload)
 
     def _send(self, client: httpx.Client, event: Sent) -> None:
         path, secret = self.sources[event.automation]
@@ -133,25 +160,32 @@ class Company:
             time.sleep(0.2)
 
     def work_reviews(self) -> int:
-        """Claim and submit until the queue is empty; returns how many were submitted now."""
+        """Claim and submit until nobody finds anything in the queue; returns how many were submitted now."""
+        return sum(self._work_as(person) for person in (*PEOPLE, PEOPLE[0]))
+
+    def _work_as(self, person: str) -> int:
         done = 0
-        while reviews := self.ask("ops", "POST", "/v1/reviews/claim-next", json={"reviewer": "clerk", "limit": 25}):
+        while reviews := self.ask("ops", "POST", "/v1/reviews/claim-next", json={"reviewer": person, "limit": 25}):
             with ThreadPoolExecutor(4) as pool:
-                list(pool.map(self._submit, reviews))
+                list(pool.map(lambda review: self._submit(person, review), reviews))
             done += len(reviews)
         return done
 
-    def _submit(self, review: dict[str, Any]) -> None:
-        outcome, reasons = _answer(review)
-        body = {"reviewer": "clerk", "outcome": outcome, "reasons": reasons, "active_seconds": 0.01}
+    def _submit(self, person: str, review: dict[str, Any]) -> None:
+        outcome, reasons = answer(review["automation"], review["reasons"], review["proposal"])
+        body = {"reviewer": person, "outcome": outcome, "reasons": reasons, "active_seconds": 0.01}
         self.ask("ops", "POST", f"/v1/reviews/{review['id']}/submit", json=body)
 
 
-def _answer(review: dict[str, Any]) -> tuple[str, list[str]]:
-    """What this company's people say: they follow the machine where it saw a duplicate, and otherwise take the first benign outcome."""
-    if "duplicate" in review["reasons"]:
+def answer(automation: str, reasons: Sequence[str] = (), proposal: Mapping[str, Any] | None = None) -> tuple[str, list[str]]:
+    """What this company's people say: they follow the machine where it saw a duplicate, take the first of two answers in the alphabet where
+    these differ, and otherwise the first benign outcome.
+    """
+    if "duplicate" in reasons:
         return "reject", ["duplicate"]
-    outcomes = automations()[review["automation"]].outcomes
+    if "disagreement" in reasons and proposal is not None:
+        return min(proposal["answers"]), []
+    outcomes = automations()[automation].outcomes
     return next(name for name, outcome in sorted(outcomes.items()) if outcome.choosable and not outcome.adverse), []
 
 
@@ -169,4 +203,16 @@ def company(line: ReadyLine) -> Iterator[Company]:
             body = {"name": name, "event_type": automation.event_type, "mapping": {"id": "id", "data": "data"}}
             source = found.ask("ops", "POST", "/v1/sources", json=body)
             found.sources[name] = (source["webhook_path"], source["secret"])
+            found.ask("ops", "PATCH", f"/v1/automations/{name}", json={"audit_share": AUDIT_SHARE})
+        body = {"name": "late", "event_type": "com.recoup.case.outcome.v1", "mapping": {"id": "id", "data": "data"}}
+        source = found.ask("ops", "POST", "/v1/sources", json=body)
+        found.sources["late"] = (source["webhook_path"], source["secret"])
+        rate = {
+            "name": "loss_per_error",
+            "value": LOSS_PER_ERROR,
+            "currency": "EUR",
+            "source": "test",
+            "valid_from": "2026-01-01T00:00:00Z",
+        }
+        found.ask("ops", "POST", "/v1/rates", json=rate)
         yield found
