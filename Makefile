@@ -7,7 +7,7 @@ KAFKA ?=
 DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test truth check format lint types contracts chaos bench bench-roi lock clean
+.PHONY: help setup demo test truth check format lint types contracts chaos bench bench-roi bpic lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -52,6 +52,9 @@ bench: $(READY) ## Drain a backlog of 50,000 events, embedded and over Kafka
 
 bench-roi: $(READY) ## Ask every figure of 10 million ledger lines at 20 requests a second
 	@$(BIN)/python -m tests.bench.roi.main
+
+bpic: $(READY) ## Replay a public log of real handling and find the saving that is known (needs ../shared/data)
+	@$(BIN)/python -m tests.bench.bpic
 
 lock: $(READY) ## Pin every dependency anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-package recoup --no-emit-index-url --no-annotate --upgrade pyproject.toml -o docker/requirements.lock

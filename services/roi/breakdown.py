@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from services.roi import figures, valuation
-from services.roi.schemas import Foreign, Part
+from services.roi.schemas import Foreign, Interval, Part
 from shared.measure.savings import combine
 
 if TYPE_CHECKING:
@@ -59,19 +59,25 @@ def parts(found: Sequence[Account], by: Dimension, min_grade: Grade) -> list[Par
     cases = _grouped([row for account in found for row in account.cases], _CASES.get(by))
     money = _grouped(figures.credited((row for account in found for row in account.money), min_grade), _MONEY.get(by))
     grades = {share.grade.value: share.seconds for share in figures.by_grade(found)} if by is Dimension.GRADE else {}
+    saved = {key: _saved(found, rows, by, min_grade) for key, rows in cases.items()}
     return [
         Part(
             key=key,
             cases=sum(row.cases for row in cases.get(key, [])) if by in _CASES else None,
             human_seconds=sum((row.seconds for row in cases.get(key, [])), Decimal(0)) if by in _CASES else None,
-            seconds_saved=grades.get(key) if by is Dimension.GRADE else _saved(found, cases.get(key, []), by, min_grade),
+            seconds_saved=grades.get(key) if by is Dimension.GRADE else _point(saved.get(key)),
+            interval=saved.get(key),
             money=_sums(money.get(key, [])),
         )
         for key in sorted({*cases, *money, *grades})
     ]
 
 
-def _saved(found: Sequence[Account], rows: Sequence[CaseSum], by: Dimension, min_grade: Grade) -> Decimal | None:
+def _point(interval: Interval | None) -> Decimal | None:
+    return None if interval is None else interval.point
+
+
+def _saved(found: Sequence[Account], rows: Sequence[CaseSum], by: Dimension, min_grade: Grade) -> Interval | None:
     if by not in _COMPARABLE or not rows:
         return None
     together = combine(
@@ -79,7 +85,7 @@ def _saved(found: Sequence[Account], rows: Sequence[CaseSum], by: Dimension, min
         for account in found
         if any(row.automation == account.automation for row in rows)
     )
-    return figures.interval(together).point
+    return figures.interval(together)
 
 
 def _sums(rows: Sequence[MoneySum]) -> list[Foreign]:

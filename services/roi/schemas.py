@@ -183,6 +183,9 @@ class Part(Output):
     cases: int | None = Field(description="Null where the dimension is one of money only.")
     human_seconds: Seconds | None
     seconds_saved: Seconds | None = Field(description="Point estimate; null where the dimension has none.")
+    interval: Interval | None = Field(
+        description="The same with its interval, of one moment chosen beforehand; parts share baselines, so bounds do not add up."
+    )
     money: list[Foreign]
 
 

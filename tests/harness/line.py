@@ -104,8 +104,13 @@ def _own_ports() -> dict[str, str]:
 
 
 @contextmanager
-def running_line(data: Path, *, kafka: bool) -> Iterator[ReadyLine]:
-    """Args: data: an empty folder that other users may enter, because PostgreSQL does not run as root."""
+def running_line(data: Path, *, kafka: bool, packages: Path | None = None) -> Iterator[ReadyLine]:
+    """A line of one's own.
+
+    Args:
+        data: an empty folder that other users may enter, because PostgreSQL does not run as root.
+        packages: folder of distributions that are installed beside Recoup, such as one that publishes an automation.
+    """
     ready_file = data / "ready.json"
     if kafka:
         (data / "kafka").mkdir()
@@ -116,7 +121,7 @@ def running_line(data: Path, *, kafka: bool) -> Iterator[ReadyLine]:
         process = subprocess.Popen(
             [*command, "--kafka" if kafka else "--no-kafka"],
             cwd=ROOT,
-            env={**inherited_environment(), **HASTE, **_own_ports()},
+            env={**inherited_environment(), **HASTE, **_own_ports(), **({} if packages is None else {"PYTHONPATH": str(packages)})},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
