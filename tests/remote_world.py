@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from datetime import date
 from decimal import Decimal
@@ -15,8 +16,10 @@ from services.worker.tiers import CaseInput
 from shared.automations.complaints.decisions import PRODUCTS
 from shared.automations.contract import Automation, Context, Features, Outcome, Verdict
 from tests.model_servers import KEY, LABELS
+from tests.servers import ROOT
 
 if TYPE_CHECKING:
+    from services.worker.remote.tier import RemoteTier
     from tests.conftest import Database
     from tests.model_servers import ModelServer
 
@@ -62,6 +65,32 @@ def remote_model(server: ModelServer, protocol: str = "openai", **changes: Any) 
         "daily_cap": Decimal(5),
     }
     return RemoteModel.model_validate(given | changes)
+
+
+def program(kind: str, **changes: Any) -> RemoteModel:
+    """A graph or program of `tests/programs`, in a process of its own; it may take a while to load."""
+    given: dict[str, Any] = {
+        "protocol": kind,
+        "target": f"classifiers:{'graph' if kind == 'langgraph' else 'program'}",
+        "model": "words-1",
+        "environment": {"PYTHONPATH": SecretStr(str(ROOT / "tests" / "programs"))},
+        "max_tokens": 1000,
+        "labels": LABELS,
+        "residency": "edge",
+        "tenants": ["*"],
+        "currency": "EUR",
+        "prices": [PRICES["openai"]],
+        "daily_cap": Decimal(5),
+    }
+    return RemoteModel.model_validate(given | changes)
+
+
+def loaded(tier: RemoteTier) -> None:
+    """Wait until the tier's program is there."""
+    deadline = time.monotonic() + 120
+    while tier.decide(cases("card", first=int(time.monotonic() * 1000)))[0].verdict.reasons in {("remote_starting",), ("remote_resting",)}:
+        assert time.monotonic() < deadline, "the program does not load"
+        time.sleep(0.2)
 
 
 PRICES = {

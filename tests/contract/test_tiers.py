@@ -10,6 +10,7 @@ import pytest
 
 from services.worker.remote.build import build_tier
 from services.worker.remote.repository import StoredSpending
+from services.worker.remote.tier import RemoteTier
 from services.worker.rules import RulesTier
 from services.worker.runtime.build import SHIPPED
 from services.worker.runtime.model import ModelTier
@@ -20,7 +21,7 @@ from shared.clock import SystemClock
 from shared.inference.models import Models
 from tests.intake_data import add_tenant, engine_of
 from tests.model_servers import ModelServer
-from tests.remote_world import NOTES, cases, remote_model
+from tests.remote_world import NOTES, cases, loaded, program, remote_model
 from tests.tiny_models import tiny_pack
 
 if TYPE_CHECKING:
@@ -75,6 +76,29 @@ def _remote(protocol: str) -> Callable[[pytest.FixtureRequest], Iterator[Tier]]:
     return make
 
 
+def _program(kind: str) -> Callable[[pytest.FixtureRequest], Iterator[Tier]]:
+    def make(request: pytest.FixtureRequest) -> Iterator[Tier]:
+        yield request.getfixturevalue("programs")(kind)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def programs(spending: StoredSpending) -> Iterator[Callable[[str], RemoteTier]]:
+    """One process for each program of all tests, because its libraries take seconds to load."""
+    made: dict[str, RemoteTier] = {}
+
+    def tier(kind: str) -> RemoteTier:
+        if kind not in made:
+            made[kind] = build_tier(NOTES, program(kind), spending, SystemClock())
+            loaded(made[kind])
+        return made[kind]
+
+    yield tier
+    for each in made.values():
+        each.close()
+
+
 # A new kind of tier is one more entry here.
 KINDS: dict[str, Callable[[pytest.FixtureRequest], Iterator[Tier]]] = {
     "rules": _rules_tier,
@@ -83,6 +107,8 @@ KINDS: dict[str, Callable[[pytest.FixtureRequest], Iterator[Tier]]] = {
     "large": _transformer("large"),
     "openai": _remote("openai"),
     "kserve": _remote("kserve"),
+    "langgraph": _program("langgraph"),
+    "dspy": _program("dspy"),
 }
 
 

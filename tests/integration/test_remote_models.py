@@ -235,10 +235,11 @@ def test_a_model_that_is_gone_is_left_alone_after_five_failures(make: Make, serv
 
 
 def test_no_more_calls_run_at_once_than_are_allowed(make: Make, server: ModelServer) -> None:
-    server.behave = lambda _asked, _count: Manner(delay=0.05)
-    results = make(concurrency=3).decide(cases(*[MORTGAGE] * 12))
-    assert [result.verdict.label for result in results] == ["mortgage"] * 12
-    assert server.at_once == 3
+    server.behave = lambda _asked, _count: Manner(delay=0.2)
+    results = make(concurrency=3).decide(cases(*[MORTGAGE] * 9))
+    assert [result.verdict.label for result in results] == ["mortgage"] * 9
+    # As many as that only where the machine keeps up.
+    assert 1 < server.at_once <= 3
 
 
 # Addresses
@@ -308,6 +309,27 @@ def test_a_call_costs_what_the_model_counted_at_the_price_of_the_day(
         assert (result.usage.tokens, result.usage.money.amount) == (0, Decimal("0.0001"))
     assert rows(database, CALLS) == [("settled", result.usage.tokens, result.usage.money.amount, True)]
     assert rows(database, "SELECT tenant_id, committed, currency FROM remote_spend") == [("acme", result.usage.money.amount, "EUR")]
+
+
+def test_a_tenant_that_has_a_price_of_its_own_pays_that_and_nobody_else_does(make: Make, database: Database) -> None:
+    for name, value, since in (
+        ("input", "7", "2020-01-01"),
+        ("input", "3", "2026-01-01"),
+        ("input", "9", "2099-01-01"),
+        ("output", "30", "2026-01-01"),
+    ):
+        rows(
+            database,
+            "INSERT INTO rates (id, tenant_id, name, value, currency, valid_from, source)"
+            " VALUES (gen_random_uuid(), 'other', 'tokens:openai/priced-1:' || %s, %s, 'EUR', %s, 'contract') RETURNING 1",
+            (name, value, since),
+        )
+    usages = [
+        make(model="priced-1").decide([CaseInput(case.case_id, case.data, tenant_id=tenant)])[0].usage
+        for tenant, case in zip(("acme", "other"), cases(MORTGAGE, MORTGAGE), strict=True)
+    ]
+    usual, own = (usage.money.amount if usage.money else Decimal(0) for usage in usages)
+    assert own == 3 * usual > 0
 
 
 def test_a_model_that_does_not_count_is_booked_at_the_most_that_it_can_have_used(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from services.worker.remote.pricing import Price, Tokens, price_at
 from shared.automations.contract import Features
 from shared.money import currency
 
+GUIDE = Path(__file__).parents[2] / "docs" / "models.md"
 EUR = currency("EUR")
 FRAMING = Framing(("card", "mortgage"), 200)
 
@@ -189,3 +192,10 @@ def test_a_setting_that_leaves_something_open_is_refused(changes: dict[str, Any]
     RemoteModel.model_validate(given)
     with pytest.raises(ValidationError):
         RemoteModel.model_validate(given | changes)
+
+
+def test_the_guide_shows_settings_and_a_certificate_that_hold() -> None:
+    models, certificate = re.findall(r"```json\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (configured,) = json.loads(models).values()
+    model = RemoteModel.model_validate({**configured, "certificates": [json.loads(certificate)]})
+    assert model.certified()[0].holds

@@ -11,6 +11,7 @@ from services.worker.remote.framing import Framing
 from services.worker.remote.kserve import InferenceModel
 from services.worker.remote.model import Model
 from services.worker.remote.openai import ChatModel
+from services.worker.remote.program import ProgramModel
 from services.worker.remote.spending import Spending
 from services.worker.remote.tier import RemoteTier, labels_of
 from shared.automations.contract import Automation
@@ -28,15 +29,19 @@ def build_model(settings: RemoteModel, labels: tuple[str, ...], clock: Clock) ->
         Blocked: the URL is not allowed for the residency that was declared.
     """
     framing = Framing(labels, settings.max_characters)
-    key = None if settings.key is None else settings.key.get_secret_value()
-    exchange = Exchange(str(settings.url), settings.policy, clock, key=key, connections=settings.concurrency)
     match settings.protocol:
         case "openai":
-            return ChatModel(exchange, framing, model=settings.model, max_tokens=settings.max_tokens)
+            return ChatModel(_exchange(settings, clock), framing, model=settings.model, max_tokens=settings.max_tokens)
         case "kserve":
-            return InferenceModel(exchange, framing, model=settings.model)
+            return InferenceModel(_exchange(settings, clock), framing, model=settings.model)
         case "langgraph" | "dspy":
-            raise InvariantBroken("programs are not installed", protocol=settings.protocol)
+            environment = {name: value.get_secret_value() for name, value in settings.environment.items()}
+            return ProgramModel(settings.protocol, str(settings.target), framing, environment, settings.max_tokens)
+
+
+def _exchange(settings: RemoteModel, clock: Clock) -> Exchange:
+    key = None if settings.key is None else settings.key.get_secret_value()
+    return Exchange(str(settings.url), settings.policy, clock, key=key, connections=settings.concurrency)
 
 
 def build_tier(automation: Automation, settings: RemoteModel, spending: Spending, clock: Clock) -> RemoteTier:

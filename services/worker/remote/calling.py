@@ -97,11 +97,14 @@ class Caller:
         price = self._settings.price(self._clock.now().date())
         if price is None:
             return replies | {document.case_id: Reply(reason=NO_PRICE) for document in new}
-        affordable, refused = self._within(new, price, budget.money)
+        # A tenant's own price, where it has one.
+        prices = self._spending.prices(self._settings.rate, price, {document.tenant_id for document in new}) if new else {}
+        agreed = {document.case_id: prices.get(document.tenant_id, price) for document in new}
+        affordable, refused = self._within(new, agreed, budget.money)
         held = self._spending.hold([planned for _, planned in affordable], self._settings.cap) if affordable else set()
         refused |= {planned.case_id: Reply(reason=SPEND_CAP) for _, planned in affordable if planned.call_id not in held}
         calls = [call for call in affordable if call[1].call_id in held]
-        answered = self._paid(calls, price, until) if calls else {}
+        answered = self._paid(calls, agreed, until) if calls else {}
         self._remember(new, answered)
         for reply in (answered | refused).values():
             metrics.remote_calls.labels(self._automation, reply.reason or "answered").inc()
@@ -115,14 +118,14 @@ class Caller:
                 runner.run(self._model.close())
 
     def _within(
-        self, documents: Sequence[Document], price: Price, money: Money | None
+        self, documents: Sequence[Document], prices: Mapping[UUID, Price], money: Money | None
     ) -> tuple[list[tuple[Document, Planned]], dict[UUID, Reply]]:
         """Calls that fit into the budget, earlier ones first."""
         fitting: list[tuple[Document, Planned]] = []
         refused: dict[UUID, Reply] = {}
-        rest = None if money is None else money.amount if money.currency == price.currency else Decimal(0)
+        rest = None if money is None else money.amount if money.currency == self._settings.currency else Decimal(0)
         for document in documents:
-            planned = self._planned(document, price)
+            planned = self._planned(document, prices[document.case_id])
             if rest is not None and planned.most.amount > rest:
                 refused[document.case_id] = Reply(reason=BUDGET)
                 continue
@@ -142,11 +145,12 @@ class Caller:
             most=price.at_most(tokens),
         )
 
-    def _paid(self, calls: Sequence[tuple[Document, Planned]], price: Price, until: Until) -> dict[UUID, Reply]:
+    def _paid(self, calls: Sequence[tuple[Document, Planned]], prices: Mapping[UUID, Price], until: Until) -> dict[UUID, Reply]:
         settled: list[Settled] = []
         replies: dict[UUID, Reply] = {}
         try:
             for (document, planned), (said, reason, tokens) in zip(calls, self._run(calls, until), strict=True):
+                price = prices[document.case_id]
                 money = Money(Decimal(0), price.currency) if tokens is None else price.of(tokens)
                 settled.append(Settled(planned.call_id, tokens or Tokens(), money, charged=tokens is not None))
                 replies[document.case_id] = Reply(said, reason, tokens.total if tokens else 0, money)

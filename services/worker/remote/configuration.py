@@ -66,7 +66,12 @@ class RemoteModel(_Value):
     url: Annotated[str, StringConstraints(max_length=2048)] | None = None
     # langgraph, dspy: `module:attribute` of a compiled graph or a program.
     target: Annotated[str, StringConstraints(max_length=200, pattern=_TARGET)] | None = None
+    # A program's name changes with its code: certificates and decisions speak of it by this.
     model: Name
+    # langgraph, dspy: all that the program's process finds in its environment, such as keys of its own.
+    environment: dict[Name, SecretStr] = {}
+    # For tenants' own prices, the rates `tokens:PROVIDER/MODEL:input` and `…:output`; by default the protocol.
+    provider: Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00-\x20:/\x7f]+$")] | None = None
     key: SecretStr | None = None
     # Outcomes of the automation; kserve: in the order of the model's probabilities. Empty: every outcome that a person may choose.
     labels: tuple[Name, ...] = ()
@@ -78,7 +83,8 @@ class RemoteModel(_Value):
     timeout: timedelta = Field(default=timedelta(seconds=6), gt=timedelta(0), le=LONGEST)
     # Calls at once, of one process.
     concurrency: int = Field(default=4, ge=1, le=64)
-    max_tokens: int = Field(default=64, ge=16, le=4096)
+    # openai: of an answer. langgraph, dspy: in and out each, that a program is expected to stay below.
+    max_tokens: int = Field(default=64, ge=16, le=1_000_000)
     # Longer texts are cut.
     max_characters: int = Field(default=8_000, ge=100, le=100_000)
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -103,6 +109,11 @@ class RemoteModel(_Value):
 
     def serves(self, tenant: str) -> bool:
         return tenant in self.tenants or "*" in self.tenants
+
+    @property
+    def rate(self) -> str:
+        """What the rates of this model are called, without direction."""
+        return f"tokens:{self.provider or self.protocol}/{self.model}"
 
     def price(self, day: date) -> Price | None:
         """None before the first one."""

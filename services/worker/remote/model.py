@@ -15,7 +15,8 @@ class Unavailable(Retryable):
     """The model did not answer.
 
     Attributes:
-        reason: `remote_timeout`, `remote_unreachable`, `remote_refused`, `remote_overloaded` or `remote_failed`.
+        reason: `remote_timeout`, `remote_unreachable`, `remote_refused`, `remote_overloaded`, `remote_starting` or
+            `remote_failed`.
         charged: the model may have worked, so it may be paid for.
     """
 

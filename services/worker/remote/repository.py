@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from services.worker.remote.pricing import Price
 from services.worker.remote.spending import Planned, Settled
 from shared.db import unit_of_work
 from shared.money import Money
@@ -16,11 +18,27 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 
+_RATE: Final = (
+    "SELECT DISTINCT ON (tenant_id) tenant_id, value FROM rates WHERE tenant_id = ANY(%(tenants)b::text[]) AND name = %(input)s"
+    " AND automation = '*' AND currency = %(currency)s AND valid_from <= now() ORDER BY tenant_id, valid_from DESC, created_at DESC"
+)
+_AGREED: Final = f"SELECT i.tenant_id, i.value, o.value FROM ({_RATE}) i JOIN ({_RATE.replace('input', 'output')}) o USING (tenant_id)"  # noqa: S608
+
+
 class StoredSpending:
     """`Spending` in PostgreSQL: two workers never pass the cap together, and a restart forgets nothing."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def prices(self, rate: str, otherwise: Price, tenants: Collection[str]) -> Mapping[str, Price]:
+        """See `Spending`. Of two rates from one moment the one stored last holds."""
+        with unit_of_work(self._engine) as connection:
+            rows = connection.exec_driver_sql(
+                _AGREED,
+                {"tenants": list(tenants), "input": f"{rate}:input", "output": f"{rate}:output", "currency": otherwise.currency},
+            ).all()
+        return {tenant: replace(otherwise, input_per_million=asked, output_per_million=said) for tenant, asked, said in rows}
 
     def hold(self, calls: Sequence[Planned], cap: Money) -> set[UUID]:
         """See `Spending`; a call in another currency than the cap's never fits."""

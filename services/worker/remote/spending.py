@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from services.worker.remote.pricing import Tokens
+from services.worker.remote.pricing import Price, Tokens
 from shared.money import Money
 
 
@@ -40,7 +40,16 @@ class Settled:
 
 
 class Spending(Protocol):
-    """Both take effect at once and for good, in transactions of their own: money that was paid stays paid whatever becomes of the case."""
+    """What is held and settled takes effect at once, in transactions of its own: what was paid stays paid whatever becomes of the case."""
+
+    def prices(self, rate: str, otherwise: Price, tenants: Collection[str]) -> Mapping[str, Price]:
+        """Prices that tenants have agreed on themselves and that are valid now; absent where ``otherwise`` holds.
+
+        Args:
+            rate: name of the rates, without direction.
+            otherwise: what is not a price of tokens is taken from here; a price in another currency cannot be held against the cap.
+        """
+        ...
 
     def hold(self, calls: Sequence[Planned], cap: Money) -> set[UUID]:
         """Hold back what these calls may take; returns those that fit under the tenant's cap of today, earlier ones first.
