@@ -1,9 +1,9 @@
 """Certificates: thresholds whose error among automatic decisions is provably at most alpha.
 
-Learn-then-Test (Angelopoulos, Bates, Candès, Jordan and Lei, 2021): settings are put in order, safest first, without a look at the
-certification labels; each is tested with the exact binomial p-value of "the true error exceeds alpha". The tests form a fallback sequence
-(Wiens and Dmitrienko, 2005): a few starts, chosen on the tuning labels, share delta, and a setting that passes hands its share to the next.
-So the error of whatever setting passed exceeds alpha with probability at most delta over the certification sample.
+Learn-then-Test (Angelopoulos, Bates, Candès, Jordan and Lei, 2021) with a fixed sequence: settings are put in order, safest first, and the
+tuning labels say where to begin; on the certification labels each is tested with the exact binomial p-value of "the true error exceeds
+alpha", until one is not rejected. So no correction for their number is needed, and the error of the chosen one exceeds alpha with
+probability at most delta over the certification sample.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import beta, binom
+from scipy.special import bdtr, betaincinv
 
 from services.lab.thresholds import Decided, Setting, TierScores, decide
 from shared.automations.pack import NEVER, Bound, Certificate, Variant
@@ -21,12 +21,6 @@ from shared.automations.pack import NEVER, Bound, Certificate, Variant
 DELTA: Final = 0.05
 # Fewer accepted labels of a group say too little about it.
 GROUP_LABELS: Final = 300
-# One start at the safe end is lost where the surest answers hold a few errors; each further one makes every proof a little harder.
-_STARTS: Final = 4
-# The first setting should accept so many times what a proof without any error needs, or bad luck leaves it unproven.
-_ROOM: Final = 1.3
-# The last start is where the tuning labels err this much less than is promised.
-_MARGIN: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +37,12 @@ class Promise:
 
 def p_value(errors: int, accepted: int, alpha: float) -> float:
     """Probability of at most that many errors if the true share were ``alpha``; 1 where nothing was accepted."""
-    return float(binom.cdf(errors, accepted, alpha)) if accepted else 1.0
+    return float(bdtr(errors, accepted, alpha)) if accepted else 1.0
 
 
 def upper_bound(errors: int, n: int, confidence: float = 1 - DELTA) -> float:
     """One-sided Clopper-Pearson bound of a proportion; 1 where nothing was seen."""
-    return 1.0 if errors >= n else float(beta.ppf(confidence, errors + 1, n - errors))
+    return 1.0 if errors >= n else float(betaincinv(errors + 1, n - errors, confidence))
 
 
 def fewest(alpha: float, delta: float = DELTA) -> int:
@@ -56,24 +50,33 @@ def fewest(alpha: float, delta: float = DELTA) -> int:
     return int(np.ceil(np.log(delta) / np.log1p(-alpha)))
 
 
-def starts(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, promise: Promise) -> list[int]:
-    """Where walks begin, by the tuning labels: from the safest setting that accepts enough for a proof to the cheapest that looks safe."""
-    share = promise.delta / _STARTS
-    wanted = _ROOM * fewest(promise.alpha, share) * len(tune[0].confidence) / max(n_certify, 1)
-    found = [decide(tune, setting) for setting in path]
-    first = next((index for index, decided in enumerate(found) if decided.count >= wanted), len(path) - 1)
-    safe = [index for index, decided in enumerate(found) if decided.errors <= _MARGIN * promise.alpha * decided.count]
-    last = max([first, *safe])
-    return sorted({round(first + (last - first) * step / (_STARTS - 1)) for step in range(_STARTS)})
+def _allowed(accepted: int, promise: Promise) -> int:
+    """The most errors that still prove the promise; -1 where not even none does."""
+    counts = np.arange(int(promise.alpha * accepted) + 2)
+    return int((bdtr(counts, max(accepted, 1), promise.alpha) <= promise.delta).sum()) - 1
 
 
-def walk(candidates: Sequence[Decided], begin: Sequence[int], promise: Promise) -> int | None:
-    """Position of the last setting that passes its test; None where none does. ``begin`` are the positions of the starts."""
-    chosen, passed_on = None, 0.0
+def start(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, promise: Promise) -> int:
+    """Where the walk begins: the setting that is likeliest to pass, judged by the tuning labels; among equals the one that asks least.
+
+    The safest setting accepts so few that one error fails it; the cheapest errs too often; in between the proof is easiest.
+    """
+    chances = []
+    for setting in path:
+        found = decide(tune, setting)
+        accepted = found.count * n_certify // max(len(tune[0].confidence), 1)
+        allowed = _allowed(accepted, promise)
+        chances.append(float(bdtr(allowed, accepted, (found.errors + 0.5) / (found.count + 1))) if allowed >= 0 else 0.0)
+    return len(chances) - 1 - int(np.argmax(chances[::-1]))
+
+
+def walk(candidates: Sequence[Decided], promise: Promise) -> int | None:
+    """Position of the last setting before the first whose error is not proven; None: not even the first is."""
+    chosen: int | None = None
     for position, candidate in enumerate(candidates):
-        share = passed_on + (promise.delta / len(begin) if position in begin else 0.0)
-        is_proven = share > 0 and p_value(candidate.errors, candidate.count, promise.alpha) <= share
-        chosen, passed_on = (position, share) if is_proven else (chosen, 0.0)
+        if p_value(candidate.errors, candidate.count, promise.alpha) > promise.delta:
+            break
+        chosen = position
     return chosen
 
 
@@ -105,9 +108,9 @@ class Sample:
 
 def certify(path: Sequence[Setting], tune: Sequence[TierScores], sample: Sample, promise: Promise, variant: Variant = "any") -> Certificate:
     """The cheapest setting of ``path`` whose promise the sample proves; one that decides nothing where it proves none."""
-    tried = [decide(sample.scores, setting) for setting in path]
-    position = walk(tried, starts(path, tune, sample.n, promise), promise)
-    setting = tuple(NEVER for _ in sample.names) if position is None else path[position]
+    begin = start(path, tune, sample.n, promise)
+    position = walk([decide(sample.scores, setting) for setting in path[begin:]], promise)
+    setting = tuple(NEVER for _ in sample.names) if position is None else path[begin + position]
     found = decide(sample.scores, setting)
     return Certificate(
         level=promise.level,

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pyarrow import parquet
 from pydantic import ValidationError
 
 from services.lab.synth import generate
@@ -33,11 +34,19 @@ class UnreadableData(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """``group`` is equal for near-copies, which must not be in two splits."""
+    """One labelled document.
+
+    Attributes:
+        group: equal for near-copies, which must not be in two splits.
+        part: ``train`` or ``validation`` where whoever made the data has split them; validation is halved into tune and certify.
+        segment: what errors and automation are compared over and certified for, such as a channel or a region; not an input.
+    """
 
     features: Features
     label: str
     group: str
+    part: str = ""
+    segment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,17 @@ class Source:
 def split(example: Example) -> str:
     """``train``, ``tune`` or ``certify``, by hash: the same example is always in the same split."""
     position = int.from_bytes(hashlib.sha256(example.group.encode()).digest()[:8], "big") / 2**64
-    return next(name for name, bound in SPLITS if position < bound)
+    if example.part == "validation":
+        return "tune" if position < 0.5 else "certify"
+    return example.part or next(name for name, bound in SPLITS if position < bound)
+
+
+def parts(found: Iterable[Example]) -> dict[str, list[Example]]:
+    """Examples by split, in their order."""
+    made: dict[str, list[Example]] = {name: [] for name, _ in SPLITS}
+    for example in found:
+        made[split(example)].append(example)
+    return made
 
 
 def digest(found: Iterable[Example]) -> str:
@@ -66,21 +85,32 @@ def group_of(text: str) -> str:
 
 
 def rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Rows of a CSV or JSON Lines file, gzipped or not.
+    """Rows of a table: CSV, TSV or JSON Lines, gzipped or not, or Parquet.
 
     Raises:
-        UnreadableData: neither, or broken.
+        UnreadableData: none of these, or broken.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        text = content.decode()
-        if path.name.removesuffix(".gz").endswith(".csv"):
-            csv.field_size_limit(10_000_000)
-            yield from csv.DictReader(io.StringIO(text))
-        else:
-            yield from (json.loads(line) for line in text.splitlines() if line.strip())
+        yield from _parsed(content, Path(path.name.removesuffix(".gz")).suffix)
     except (OSError, ValueError, EOFError, csv.Error) as error:
         raise UnreadableData(path=str(path), reason=str(error)) from error
+
+
+def _parsed(content: bytes, suffix: str) -> Iterator[Mapping[str, Any]]:
+    if suffix == ".parquet":
+        # Parquet's own errors are ValueErrors and OSErrors.
+        yield from parquet.read_table(io.BytesIO(content)).to_pylist()
+        return
+    text = content.decode("utf-8-sig")
+    csv.field_size_limit(10_000_000)
+    if suffix == ".csv":
+        yield from csv.DictReader(io.StringIO(text, newline=""))
+    elif suffix == ".tsv":
+        # Quotation marks are characters of the text there: a customer's inch sign opens no field.
+        yield from csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        yield from (json.loads(line) for line in text.split("\n") if line.strip())
 
 
 def texts(path: Path, text: str, label: str) -> Iterator[Example]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,17 +15,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.lab import evaluation, examples, training
+from services.lab import comparison, evaluation, examples, tasks, training
+from services.lab.answers import answers
+from services.lab.columns import Columns
+from services.lab.examples import Example
+from services.lab.plan import LEVELS, Plan
+from services.lab.publishing import Published, publish
 from services.lab.synth import TASKS, SyntheticEvent, generate
-from shared.automations.pack import MANIFEST, Pack, parse, render
-from shared.automations.registry import automation
 from shared.errors import RecoupError
 
 app = typer.Typer(help="Synthesise, train and evaluate models.", no_args_is_help=True, pretty_exceptions_show_locals=False)
 _SHIPPED = Path(__file__).parents[1] / "worker" / "models"
 
-Task = Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Data = Annotated[Path, typer.Option(help="CSV, TSV or JSON Lines, gzipped or not, Parquet, or a folder of them.", exists=True)]
+Text = Annotated[str | None, typer.Option(help="Column of the text.")]
+Label = Annotated[str, typer.Option(help="Column of the right label.")]
+Fields = Annotated[str, typer.Option(help="Columns of fields, with commas between them.")]
+Models = Annotated[Path, typer.Option(help="Folder of the shipped packs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
 def _console() -> Console:
@@ -34,13 +45,25 @@ def _progress() -> Progress:
     return Progress(*columns, console=_console())
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except RecoupError as error:
+        raise typer.BadParameter(f"{error.message} {error.context}") from error
+
+
 def _checked(task: str) -> str:
     if task not in TASKS:
         raise typer.BadParameter(f"{task!r} is none of {', '.join(TASKS)}")
     return task
 
 
-def _figures(title: str, figures: dict[str, Any]) -> Table:
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def _figures(title: str, figures: Mapping[str, Any]) -> Table:
     table = Table("figure", "value", title=title)
     for name, value in figures.items():
         if not isinstance(value, dict):
@@ -48,75 +71,176 @@ def _figures(title: str, figures: dict[str, Any]) -> Table:
     return table
 
 
-def _training_data(task: str, data: Path | None, n: int, seed: int) -> tuple[list[examples.Example], examples.Source]:
-    found = automation(task)
-    if task == "complaints":
-        products = [name for name, outcome in found.outcomes.items() if outcome.automatic]
-        return examples.cfpb(data or examples.CFPB, products)
-    if data is not None:
-        raise typer.BadParameter(f"{task} is trained on synthetic events; --data is for complaints")
-    with _progress() as progress:
-        bar = progress.add_task("synthetic events", total=n)
-        return examples.synthetic(found, n, seed, lambda: progress.advance(bar))
+def _levels(figures: Mapping[str, Any]) -> Table:
+    table = Table("certified level", "automatic", "wrong", "upper 95 %", *figures["tiers"])
+    for level, row in figures["levels"].items():
+        tiers = (str(row["by_tier"][name]["accepted"]) for name in figures["tiers"])
+        table.add_row(level, f"{row['coverage']:.1%}", f"{row['selective_error']:.2%}", f"{row['selective_error_upper_95']:.2%}", *tiers)
+    return table
 
 
-def _store(pack: Pack, content: bytes, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    manifest = out / MANIFEST
-    others = [other for other in parse(manifest.read_text(encoding="utf-8")) if other.name != pack.name] if manifest.is_file() else []
-    (out / pack.tiers[0].artefacts[0].file).write_bytes(content)
-    manifest.write_text(render([*others, pack]), encoding="utf-8")
+def _stages(progress: Progress) -> Callable[[str, int], Callable[[], None]]:
+    def stage(name: str, total: int) -> Callable[[], None]:
+        bar = progress.add_task(name, total=total)
+        return lambda: progress.advance(bar)
+
+    return stage
 
 
 @app.command()
-def train(
-    task: Task,
+def train(  # noqa: PLR0913 - every option of a training is one argument of its command
+    task: Annotated[str, typer.Option(help="Name of the pack; an installed automation of that name uses it.")],
     out: Annotated[Path, typer.Option(help="Folder of the pack; an existing manifest there keeps its other packs.")],
-    data: Annotated[Path | None, typer.Option(help="CSV of complaint narratives with columns narrative and product.")] = None,
-    n: Annotated[int, typer.Option(min=1_000, help="Number of synthetic events, for the other tasks.")] = examples.SYNTHETIC,
+    *,
+    data: Annotated[Path | None, typer.Option(help="CSV, TSV, JSON Lines, Parquet, or a folder of them.", exists=True)] = None,
+    text: Text = None,
+    label: Label = "label",
+    fields: Fields = "",
+    group: Annotated[str | None, typer.Option(help="Column whose values keep near-copies in one split.")] = None,
+    part: Annotated[str | None, typer.Option(help="Column that says train or validation, where the data are split already.")] = None,
+    segment: Annotated[str | None, typer.Option(help="Column of groups that get bounds of their own.")] = None,
+    person: Annotated[str, typer.Option(help="Labels that only a person makes final, with commas between them.")] = "",
+    level: Annotated[
+        str, typer.Option(help="The promise that holds where nobody chooses another: greatest share of wrong decisions.")
+    ] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "",
+    teacher: Annotated[str, typer.Option(help="minilm, or the folder of a BERT encoder: a large tier, and what mini learns from.")] = "",
+    finetune: Annotated[int, typer.Option(min=0, help="Epochs for which the teacher learns the task.")] = 0,
+    mini: Annotated[bool | None, typer.Option(help="Train the small transformer; by default where torch is installed.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the small transformer.")] = 12,
+    max_tokens: Annotated[int, typer.Option(min=8, max=512, help="Of a document that a transformer reads.")] = 128,
+    n: Annotated[int, typer.Option(min=1_000, help="Number of synthetic events, where there are no columns.")] = examples.SYNTHETIC,
     seed: Seed = 0,
 ) -> None:
-    """Train, calibrate, certify and store one nano model."""
-    try:
-        found, source = _training_data(_checked(task), data, n, seed)
-        with _console().status(f"training {task} on {len(found)} examples"):
-            pack, content = training.train(automation(task), found, source, seed)
-    except RecoupError as error:
-        raise typer.BadParameter(f"{error.message} {error.context}") from error
-    _store(pack, content, out)
-    Console().print(_figures(f"{pack.name} {pack.version}, {len(content) / 1e6:.2f} MB", dict(pack.report)))
+    """Train, calibrate, certify and publish one pack."""
+    named = Columns(label=label, text=text, fields=_listed(fields), group=group, part=part, segment=segment)
+    with _explained(), _progress() as progress:
+        stage = _stages(progress)
+        plan, found = _planned(task, data, named, (_listed(person), licence), (n, seed, stage))
+        wants_mini = find_spec("torch") is not None if mini is None and data is not None and (text or fields) else bool(mini)
+        plan = replace(
+            plan,
+            teacher=teacher,
+            finetune=finetune,
+            mini=wants_mini,
+            epochs=epochs,
+            max_tokens=max_tokens,
+            level=level or plan.level,
+            seed=seed,
+        )
+        made = publish(training.train(plan, found, out, stage), out, found, seed)
+    _told(made, out)
 
 
-def _evaluation_data(pack: Pack, data: Path, text: str | None, label: str) -> list[examples.Example]:
-    if text is not None:
-        return list(examples.texts(data, text, label))
-    return list(examples.events(automation(pack.task), examples.rows(data), label))
+def _planned(
+    task: str,
+    data: Path | None,
+    named: Columns,
+    told: tuple[tuple[str, ...], str],
+    drawn: tuple[int, int, Callable[[str, int], Callable[[], None]]],
+) -> tuple[Plan, list[Example]]:
+    """From the columns that were named, else from the task's own events."""
+    n, seed, stage = drawn
+    if named.text or named.fields:
+        if data is None:
+            raise typer.BadParameter("--data is needed where columns are named")
+        return tasks.from_table(task, data, named, *told)
+    if data is not None and _checked(task) != "complaints":
+        raise typer.BadParameter(f"{task} is trained on synthetic events; to train on your own, name --text or --fields")
+    return tasks.from_events(_checked(task), data, n, seed, stage("synthetic events", n))
+
+
+def _told(made: Published, out: Path) -> None:
+    console, pack = Console(), made.pack
+    size = sum(artefact.bytes for artefact in pack.files.values()) / 1e6
+    console.print(_figures(f"{pack.name} {pack.version}, {size:.2f} MB", pack.report))
+    console.print(_levels(pack.report))
+    for gate in made.failed:
+        _console().print(f"[red]not published[/]: {gate.name} is {gate.value:.4f}, the bound is {gate.bound}: {gate.why}")
+    if made.failed:
+        raise typer.Exit(3)
+    _console().print(f"published in {out}: see {out / pack.name}-report.html")
 
 
 @app.command()
-def evaluate(
+def evaluate(  # noqa: PLR0913 - as train
     pack: Annotated[str, typer.Option(help="Name or task of a shipped pack, or a folder with one.")],
-    data: Annotated[Path, typer.Option(help="CSV or JSON Lines, gzipped or not.", exists=True, dir_okay=False)],
-    text: Annotated[str | None, typer.Option(help="Column of the text. Without it, rows are events as written by synth.")] = None,
-    label: Annotated[str, typer.Option(help="Column of the right label.")] = "label",
-    models: Annotated[Path, typer.Option(help="Folder of the shipped packs.")] = _SHIPPED,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,  # noqa: FBT002 - a flag
+    data: Data,
+    *,
+    text: Text = None,
+    label: Label = "label",
+    fields: Fields = "",
+    segment: Annotated[str | None, typer.Option(help="Column of groups to report apart.")] = None,
+    models: Models = _SHIPPED,
+    as_json: Json = False,
 ) -> None:
-    """Accuracy, macro F1, calibration, coverage and selective error of a pack on labelled data."""
-    try:
+    """Accuracy, macro F1, calibration, coverage and selective error of a pack on labelled data.
+
+    Without --text and --fields, rows are events as written by synth.
+    """
+    with _explained():
         found, folder = evaluation.find_pack(pack, models)
-        figures = evaluation.evaluate(found, folder, _evaluation_data(found, data, text, label))
-    except RecoupError as error:
-        raise typer.BadParameter(f"{error.message} {error.context}") from error
+        judged = tasks.for_pack(found.task, data, _columns(text, label, fields, segment), label)
+        figures, _ = evaluation.evaluate(found, folder, judged)
     if as_json:
         typer.echo(json.dumps(figures))
         return
     console = Console()
     console.print(_figures(f"{found.name} on {data.name}", figures))
+    console.print(_levels(figures))
     table = Table("label", "precision", "recall", "F1", "n")
     for name, row in figures["labels"].items():
         table.add_row(name, *(str(row[column]) for column in ("precision", "recall", "f1", "n")))
     console.print(table)
+
+
+def _columns(text: str | None, label: str, fields: str, segment: str | None = None) -> Columns | None:
+    return Columns(label=label, text=text, fields=_listed(fields), segment=segment) if text or fields else None
+
+
+@app.command()
+def compare(  # noqa: PLR0913 - as train
+    first: Annotated[str, typer.Argument(help="Name of a shipped pack, or a folder with one.")],
+    second: Annotated[str, typer.Argument(help="Likewise.")],
+    data: Data,
+    *,
+    text: Text = None,
+    label: Label = "label",
+    fields: Fields = "",
+    models: Models = _SHIPPED,
+    as_json: Json = False,
+) -> None:
+    """Whether the second pack is better than the first: the paired difference of accuracy with a 95 % interval."""
+    with _explained():
+        packs = [evaluation.find_pack(name, models) for name in (first, second)]
+        labels = set.intersection(*(set(pack.labels) for pack, _ in packs))
+        found = tasks.for_pack(packs[0][0].task, data, _columns(text, label, fields), label)
+        shared = [example for example in found if example.label in labels]
+        both = [answers(pack, folder, shared) for pack, folder in packs]
+        figures = comparison.compared(both[0], both[1], [example.group for example in shared])
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        Console().print(_figures(f"{second} against {first} on {data.name}", figures))
+
+
+@app.command()
+def certify(
+    pack: Annotated[str, typer.Option(help="Folder with the pack; its manifest is written anew.")],
+    data: Annotated[Path, typer.Option(help="Fresh labels, which neither training nor tuning has seen.", exists=True)],
+    *,
+    text: Text = None,
+    label: Label = "label",
+    fields: Fields = "",
+    levels: Annotated[str, typer.Option(help="Promises to prove, with commas between them.")] = ",".join(LEVELS),
+) -> None:
+    """Prove the pack's promises anew on fresh labels: a hash-chosen half orders the settings, the other half certifies."""
+    with _explained():
+        found, folder = evaluation.find_pack(pack, _SHIPPED)
+        made = training.recertified(found, folder, tasks.for_pack(found.task, data, _columns(text, label, fields), label), _listed(levels))
+    _console().print(f"certified in {folder}")
+    for certificate in made.certificates:
+        typer.echo(f"{certificate.level} {certificate.variant} {certificate.coverage:.4f} {certificate.upper:.4f}")
 
 
 def _as_cloudevent(event: SyntheticEvent) -> dict[str, Any]:
@@ -126,7 +250,7 @@ def _as_cloudevent(event: SyntheticEvent) -> dict[str, Any]:
 
 @app.command()
 def synth(
-    task: Task,
+    task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")],
     out: Annotated[Path, typer.Option(help="JSON Lines file to write.")],
     *,
     n: Annotated[int, typer.Option(min=1, help="Number of events.")] = 1_000,

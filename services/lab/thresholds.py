@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 from shared.automations.pack import NEVER
 
@@ -16,8 +15,10 @@ Booleans = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 Setting = tuple[float, ...]
 
-_STEPS: Final = 60
+_STEPS: Final = 40
 _EDGE: Final = 1e-6
+_NEWTON_STEPS: Final = 15
+_RIDGE: Final = 1e-3
 # Thresholds are written into manifests: rounded up, so that what is read back accepts no more than what was certified.
 _DIGITS: Final = 6
 
@@ -95,11 +96,19 @@ def _logit(confidence: Doubles) -> Doubles:
 
 
 def _reliability(tier: TierScores) -> _Reliability:
-    """Fitted on tuning labels. Two labels per outcome are added, so that a tier that never erred is not trusted without limit."""
+    """Maximum likelihood on the tuning labels, by Newton's method.
+
+    Two labels per outcome are added, so that a tier that never erred is not trusted without limit.
+    """
     logits = np.append(_logit(tier.confidence), [0.0, 2.0, 0.0, 2.0])
-    right = np.append(~tier.wrong, [True, True, False, False])
-    fitted = LogisticRegression(C=1e3).fit(logits[:, None], right)
-    return _Reliability(max(float(fitted.coef_[0, 0]), 0.05), float(fitted.intercept_[0]))
+    right = np.append(~tier.wrong, [True, True, False, False]).astype(np.float64)
+    inputs = np.column_stack((logits, np.ones_like(logits)))
+    weights = np.array([1.0, 0.0])
+    for _ in range(_NEWTON_STEPS):
+        found = 1 / (1 + np.exp(-inputs @ weights))
+        curvature = (inputs * (found * (1 - found))[:, None]).T @ inputs + _RIDGE * np.eye(2)
+        weights = weights + np.linalg.solve(curvature, inputs.T @ (right - found) - _RIDGE * weights)
+    return _Reliability(max(float(weights[0]), 0.05), float(weights[1]))
 
 
 def path(tune: Sequence[TierScores]) -> list[Setting]:
@@ -109,7 +118,7 @@ def path(tune: Sequence[TierScores]) -> list[Setting]:
     tuning cases, and the tuning labels alone decide them.
     """
     reliable = [_reliability(tier) for tier in tune]
-    trusts = 1 / (1 + np.exp(-np.linspace(9.0, -2.0, 400)))
+    trusts = 1 / (1 + np.exp(-np.linspace(9.0, -2.0, 80)))
     settings = [tuple(found.threshold(float(trust)) for found in reliable) for trust in trusts]
     counts = np.maximum.accumulate([decide(tune, setting).count for setting in settings])
     wanted = np.linspace(0, counts.max(), _STEPS + 1)[1:]

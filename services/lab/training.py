@@ -1,153 +1,80 @@
-"""Training one nano model: fit on *train*, set temperature and candidate thresholds on *tune*, certify and report on *certify*."""
+"""One command's training: every tier that the plan asks for, then the pack."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any, Final
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from scipy.optimize import minimize_scalar
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
-
-from services.lab import linear
-from services.lab.certify import Promise, Sample, certify
-from services.lab.evaluation import Scored, calibration_error, scored
-from services.lab.examples import Example, Source, digest, split
-from services.lab.thresholds import path
-from shared.automations import hashing
-from shared.automations.contract import Automation
-from shared.automations.pack import Artefact, Certificate, Pack, TierModel
-
-Doubles = npt.NDArray[np.float64]
-VERSION: Final = "2.0.0"
-LEVELS: Final = ("0.01", "0.02", "0.05")
-_LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "onnx")
+from services.lab.answers import answers
+from services.lab.building import Bench, Stage, assembled, bench, certificates_of, large_tier, nano_tier, transformer_tier, written
+from services.lab.examples import Example, digest, parts
+from services.lab.plan import Plan, TooFewExamples
+from services.lab.teacher import load
+from shared.automations.pack import MANIFEST, Certificate, Pack, TierModel, Variant, render
+from shared.errors import Rejected
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How one task is trained.
+class NeedsTorch(Rejected):
+    """The mini tier and fine-tuning need torch: pip install 'recoup[train]'."""
 
-    Attributes:
-        buckets: size of the hash space.
-        strength: inverse regularisation of the logistic regression, on features scaled by inverse document frequency.
-        level: the promise that holds where nobody chooses another; one of `LEVELS`, or certified besides them.
+    code = "needs_torch"
+
+
+def train(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -> Pack:
+    """The pack, its files already in ``folder``, its manifest not. The same examples give the same bytes on one machine and libraries.
+
+    Raises:
+        TooFewExamples: a part or a label has too few.
+        NeedsTorch: the plan asks for what only torch can do.
     """
-
-    buckets: int
-    strength: float
-    level: str
-
-
-RECIPES: Final[Mapping[str, Recipe]] = {
-    "claims": Recipe(1 << 17, 10.0, "0.02"),
-    "complaints": Recipe(1 << 18, 30.0, "0.08"),
-    "invoices": Recipe(1 << 17, 10.0, "0.02"),
-}
+    made = bench(plan, examples, folder, stage)
+    tiers = [nano_tier(made)]
+    learnt, made_of = _transformers(made)
+    return assembled(made, [*tiers, *learnt], made_of)
 
 
-def _encoded(examples: Sequence[Example], buckets: int) -> hashing.Sparse:
-    return hashing.encode([example.features for example in examples], buckets)
+def _transformers(made: Bench) -> tuple[list[TierModel], Mapping[str, Any]]:
+    plan = made.plan
+    if not plan.mini and not plan.finetune:
+        return ([large_tier(made)], {"teacher": plan.teacher}) if plan.teacher else ([], {})
+    try:
+        from services.lab import student  # noqa: PLC0415 - only here is torch needed
+    except ModuleNotFoundError as error:
+        raise NeedsTorch(missing=error.name) from error
+    teacher, large = None, None
+    if plan.finetune:
+        teacher, head = student.finetuned(made)
+        tokenizer = written(made.folder, f"{plan.name}-large-tokenizer.json", teacher.tokenizer.to_str().encode())
+        large = transformer_tier(made, "large", teacher.weights, teacher.shape, head, tokenizer)
+    elif plan.teacher:
+        teacher, large = load(plan.teacher, made.texts("train"), plan.max_tokens), large_tier(made)
+    soft = student.soft_labels(alone(made, large), made.targets("train")) if large is not None and plan.mini else None
+    tiers = [student.mini_tier(made, teacher, soft)] if plan.mini else []
+    return [*tiers, *([large] if large is not None else [])], student.provenance(plan, teacher)
 
 
-def _fit(examples: Sequence[Example], labels: Sequence[str], recipe: Recipe) -> linear.LinearModel:
-    """Weights of buckets never seen stay zero. Rare buckets are scaled up, so that regularisation does not drown them."""
-    features = linear.matrix(_encoded(examples, recipe.buckets), recipe.buckets).astype(np.float64)
-    counts = np.asarray(features.getnnz(axis=0))
-    used = np.flatnonzero(counts)
-    scale = np.log((1 + len(examples)) / (1 + counts[used])) + 1
-    targets = np.array([labels.index(example.label) for example in examples])
-    # One thread, so that sums are taken in one order and the same data give the same weights.
-    with threadpool_limits(limits=1):
-        fitted = LogisticRegression(C=recipe.strength, max_iter=400, tol=1e-3).fit(features[:, used].multiply(scale).tocsr(), targets)
-    weights = np.zeros((recipe.buckets, len(labels)))
-    rows, bias = fitted.coef_, fitted.intercept_
-    if len(labels) == 2:  # scikit-learn keeps one row for two classes
-        rows, bias = np.vstack((-rows / 2, rows / 2)), np.concatenate((-bias / 2, bias / 2))
-    weights[used] = rows.T * scale[:, None]
-    return linear.quantised(weights, bias - bias.mean())
+def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: Sequence[str]) -> Pack:
+    """The pack with certificates from these labels only, written into its manifest. They must not have been trained or tuned on."""
+    known = [replace(example, part="validation") for example in examples if example.label in pack.labels]
+    halves = parts(known)
+    if not halves["tune"] or not halves["certify"]:
+        raise TooFewExamples(tune=len(halves["tune"]), certify=len(halves["certify"]))
+    made: list[Certificate] = []
+    kinds: dict[Variant, None] = dict.fromkeys(artefact.variant for artefact in pack.tiers[-1].artefacts)
+    for variant in kinds:
+        tune, sample = (answers(pack, folder, halves[name], variant) for name in ("tune", "certify"))
+        made.extend(certificates_of(tune, sample, digest(halves["certify"]), levels, variant))
+    proven = replace(pack, certificates=tuple(made), level=pack.level if pack.level in levels else levels[0])
+    (folder / MANIFEST).write_text(render([proven]), encoding="utf-8")
+    return proven
 
 
-def _temperature(model: linear.LinearModel, examples: Sequence[Example], labels: Sequence[str]) -> float:
-    """The divisor of the logits that makes the probabilities of these examples most likely."""
-    logits = model.logits(_encoded(examples, model.buckets)).astype(np.float64)
-    targets = np.array([labels.index(example.label) for example in examples])
-
-    def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        peak = scaled.max(axis=1)
-        normaliser = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
-        return float((normaliser - scaled[np.arange(len(targets)), targets]).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
-
-
-def _report(found: Scored, sizes: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "measured_on": "certify",
-        "n_train": sizes["train"],
-        "n_tune": sizes["tune"],
-        "n_certify": sizes["certify"],
-        "accuracy": round(found.accuracy, 4),
-        "macro_f1": round(found.macro_f1, 4),
-        "calibration_error": round(calibration_error(found), 4),
-    }
-
-
-def _certificates(tune: Scored, sample: Scored, sha256: str, level: str) -> tuple[Certificate, ...]:
-    settings, promises = path([tune.as_tier]), [Promise(level=name) for name in sorted({*LEVELS, level}, key=float)]
-    certified = Sample(names=("nano",), scores=(sample.as_tier,), sha256=sha256)
-    return tuple(certify(settings, [tune.as_tier], certified, promise) for promise in promises)
-
-
-def _tier(name: str, content: bytes, buckets: int, classes: int) -> TierModel:
-    artefact = Artefact(file=f"{name}-nano.onnx", sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
-    return TierModel(
-        name="nano",
-        kind="linear",
-        artefacts=(artefact,),
-        inputs=linear.INPUTS,
-        outputs={"probabilities": f"float32[batch, {classes}]"},
-        buckets=buckets,
-        hashing=hashing.VERSION,
-    )
-
-
-def train(automation: Automation, examples: Sequence[Example], source: Source, seed: int) -> tuple[Pack, bytes]:
-    """The pack and its graph; the same examples give the same bytes on the same machine and libraries."""
-    recipe, labels = RECIPES[automation.name], sorted({example.label for example in examples})
-    parts = {name: [example for example in examples if split(example) == name] for name in ("train", "tune", "certify")}
-    model = _fit(parts["train"], labels, recipe)
-    temperature = _temperature(model, parts["tune"], labels)
-    model = model.cooled(temperature)
-    person = tuple(label for label in labels if automation.requires_person(label))
-    tune, sample = (scored(model, labels, person, parts[name]) for name in ("tune", "certify"))
-    content = linear.to_onnx(model, f"{automation.name}-nano")
-    training = {
-        "data": source.name,
-        "data_licence": source.licence,
-        "data_sha256": source.sha256,
-        "seed": seed,
-        "strength": recipe.strength,
-        "temperature": round(temperature, 6),
-        "libraries": [f"{name} {version(name)}" for name in _LIBRARIES],
-    }
-    pack = Pack(
-        name=automation.name,
-        version=VERSION,
-        task=automation.name,
-        labels=tuple(labels),
-        level=recipe.level,
-        tiers=(_tier(automation.name, content, recipe.buckets, len(labels)),),
-        person=person,
-        certificates=_certificates(tune, sample, digest(parts["certify"]), recipe.level),
-        licence="Apache-2.0",
-        training=training,
-        report=_report(sample, {name: len(part) for name, part in parts.items()}),
-    )
-    return pack, content
+def alone(made: Bench, tier: TierModel) -> Any:
+    """What the teacher says to the training documents, in the form in which it would be shipped."""
+    pack = Pack(name="", version="", task="", labels=made.plan.labels, level="", tiers=(tier,), bins=made.bins)
+    passed = made.stage("the teacher's answers", 1)
+    found = answers(pack, made.folder, made.examples["train"], tier.artefacts[0].variant).alone[tier.name]
+    passed()
+    return found

@@ -41,7 +41,7 @@ class TierModel:
     Attributes:
         name: ``nano``, ``mini`` or ``large``.
         kind: ``linear`` reads `shared.automations.hashing`; ``transformer`` reads one document a call as ``input_ids``, ``int64[1,
-            tokens]`` without padding or mask: the tokens of `shared.automations.document`'s text.
+            tokens]`` without padding or mask: the tokens of `Features.as_document`.
         artefacts: ONNX graphs that compute the same, one for each variant.
         output: name of the graph's output, ``float32[batch, labels]`` probabilities; a shared encoder has one for each pack.
         inputs: name, type and shape of each graph input; same for ``outputs``.
@@ -121,6 +121,8 @@ class Pack:
         task: name of the automation, or of a labelling task that none has yet.
         labels: in the order of every tier's outputs.
         person: labels that a person must make final; nothing is certified for them.
+        bins: by numeric field, the edges that turn a raw number into a category (`shared.automations.bins`); an automation that bins
+            for itself has none.
         level: the certificate that holds where nobody chose another.
         tiers: cheapest first.
         licence: of the weights, with what their data ask for; ``notice`` and ``card`` are files beside the manifest, or empty.
@@ -135,6 +137,7 @@ class Pack:
     level: str
     tiers: tuple[TierModel, ...]
     person: tuple[str, ...] = ()
+    bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     certificates: tuple[Certificate, ...] = ()
     licence: str = ""
     notice: str = ""
@@ -195,6 +198,7 @@ def _pack(entry: Mapping[str, Any]) -> Pack:
     made: dict[str, Any] = {
         "labels": tuple(entry["labels"]),
         "person": tuple(entry.get("person", ())),
+        "bins": {name: tuple(edges) for name, edges in entry.get("bins", {}).items()},
         "tiers": tuple(_tier(found) for found in entry["tiers"]),
         "certificates": tuple(_certificate(found) for found in entry.get("certificates", ())),
     }

@@ -45,7 +45,7 @@ def test_training_twice_gives_the_same_bytes_and_a_pack_that_the_worker_runs(tmp
 
 def test_training_one_task_keeps_the_packs_of_the_others(tmp_path: Path) -> None:
     for task in ("invoices", "claims"):
-        assert _lab("train", "--task", task, "--n", "1500", "--out", tmp_path).exit_code == 0
+        assert _lab("train", "--task", task, "--n", "6000", "--out", tmp_path).exit_code == 0
     assert [pack.task for pack in parse((tmp_path / MANIFEST).read_text(encoding="utf-8"))] == ["claims", "invoices"]
 
 
@@ -79,8 +79,67 @@ def test_shipped_packs_hold_on_fresh_synthetic_events(tmp_path: Path, task: str,
     assert figures["coverage"] >= 0.7
 
 
+INSURANCE = DATA / "multidogo/sentence_level/insurance"
+UTTERANCES = ("--text", "utterance", "--label", "intent")
+
+
+def test_a_users_table_becomes_a_certified_pack_with_its_report(tmp_path: Path) -> None:
+    pack = tmp_path / "pack"
+    trained = _lab("train", "--task", "tickets", "--data", INSURANCE / "train.tsv", *UTTERANCES, "--group", "conversationId",
+                   "--person", "outofdomain", "--no-mini", "--licence", "CDLA-Permissive-1.0", "--out", pack)  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    figures = _figures("--pack", pack, "--data", INSURANCE / "dev.tsv", *UTTERANCES)
+    assert figures["n"] > 2_000
+    assert figures["accuracy"] >= 0.92
+    assert figures["macro_f1"] >= 0.85
+    assert figures["levels"]["0.05"]["coverage"] > 0.7
+    assert figures["levels"]["0.05"]["selective_error"] <= 0.05
+    assert figures["levels"]["0.02"]["by_tier"]["nano"]["accepted"] == figures["accepted"]
+    (made,) = parse((pack / MANIFEST).read_text(encoding="utf-8"))
+    assert (made.person, made.training["data_licence"]) == (("outofdomain",), "CDLA-Permissive-1.0")
+    page = (pack / "tickets-report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 4
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert all(gate["passed"] for gate in json.loads((pack / "tickets-report.json").read_text(encoding="utf-8"))["gates"])
+    assert "Not proven" in (pack / made.card).read_text(encoding="utf-8")
+
+    renewed = _lab("certify", "--pack", pack, "--data", INSURANCE / "dev.tsv", *UTTERANCES, "--levels", "0.05")
+    assert renewed.exit_code == 0, renewed.output
+    (proven,) = parse((pack / MANIFEST).read_text(encoding="utf-8"))
+    assert [found.level for found in proven.certificates] == [proven.level] == ["0.05"]
+    assert proven.certificates[0].data_sha256 != made.certificates[0].data_sha256
+
+    against = _lab("compare", pack, pack, "--data", INSURANCE / "dev.tsv", *UTTERANCES, "--json")
+    assert json.loads(against.stdout)["difference"] == 0
+
+
+def test_fields_without_text_are_enough(tmp_path: Path) -> None:
+    rows = ["amount,kind,what"]
+    rows += [
+        f"{index * 7 % 1000},{'glass' if index % 3 else 'theft'},{'pay' if index * 7 % 1000 < 400 else 'ask'}" for index in range(3_000)
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join(rows), encoding="utf-8")
+    trained = _lab("train", "--task", "amounts", "--data", tmp_path / "rows.csv", "--fields", "amount,kind", "--label", "what", "--no-mini",
+                   "--out", tmp_path / "pack")  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    figures = _figures("--pack", tmp_path / "pack", "--data", tmp_path / "rows.csv", "--fields", "amount,kind", "--label", "what")
+    assert figures["accuracy"] > 0.97
+    assert figures["auc"] > 0.99
+
+
+def test_labels_that_cannot_be_told_are_not_published(tmp_path: Path) -> None:
+    rows = ["words,what", *(f"the same words {index},{'yes' if index % 3 else 'no'}" for index in range(900))]
+    (tmp_path / "rows.csv").write_text("\n".join(rows), encoding="utf-8")
+    result = _lab("train", "--task", "noise", "--data", tmp_path / "rows.csv", "--text", "words", "--label", "what", "--no-mini",
+                  "--out", tmp_path / "pack")  # fmt: skip
+    assert result.exit_code == 3, result.output
+    assert "not published" in result.output
+    assert not (tmp_path / "pack" / MANIFEST).exists()
+    assert (tmp_path / "pack/noise-report.json").is_file()
+
+
 def test_a_folder_with_one_pack_can_be_evaluated(tmp_path: Path) -> None:
-    assert _lab("train", "--task", "claims", "--n", "1500", "--out", tmp_path / "pack").exit_code == 0
+    assert _lab("train", "--task", "claims", "--n", "6000", "--out", tmp_path / "pack").exit_code == 0
     data = tmp_path / "few.csv"
     data.write_text(
         "words,right\nthe windscreen is broken and the receipt is enclosed,fast_track_pay\nno such label,unheard\n", encoding="utf-8"
@@ -93,6 +152,10 @@ def test_a_folder_with_one_pack_can_be_evaluated(tmp_path: Path) -> None:
     "arguments",
     [
         ("train", "--task", "tea", "--out", "x"),
+        ("train", "--task", "Tea", "--data", CFPB, "--text", "narrative", "--label", "product", "--out", "x"),
+        ("train", "--task", "complaints", "--data", CFPB, "--text", "narrative", "--label", "state", "--out", "x"),
+        ("train", "--task", "claims", "--data", CFPB, "--out", "x"),
+        ("train", "--task", "tea", "--text", "narrative", "--out", "x"),
         ("synth", "--task", "tea", "--out", "x"),
         ("evaluate", "--pack", "none", "--data", CFPB, "--text", "narrative"),
         ("evaluate", "--pack", "complaints", "--data", CFPB, "--text", "no such column"),

@@ -17,7 +17,6 @@ from services.worker.runtime.build import SHIPPED
 from services.worker.runtime.pack import load
 from shared.automations import hashing
 from shared.automations.contract import Features
-from shared.automations.document import MAX_CHARACTERS, as_text
 from shared.automations.pack import MANIFEST, NEVER, Artefact, Bound, Certificate, Pack, TierModel, parse, render
 from shared.automations.registry import automation
 from shared.errors import InvariantBroken
@@ -206,9 +205,3 @@ def test_a_pack_of_other_hashing_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvariantBroken):
         load(tmp_path / "models")
     assert load(tmp_path) == {}
-
-
-def test_a_transformer_reads_fields_by_name_and_then_the_text() -> None:
-    assert as_text(Features("The glass broke.", {"kind": "glass", "band": "small"})) == "band: small, kind: glass | The glass broke."
-    assert (as_text(Features("Only text")), as_text(Features(fields={"a": "b"})), as_text(Features())) == ("Only text", "a: b", "")
-    assert len(as_text(Features("x" * 10_000))) == MAX_CHARACTERS

@@ -1,0 +1,184 @@
+"""Building a pack: train each tier on *train*, mix on *tune*, certify and report on *certify*; files first, the manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from services.lab import bert, graphs, linear, mixing, nano
+from services.lab.answers import Answers, answers, inputs, mix
+from services.lab.bert import Head, Shape, Weights
+from services.lab.certify import Promise, Sample, certify
+from services.lab.examples import Example, digest, parts
+from services.lab.figures import figures
+from services.lab.plan import Plan, checked
+from services.lab.teacher import Teacher, fitted_head, load
+from services.lab.thresholds import path
+from services.lab.wordpiece import encoded
+from shared.automations.bins import Edges
+from shared.automations.pack import Artefact, Certificate, Pack, TierModel, Variant
+
+VERSION: Final = "2.0.0"
+_LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "onnx", "onnxruntime", "tokenizers")
+Stage = Callable[[str, int], Callable[[], None]]
+
+
+def written(folder: Path, file: str, content: bytes, variant: Variant = "any") -> Artefact:
+    (folder / file).write_bytes(content)
+    return Artefact(file=file, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), variant=variant)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One pack in the making.
+
+    Attributes:
+        examples: by part, of the plan's labels only.
+        stage: opens a progress bar of a name and a length; what it returns moves it by one.
+    """
+
+    plan: Plan
+    folder: Path
+    examples: Mapping[str, Sequence[Example]]
+    bins: Edges
+    stage: Stage
+
+    def texts(self, part: str) -> list[str]:
+        return [document.as_document() for document in inputs(self._blank, self.examples[part])]
+
+    def targets(self, part: str) -> npt.NDArray[np.int64]:
+        positions = {label: index for index, label in enumerate(self.plan.labels)}
+        return np.array([positions[example.label] for example in self.examples[part]], dtype=np.int64)
+
+    @property
+    def _blank(self) -> Pack:
+        return Pack(name="", version="", task="", labels=self.plan.labels, level="", tiers=(), bins=self.bins)
+
+    def binned(self, part: str) -> list[Example]:
+        found = inputs(self._blank, self.examples[part])
+        return [replace(example, features=features) for example, features in zip(self.examples[part], found, strict=True)]
+
+
+def bench(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -> Bench:
+    """Raises TooFewExamples where a part or a label has too few."""
+    found = parts(example for example in examples if example.label in plan.labels)
+    checked(found, plan.labels)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Bench(plan, folder, found, nano.edges(found["train"]), stage)
+
+
+def nano_tier(bench: Bench) -> TierModel:
+    plan, train = bench.plan, bench.binned("train")
+    passed = bench.stage("nano", 1)
+    how = nano.recipe(len(plan.labels)) if plan.buckets is None else nano.Recipe(plan.buckets)
+    model = nano.fit(train, plan.labels, replace(how, strength=plan.strength))
+    model = model.cooled(nano.temperature(model, bench.binned("tune"), plan.labels))
+    file, content = f"{plan.name}-nano.onnx", linear.to_onnx(model, f"{plan.name}-nano")
+    passed()
+    written(bench.folder, file, content)
+    return nano.tier(file, content, how.buckets, len(plan.labels))
+
+
+def transformer_tier(bench: Bench, name: str, weights: Weights, shape: Shape, head: Head, tokenizer: Artefact) -> TierModel:
+    """A tier of one encoder with one head, in int8 for each kind of processor that the plan asks for."""
+    plan = bench.plan
+    graph = bert.to_onnx(weights, shape, {"probabilities": head})
+    kinds: tuple[Variant, ...] = ("vnni", "portable") if plan.variants else ("any",)
+    passed = bench.stage(f"{name} in int8", len(kinds))
+    made = []
+    for kind in kinds:
+        suffix = "" if kind == "any" else f".{kind}"
+        made.append(written(bench.folder, f"{plan.name}-{name}{suffix}.onnx", graphs.int8(graph, kind), kind))
+        passed()
+    return TierModel(
+        name=name,
+        kind="transformer",
+        artefacts=tuple(made),
+        inputs=bert.INPUTS,
+        outputs={"probabilities": f"float32[1, {len(plan.labels)}]"},
+        tokenizer=tokenizer,
+        max_tokens=plan.max_tokens,
+    )
+
+
+def large_tier(bench: Bench) -> TierModel:
+    """The frozen teacher with a head for this task."""
+    plan, texts = bench.plan, bench.texts("train")
+    teacher: Teacher = load(plan.teacher, texts, plan.max_tokens)
+    tokenizer = written(bench.folder, f"{plan.name}-large-tokenizer.json", teacher.tokenizer.to_str().encode())
+    passed = bench.stage("embeddings of the teacher", len(texts))
+    head = fitted_head(teacher, encoded(teacher.tokenizer, texts), bench.targets("train"), passed)
+    return transformer_tier(bench, "large", teacher.weights, teacher.shape, head, tokenizer)
+
+
+def assembled(bench: Bench, tiers: Sequence[TierModel], made_of: Mapping[str, Any]) -> Pack:
+    """The pack with mixture weights, certificates and figures."""
+    plan = bench.plan
+    pack = Pack(
+        name=plan.name,
+        version=VERSION,
+        task=plan.task,
+        labels=plan.labels,
+        level=plan.level,
+        tiers=tuple(tiers),
+        person=plan.person,
+        bins=bench.bins,
+        licence=plan.licence,
+        training={
+            "data": plan.source.name,
+            "data_licence": plan.source.licence,
+            "data_sha256": plan.source.sha256,
+            "seed": plan.seed,
+            **made_of,
+            "libraries": [f"{name} {version(name)}" for name in _LIBRARIES],
+        },
+    )
+    kinds: tuple[Variant, ...] = ("vnni", "portable") if any(len(tier.artefacts) > 1 for tier in tiers) else ("any",)
+    tune = _answers(bench, pack, "tune", kinds[0])
+    pack = _mixing(tune)
+    certificates: list[Certificate] = []
+    for kind in kinds:
+        seen = mix(replace(tune, pack=pack)) if kind == kinds[0] else _answers(bench, pack, "tune", kind)
+        sample = _answers(bench, pack, "certify", kind)
+        certificates.extend(certificates_of(seen, sample, digest(bench.examples["certify"]), plan.levels, kind))
+    pack = replace(pack, certificates=tuple(certificates))
+    sizes = {f"n_{name}": len(found) for name, found in bench.examples.items()}
+    return replace(pack, report={"measured_on": "certify", **sizes, **figures(replace(sample, pack=pack), kinds[-1])})
+
+
+def _answers(bench: Bench, pack: Pack, part: str, kind: Variant) -> Answers:
+    passed = bench.stage(f"answers on {part}", len(pack.tiers) * len(bench.examples[part]))
+
+    def counted(count: int) -> None:
+        for _ in range(count):
+            passed()
+
+    return answers(pack, bench.folder, bench.examples[part], kind, counted)
+
+
+def _mixing(tune: Answers) -> Pack:
+    """Every tier but the first answers with those before it, by weights that fit the tuning labels best."""
+    names, made = list(tune.alone), []
+    for index, tier in enumerate(tune.pack.tiers):
+        weights = mixing.fit([tune.alone[name] for name in names[: index + 1]], tune.truth) if index else ()
+        # A weight of nothing would only cost a logarithm.
+        made.append(replace(tier, mix={name: weight for name, weight in zip(names, weights, strict=False) if weight > 0}))
+    return replace(tune.pack, tiers=tuple(made))
+
+
+def certificates_of(tune: Answers, sample: Answers, sha256: str, levels: Sequence[str], kind: Variant) -> list[Certificate]:
+    scores, settings = tune.scores(), path(tune.scores())
+    certified = Sample(
+        names=tuple(sample.tiers),
+        scores=sample.scores(),
+        sha256=sha256,
+        groups=sample.segments if any(sample.segments) else (),
+    )
+    return [certify(settings, scores, certified, Promise(level=level), kind) for level in levels]

@@ -1,0 +1,88 @@
+"""A user's own table as labelled examples: which column is what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from services.lab.examples import Example, UnreadableData, group_of, rows
+from shared.automations.contract import Features
+
+_SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_PARTS: Final = ("train", "validation", "tune", "certify")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Names of columns; without ``text``, the fields are the whole input.
+
+    Attributes:
+        group: near-copies share a value: a template, a vendor, a conversation. Without it, texts that open alike are a group.
+        part: says ``train``, ``validation``, ``tune`` or ``certify`` for rows whose split is given.
+        segment: of customers or cases, for bounds and comparisons of their own.
+    """
+
+    label: str
+    text: str | None = None
+    fields: tuple[str, ...] = ()
+    group: str | None = None
+    part: str | None = None
+    segment: str | None = None
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        named = (self.text, self.label, *self.fields, self.group, self.part, self.segment)
+        return tuple(name for name in named if name is not None)
+
+
+def files(path: Path) -> list[Path]:
+    """The file, or every table in the folder, by name.
+
+    Raises:
+        UnreadableData: there is none.
+    """
+    found = sorted(file for file in path.iterdir() if file.name.removesuffix(".gz").endswith(_SUFFIXES)) if path.is_dir() else [path]
+    if not found or not all(file.is_file() for file in found):
+        raise UnreadableData(path=str(path), readable=list(_SUFFIXES))
+    return found
+
+
+def sha256(path: Path) -> str:
+    """Of one file's bytes, or of the digests of a folder's files."""
+    found = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files(path)]
+    return found[0] if len(found) == 1 else hashlib.sha256("\n".join(found).encode()).hexdigest()
+
+
+def labelled(path: Path, columns: Columns) -> Iterator[Example]:
+    """Rows with a label; those without one are passed over.
+
+    Raises:
+        UnreadableData: a file cannot be read, a column is missing, or a part is none of the four.
+    """
+    for file in files(path):
+        for number, row in enumerate(rows(file)):
+            missing = [name for name in columns.wanted if name not in row]
+            if missing:
+                raise UnreadableData(path=str(file), missing=missing, columns=sorted(str(name) for name in row if name is not None))
+            if row[columns.label] not in (None, ""):
+                yield _example(row, columns, f"{file.name}:{number}")
+
+
+def _example(row: Mapping[str, Any], columns: Columns, place: str) -> Example:
+    def value(name: str | None) -> str:
+        return "" if name is None or row[name] is None else str(row[name])
+
+    text, part = value(columns.text), value(columns.part)
+    if part and part not in _PARTS:
+        raise UnreadableData(row=place, part=part, known=list(_PARTS))
+    return Example(
+        features=Features(text=text, fields={name: value(name) for name in columns.fields}),
+        label=str(row[columns.label]).strip(),
+        # A value of a group column is a group even where it is empty; a row without text is like no other.
+        group=value(columns.group) if columns.group else (group_of(text) or place),
+        part=part,
+        segment=value(columns.segment),
+    )

@@ -1,0 +1,145 @@
+"""What a pack must show before it is published; one that fails a gate is not, and says why."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from services.lab.answers import Answers
+from services.lab.examples import Example
+from services.lab.figures import calibration_error
+from shared.automations.contract import Features
+from shared.automations.pack import Pack
+
+# Predictions move with the thermometer of their own uncertainty; a model further off than this misleads whoever reads its scores.
+_CALIBRATION: Final = 0.10
+_PROBED: Final = 200
+# A segment may be wrong so many times as often as the whole, beyond what chance explains.
+_UNFAIR: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One demand: ``value`` against ``bound``."""
+
+    name: str
+    value: float
+    bound: float
+    passed: bool
+    why: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "value": round(self.value, 4), "bound": self.bound, "passed": self.passed, "why": self.why}
+
+
+def judged(pack: Pack, found: Answers, ask: Callable[[Sequence[Example]], Answers], examples: Sequence[Example], seed: int) -> list[Gate]:
+    """Every gate, on the certification part.
+
+    Args:
+        found: the pack's answers to ``examples``.
+        ask: its answers to others.
+    """
+    return [
+        _promises(pack),
+        _calibrated(found),
+        _useful(found),
+        _last_is_best(found),
+        *_unmoved(found, ask, examples, seed),
+        *_fair(found),
+    ]
+
+
+def _promises(pack: Pack) -> Gate:
+    """Something is proven for every variant, at some level; where the pack's own is not, its cases go to people."""
+    widest = dict.fromkeys({found.variant for found in pack.certificates} or {"any"}, 0.0)
+    for found in pack.certificates:
+        widest[found.variant] = max(widest[found.variant], found.coverage)
+    least = min(widest.values())
+    return Gate("certified", least, 0.0, least > 0, "nothing could be certified at any level: more or cleaner labels are needed")
+
+
+def _calibrated(found: Answers) -> Gate:
+    error = calibration_error(found.last, found.truth)
+    return Gate("calibration error", error, _CALIBRATION, error <= _CALIBRATION, "probabilities are not what they say")
+
+
+def _useful(found: Answers) -> Gate:
+    """Better than always saying the most frequent label."""
+    share = float(np.bincount(found.truth).max() / len(found.truth))
+    accuracy = float((found.last.argmax(axis=1) == found.truth).mean())
+    return Gate(
+        "accuracy beyond the most frequent label", accuracy, round(share, 4), accuracy > share, "the labels cannot be told from the input"
+    )
+
+
+def _last_is_best(found: Answers) -> Gate:
+    """A later tier costs more, so it must not be worse than the first, beyond two standard errors of the paired difference."""
+    first, last = (answers.argmax(axis=1) == found.truth for answers in (next(iter(found.tiers.values())), found.last))
+    difference = last.astype(float) - first
+    allowed = -2 * float(difference.std() / np.sqrt(len(difference)))
+    mean = float(difference.mean())
+    return Gate("gain of the last tier over the first", mean, round(allowed, 4), mean >= min(allowed, 0.0), "the dearer tier is worse")
+
+
+def _shouted(text: str, _chance: random.Random) -> str:
+    return text.upper()
+
+
+def _spaced(text: str, _chance: random.Random) -> str:
+    return "  " + text.replace(" ", "  ") + " \n"
+
+
+def _mistyped(text: str, chance: random.Random) -> str:
+    """Two neighbouring letters of one longer word are exchanged."""
+    words = text.split(" ")
+    long = [index for index, word in enumerate(words) if len(word) > 5 and word.isalpha()]
+    if not long:
+        return text
+    index = chance.choice(long)
+    word, place = words[index], chance.randrange(1, len(words[index]) - 2)
+    words[index] = word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+    return " ".join(words)
+
+
+# Each with the share of answers that it may turn. A short text whose telling word is mistyped is hard for people too.
+_CHANGES: Final = {"upper case": (_shouted, 0.05), "spaces": (_spaced, 0.02), "one typing error": (_mistyped, 0.20)}
+
+
+def _unmoved(found: Answers, ask: Callable[[Sequence[Example]], Answers], examples: Sequence[Example], seed: int) -> list[Gate]:
+    """Answers should survive changes that mean nothing."""
+    chance = random.Random(seed)
+    picked = [index for index, example in enumerate(examples) if example.features.text.strip()]
+    picked = chance.sample(picked, min(_PROBED, len(picked)))
+    if not picked:
+        return []
+    before = found.last[picked].argmax(axis=1)
+    gates = []
+    for name, (change, bound) in _CHANGES.items():
+        changed = [replace(examples[index], features=_changed(examples[index].features, change, chance)) for index in picked]
+        turned = float((ask(changed).last.argmax(axis=1) != before).mean())
+        gates.append(Gate(f"answers turned by {name}", turned, bound, turned <= bound, f"{name} should not change what a text means"))
+    return gates
+
+
+def _changed(features: Features, change: Callable[[str, random.Random], str], chance: random.Random) -> Features:
+    return replace(features, text=change(features.text, chance))
+
+
+def _fair(found: Answers) -> list[Gate]:
+    """No segment is wrong far more often than the whole: by the lower end of a 95 % bootstrap interval of the ratio."""
+    names = np.array(found.segments, dtype=object)
+    wrong = found.last.argmax(axis=1) != found.truth
+    gates = []
+    for name in sorted(set(found.segments) - {""}):
+        inside = names == name
+        if inside.sum() < 50 or not wrong.any():
+            continue
+        draws = np.random.default_rng(0)
+        ratios = [wrong[inside][draws.integers(0, inside.sum(), inside.sum())].mean() / wrong.mean() for _ in range(500)]
+        low = float(np.quantile(ratios, 0.025))
+        gates.append(Gate(f"errors in segment {name}, times the whole's", low, _UNFAIR, low <= _UNFAIR, "one segment bears the errors"))
+    return gates

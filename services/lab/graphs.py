@@ -1,0 +1,52 @@
+"""Graphs as the lab needs them: int8 copies, and the embeddings of many documents."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from services.lab.bert import EMBEDDING, INPUT
+from shared.automations.pack import Variant
+from shared.inference.session import opened
+
+Floats = npt.NDArray[np.float32]
+# Full range where the processor multiplies 8-bit numbers without saturating; 7-bit weights elsewhere, and where one file must serve all.
+REDUCED: Final[dict[Variant, bool]] = {"vnni": False, "portable": True, "any": True}
+
+
+def int8(content: bytes, variant: Variant) -> bytes:
+    """Signed int8 weights with a scale per channel, activations quantised per document; heads stay in float32."""
+    heads = [node.name for node in onnx.load_model_from_string(content).graph.node if any(name.startswith("head.") for name in node.input)]
+    with tempfile.TemporaryDirectory(prefix="recoup-lab-") as folder:
+        source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        source.write_bytes(content)
+        # It advises at every call to pre-process first; our graph has nothing to fold.
+        logging.disable(logging.WARNING)
+        try:
+            quantize_dynamic(
+                source, target, per_channel=True, reduce_range=REDUCED[variant], weight_type=QuantType.QInt8, nodes_to_exclude=heads
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+        made = onnx.load_model(target)
+    made.producer_name, made.producer_version = "recoup lab", ""
+    found: bytes = made.SerializeToString(deterministic=True)
+    return found
+
+
+def embeddings(content: bytes, documents: Sequence[Sequence[int]], passed: Callable[[], None]) -> Floats:
+    """``(n, width)`` of token ids, by a graph without heads; ``passed`` is called for each document."""
+    session = opened(content)
+    found = []
+    for ids in documents:
+        found.append(np.asarray(session.run([EMBEDDING], {INPUT: np.array([ids], dtype=np.int64)})[0])[0])
+        passed()
+    return np.array(found, dtype=np.float32)

@@ -1,0 +1,114 @@
+"""The nano tier: logistic regression over hashed words, word pairs and fields, in int8."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from services.lab import linear
+from services.lab.examples import Example
+from shared.automations import bins, hashing
+from shared.automations.pack import Artefact, TierModel
+
+NAME: Final = "nano"
+_BINS: Final = 10
+# Numbers with fewer different values are categories already.
+_FEWEST_VALUES: Final = 20
+_TABLE_BYTES: Final = 3 << 20
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How it is fitted.
+
+    Attributes:
+        buckets: size of the hash space; a power of two.
+        strength: inverse regularisation of the logistic regression, on features scaled by inverse document frequency.
+    """
+
+    buckets: int
+    strength: float = 30.0
+
+
+def recipe(classes: int) -> Recipe:
+    """The largest hash space whose table stays near three megabytes."""
+    return Recipe(1 << int(np.clip(np.log2(_TABLE_BYTES / max(classes, 1)), 13, 17)))
+
+
+def edges(examples: Sequence[Example]) -> bins.Edges:
+    """Quantiles of every field that holds numbers of many values, from the training part."""
+    names = examples[0].features.fields if examples else ()
+    found: dict[str, tuple[float, ...]] = {}
+    for name in names:
+        values = [bins.number(example.features.fields[name]) for example in examples if example.features.fields[name]]
+        numbers = [value for value in values if value is not None]
+        if len(numbers) == len(values) and len(set(numbers)) >= _FEWEST_VALUES:
+            quantiles = np.quantile(numbers, np.linspace(0, 1, _BINS + 1)[1:-1])
+            found[name] = tuple(float(value) for value in np.unique(np.round(quantiles, 6)))
+    return found
+
+
+def _encoded(examples: Sequence[Example], buckets: int) -> hashing.Sparse:
+    return hashing.encode([example.features for example in examples], buckets)
+
+
+def _targets(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    positions = {label: index for index, label in enumerate(labels)}
+    return np.array([positions[example.label] for example in examples], dtype=np.int64)
+
+
+def fit(examples: Sequence[Example], labels: Sequence[str], how: Recipe) -> linear.LinearModel:
+    """Weights of buckets never seen stay zero. Rare buckets are scaled up, so that regularisation does not drown them."""
+    features = linear.matrix(_encoded(examples, how.buckets), how.buckets).astype(np.float64)
+    counts = np.asarray(features.getnnz(axis=0))
+    used = np.flatnonzero(counts)
+    scale = np.log((1 + len(examples)) / (1 + counts[used])) + 1
+    # One thread, so that sums are taken in one order and the same data give the same weights.
+    with threadpool_limits(limits=1):
+        model = LogisticRegression(C=how.strength, max_iter=400, tol=1e-3)
+        fitted = model.fit(features[:, used].multiply(scale).tocsr(), _targets(examples, labels))
+    weights = np.zeros((how.buckets, len(labels)))
+    rows, bias = fitted.coef_, fitted.intercept_
+    if len(labels) == 2:  # scikit-learn keeps one row for two classes
+        rows, bias = np.vstack((-rows / 2, rows / 2)), np.concatenate((-bias / 2, bias / 2))
+    weights[used] = rows.T * scale[:, None]
+    return linear.quantised(weights, bias - bias.mean())
+
+
+def temperature(model: linear.LinearModel, examples: Sequence[Example], labels: Sequence[str]) -> float:
+    """The divisor of the logits that makes the probabilities of these examples most likely."""
+    logits = model.logits(_encoded(examples, model.buckets)).astype(np.float64)
+    targets = _targets(examples, labels)
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        peak = scaled.max(axis=1)
+        normaliser = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
+        return float((normaliser - scaled[np.arange(len(targets)), targets]).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+
+def probabilities(model: linear.LinearModel, examples: Sequence[Example]) -> linear.Floats:
+    """``(n, classes)``, chunk by chunk: a chunk of thousands of documents is a large matrix."""
+    chunks = [examples[start : start + _CHUNK] for start in range(0, len(examples), _CHUNK)]
+    found = [model.probabilities(_encoded(chunk, model.buckets)) for chunk in chunks]
+    return np.concatenate(found) if found else np.zeros((0, model.table.shape[1]), dtype=np.float32)
+
+
+def tier(file: str, content: bytes, buckets: int, classes: int) -> TierModel:
+    artefact = Artefact(file=file, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+    outputs: Mapping[str, str] = {"probabilities": f"float32[batch, {classes}]"}
+    inputs = linear.INPUTS
+    return TierModel(
+        name=NAME, kind="linear", artefacts=(artefact,), inputs=inputs, outputs=outputs, buckets=buckets, hashing=hashing.VERSION
+    )

@@ -1,0 +1,53 @@
+"""From a trained pack to a published one: gates, the files that people read, and the manifest last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from services.lab import report
+from services.lab.answers import Answers, answers
+from services.lab.examples import Example, parts
+from services.lab.gates import Gate, judged
+from shared.automations.pack import MANIFEST, Pack, parse, render
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """``pack`` is in the manifest only where every gate was passed."""
+
+    pack: Pack
+    gates: tuple[Gate, ...]
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        return tuple(gate for gate in self.gates if not gate.passed)
+
+
+def publish(pack: Pack, folder: Path, examples: Sequence[Example], seed: int) -> Published:
+    """Judges the pack on its certification part and writes its report, card and, if it passes, the manifest.
+
+    A manifest that is there keeps its other packs.
+    """
+    sample = parts(example for example in examples if example.label in pack.labels)["certify"]
+    variant = pack.tiers[-1].artefacts[0].variant
+
+    def ask(asked: Sequence[Example]) -> Answers:
+        return answers(pack, folder, asked, variant)
+
+    found = ask(sample)
+    gates = tuple(judged(pack, found, ask, sample, seed))
+    (folder / f"{pack.name}-report.json").write_text(report.as_json(found, gates), encoding="utf-8")
+    (folder / f"{pack.name}-report.html").write_text(report.as_html(found, gates), encoding="utf-8")
+    made = replace(pack, card=f"{pack.name}.md")
+    (folder / made.card).write_text(report.card(made), encoding="utf-8")
+    published = Published(made, gates)
+    if not published.failed:
+        _into_manifest(made, folder / MANIFEST)
+    return published
+
+
+def _into_manifest(pack: Pack, manifest: Path) -> None:
+    others = [other for other in parse(manifest.read_text(encoding="utf-8")) if other.name != pack.name] if manifest.is_file() else []
+    manifest.write_text(render([*others, pack]), encoding="utf-8")

@@ -1,0 +1,78 @@
+"""Which examples a task is trained and judged on, and the plan that comes with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from services.lab import columns, examples
+from services.lab.columns import Columns
+from services.lab.examples import Example, Source
+from services.lab.plan import Plan, labels_of
+from services.lab.synth import TASKS
+from shared.automations.registry import automations
+from shared.errors import Rejected
+
+# Inverse regularisation, size of the hash space and promise of the tasks that are trained on events instead of a user's table.
+_KNOWN: Final = {"claims": (10.0, 1 << 17, "0.02"), "complaints": (30.0, 1 << 18, "0.08"), "invoices": (10.0, 1 << 17, "0.02")}
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,47}")
+
+
+class UnfitLabels(Rejected):
+    """The labels in the data are no outcomes of the automation."""
+
+    code = "unfit_labels"
+
+
+class BadName(Rejected):
+    """A task is named in lower-case letters, digits and hyphens."""
+
+    code = "bad_name"
+
+
+def from_table(task: str, path: Path, named: Columns, person: Sequence[str], licence: str) -> tuple[Plan, list[Example]]:
+    """A user's own table. Where an automation of that name is installed, its outcomes say which labels need a person.
+
+    Raises:
+        BadName, UnreadableData, TooFewExamples: as they say.
+        UnfitLabels: labels that are no outcomes of the installed automation, or people's labels that do not occur.
+    """
+    if not _NAME.fullmatch(task):
+        raise BadName(name=task)
+    found = list(columns.labelled(path, named))
+    labels = labels_of(found)
+    installed = automations().get(task)
+    unfit = set(labels) - set(installed.outcomes) if installed else set(person) - set(labels)
+    if unfit:
+        raise UnfitLabels(labels=sorted(unfit), known=sorted(installed.outcomes if installed else labels))
+    people = tuple(label for label in labels if (installed.requires_person(label) if installed else label in person))
+    source = Source(path.name, licence or "not stated", columns.sha256(path))
+    return Plan(name=task, task=task, labels=labels, source=source, person=people), found
+
+
+def from_events(task: str, data: Path | None, n: int, seed: int, passed: Callable[[], None]) -> tuple[Plan, list[Example]]:
+    """A task with an automation, on generated events, or complaints on narratives."""
+    strength, buckets, level = _KNOWN[task]
+    installed = automations()[task]
+    if task == "complaints":
+        products = [name for name, outcome in installed.outcomes.items() if outcome.automatic]
+        found, source = examples.cfpb(data or examples.CFPB, products)
+    else:
+        found, source = examples.synthetic(installed, n, seed, passed)
+    labels = tuple(sorted({example.label for example in found}))
+    person = tuple(label for label in labels if installed.requires_person(label))
+    made = Plan(
+        name=task, task=task, labels=labels, source=source, person=person, level=level, seed=seed, strength=strength, buckets=buckets
+    )
+    return made, found
+
+
+def for_pack(task: str, data: Path, named: Columns | None, label: str) -> list[Example]:
+    """Examples to judge a pack on: rows of a table, or events as `recoup lab synth` writes them."""
+    if named is not None:
+        return list(columns.labelled(data, named))
+    if task not in TASKS:
+        raise examples.UnreadableData(path=str(data), reason="rows are no events of an installed automation: name the columns")
+    return list(examples.events(automations()[task], examples.rows(data), label))

@@ -1,0 +1,68 @@
+"""Tokenisers of the transformer tiers: a teacher's with only the pieces that its texts need, or one learnt from the texts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+_SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+_CONTINUED: Final = "##"
+
+
+def learnt(texts: Iterable[str], size: int, max_tokens: int) -> Tokenizer:
+    """A lower-casing WordPiece of its own, for tasks without a teacher. The same texts give the same pieces."""
+    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106 - not a password
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(_SPECIAL), show_progress=False))
+    # The special tokens come first, in their order.
+    sep, cls = ((name, _SPECIAL.index(name)) for name in ("[SEP]", "[CLS]"))
+    made.post_processor = processors.BertProcessing(sep, cls)
+    made.enable_truncation(max_tokens)
+    return made
+
+
+def pruned(teacher: Tokenizer, texts: Sequence[str], max_tokens: int, fewest: int = 1) -> tuple[Tokenizer, npt.NDArray[np.int64]]:
+    """The teacher's pieces that occur in ``texts`` at least ``fewest`` times, with all single characters, so that no word becomes unknown.
+
+    Returns:
+        The tokeniser, and for each of its ids the id in the teacher's vocabulary.
+    """
+    state: dict[str, Any] = json.loads(teacher.to_str())
+    pieces: dict[str, int] = state["model"]["vocab"]
+    counts: Counter[int] = Counter()
+    for found in teacher.encode_batch(list(texts)):
+        counts.update(found.ids)
+    kept = [
+        (piece, index)
+        for piece, index in sorted(pieces.items(), key=lambda item: item[1])
+        if piece in _SPECIAL or len(piece.removeprefix(_CONTINUED)) == 1 or counts[index] >= fewest
+    ]
+    state["model"]["vocab"] = {piece: position for position, (piece, _) in enumerate(kept)}
+    state["added_tokens"] = [
+        {**token, "id": state["model"]["vocab"][token["content"]]} for token in state["added_tokens"] if token["content"] in _SPECIAL
+    ]
+    _renumber(state["post_processor"], state["model"]["vocab"])
+    state["truncation"], state["padding"] = None, None
+    made = Tokenizer.from_str(json.dumps(state))
+    made.enable_truncation(max_tokens)
+    return made, np.array([index for _, index in kept], dtype=np.int64)
+
+
+def _renumber(processor: dict[str, Any], vocabulary: dict[str, int]) -> None:
+    """Both kinds of post-processor that BERT tokenisers have keep the ids of their special tokens."""
+    for token in processor.get("special_tokens", {}).values():
+        token["ids"] = [vocabulary[name] for name in token["tokens"]]
+    for end in ("sep", "cls"):
+        if end in processor:
+            processor[end] = [processor[end][0], vocabulary[processor[end][0]]]
+
+
+def encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    return [found.ids for found in tokenizer.encode_batch(list(texts))]

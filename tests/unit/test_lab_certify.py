@@ -1,0 +1,195 @@
+"""Certificates hold: over many splits of one population, by group, and in the eyes of another implementation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mapie.risk_control import BinaryClassificationController, precision
+
+from services.lab.certify import DELTA, GROUP_LABELS, Promise, Sample, certify, fewest, p_value, start, upper_bound, walk
+from services.lab.thresholds import Decided, Setting, TierScores, decide, path
+from shared.automations.pack import NEVER
+
+RESPLITS = 500
+LEVELS = ("0.01", "0.02", "0.05")
+SEGMENTS = ("web", "phone")
+
+
+@dataclass(frozen=True)
+class Population:
+    """So many cases that shares in it are the truth."""
+
+    tiers: tuple[TierScores, ...]
+    segments: tuple[str, ...]
+
+    def part(self, index: np.ndarray[tuple[int], np.dtype[np.int64]]) -> tuple[TierScores, ...]:
+        return tuple(TierScores(tier.confidence[index], tier.wrong[index], tier.final[index]) for tier in self.tiers)
+
+
+@cache
+def population(size: int = 10_000) -> Population:
+    """A cheap tier that is overconfident and a good one that is not; cases by phone are harder; one label in twenty is for people."""
+    draws = np.random.default_rng(7)
+    by_phone = draws.random(size) < 0.4
+    hardness = draws.normal(np.where(by_phone, 0.4, 0.0), 1.0)
+    final = draws.random(size) > 0.05
+    tiers = []
+    for skill, noise, boast in ((4.0, 1.5, 1.3), (6.0, 1.0, 1.0)):
+        logit = skill - 2.0 * hardness + draws.normal(0, noise, size)
+        wrong = draws.random(size) > 1 / (1 + np.exp(-logit))
+        tiers.append(TierScores(1 / (1 + np.exp(-boast * logit)), wrong, final))
+    return Population(tuple(tiers), tuple(SEGMENTS[int(phone)] for phone in by_phone))
+
+
+def _risk(found: Decided) -> float:
+    return found.errors / max(found.count, 1)
+
+
+@cache
+def resplits() -> list[tuple[str, float, float, float, bool]]:
+    """(level, true error, coverage, the oracle's coverage, whether each segment's bound holds) of every split."""
+    whole, found = population(), []
+    size = len(whole.segments)
+    for seed in range(RESPLITS):
+        index = np.random.default_rng(seed).choice(size, 2_000, replace=False)
+        tune, sample = whole.part(index[:1_000]), whole.part(index[1_000:])
+        settings = path(tune)
+        truth = [decide(whole.tiers, setting) for setting in settings[::5]]
+        groups = tuple(whole.segments[position] for position in index[1_000:])
+        for level in LEVELS:
+            certificate = certify(settings, tune, Sample(names=("a", "b"), scores=sample, groups=groups), Promise(level=level))
+            real = decide(whole.tiers, tuple(certificate.thresholds.values()))
+            oracle = max((seen.count for seen in truth if _risk(seen) <= float(level)), default=0) / size
+            held = all(_segment_error(real, whole.segments, name) <= bound.upper for name, bound in certificate.groups.items())
+            found.append((level, _risk(real), real.count / size, oracle, held))
+    return found
+
+
+def _segment_error(found: Decided, segments: tuple[str, ...], name: str) -> float:
+    inside = found.accepted & (np.array(segments, dtype=object) == name)
+    return float((inside & found.wrong).sum() / max(inside.sum(), 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_error_exceeds_alpha_in_at_most_delta_of_the_splits(level: str) -> None:
+    errors = [error for name, error, *_ in resplits() if name == level]
+    assert np.mean([error > float(level) for error in errors]) <= DELTA
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_bound_of_a_segment_fails_in_at_most_delta_of_the_splits_for_each_segment(level: str) -> None:
+    held = [row[-1] for row in resplits() if row[0] == level]
+    assert np.mean([not found for found in held]) <= len(SEGMENTS) * DELTA
+
+
+@pytest.mark.slow
+def test_a_thousand_labels_certify_most_of_what_an_oracle_would_decide() -> None:
+    for level in ("0.02", "0.05"):
+        rows = [row for row in resplits() if row[0] == level]
+        assert np.mean([row[2] for row in rows]) >= 0.85 * np.mean([row[3] for row in rows])
+
+
+@given(st.integers(1, 3_000), st.floats(0.001, 0.2))
+def test_the_p_value_and_the_bound_say_the_same(accepted: int, alpha: float) -> None:
+    for errors in {0, int(alpha * accepted / 2), int(alpha * accepted)}:
+        assert (p_value(errors, accepted, alpha) <= DELTA) == (upper_bound(errors, accepted) <= alpha)
+
+
+def test_without_an_error_so_many_labels_are_needed() -> None:
+    assert [fewest(alpha) for alpha in (0.02, 0.01, 0.005)] == [149, 299, 598]
+    assert p_value(0, 0, 0.5) == 1.0
+    assert upper_bound(0, 0) == upper_bound(5, 5) == 1.0
+
+
+def _candidate(accepted: int, errors: int, size: int = 5_000) -> Decided:
+    order = np.arange(size)
+    return Decided(order < accepted, order < errors, np.zeros(size, dtype=np.int64))
+
+
+def test_a_walk_stops_before_the_first_setting_that_is_not_proven() -> None:
+    promise = Promise(level="0.02")
+    good, bad = _candidate(2_000, 20), _candidate(1_000, 60)
+    assert walk([good, good, bad, good], promise) == 1
+    assert walk([bad, good], promise) is None
+    assert walk([], promise) is None
+    assert (walk([_candidate(149, 0)], promise), walk([_candidate(148, 0)], promise)) == (0, None)
+
+
+def test_where_nothing_can_be_proven_nothing_is_automatic() -> None:
+    tier = TierScores(np.linspace(0.5, 0.9, 400), np.arange(400) % 3 == 0, np.ones(400, dtype=bool))
+    certificate = certify(path([tier]), [tier], Sample(names=("nano",), scores=(tier,)), Promise(level="0.01"))
+    assert (certificate.accepted, certificate.coverage, dict(certificate.thresholds)) == (0, 0.0, {"nano": NEVER})
+
+
+def test_a_label_for_people_is_never_automatic_and_ends_the_case_where_a_tier_is_sure() -> None:
+    sure = TierScores(np.array([0.9, 0.9, 0.2]), np.array([False, True, False]), np.array([False, True, True]))
+    later = TierScores(np.array([0.9, 0.9, 0.9]), np.array([False, False, False]), np.array([True, True, True]))
+    found = decide([sure, later], (0.8, 0.8))
+    assert found.accepted.tolist() == [False, True, True]
+    assert found.wrong.tolist() == [False, True, False]
+    assert found.tier.tolist() == [0, 0, 1]
+
+
+def test_settings_ask_ever_fewer_people_and_look_at_the_tuning_labels_alone() -> None:
+    tune = population().part(np.arange(2_000))
+    settings = path(tune)
+    counts = [decide(tune, setting).count for setting in settings]
+    assert counts == sorted(counts)
+    assert counts[-1] > 0.9 * 2_000
+
+
+def test_a_walk_begins_where_the_tuning_labels_promise_most() -> None:
+    """Here the surest answers are wrong, as where labels are noisy: whoever begins with them proves nothing."""
+    confidence = np.linspace(0.999, 0.5, 1_000)
+    wrong = (np.arange(1_000) < 5) | (confidence < 0.6)
+    tier = TierScores(confidence, wrong, np.ones(1_000, dtype=bool))
+    settings, promise = path([tier]), Promise(level="0.02")
+    begin = start(settings, [tier], 1_000, promise)
+    assert decide([tier], settings[begin]).count > 600
+    assert walk([decide([tier], setting) for setting in settings], promise) is None
+    certificate = certify(settings, [tier], Sample(names=("nano",), scores=(tier,)), promise)
+    assert certificate.coverage > 0.6
+    assert certificate.upper <= 0.02
+
+
+def test_segments_with_enough_labels_get_a_bound_of_their_own() -> None:
+    tier = TierScores(np.full(1_000, 0.9), np.arange(1_000) < 5, np.ones(1_000, dtype=bool))
+    groups = tuple("big" if index < 1_000 - GROUP_LABELS + 1 else "small" for index in range(1_000))
+    certificate = certify([(0.5,)], [tier], Sample(names=("nano",), scores=(tier,), groups=groups), Promise(level="0.02"))
+    assert list(certificate.groups) == ["big"]
+    assert certificate.groups["big"].errors == 5
+    assert certificate.groups["big"].upper == pytest.approx(upper_bound(5, 701), abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Fixed sequence testing requires:UserWarning")
+def test_another_implementation_finds_the_same_thresholds_valid() -> None:
+    """MAPIE controls the precision of accepting: the share of right answers among those above a threshold."""
+    draws = np.random.default_rng(3)
+    confidence = draws.random(2_000)
+    right = draws.random(2_000) < 0.75 + 0.25 * confidence
+    grid = np.round(np.linspace(0.9, 0.5, 41), 3)
+    level = 0.05
+    controller = BinaryClassificationController(
+        lambda scores: np.column_stack((1 - scores[:, 0], scores[:, 0])),
+        precision,
+        target_level=1 - level,
+        confidence_level=1 - DELTA,
+        list_predict_params=grid,
+        fwer_method="fixed_sequence",
+    )
+    controller.calibrate(confidence[:, None], right.astype(int))
+    tier = TierScores(confidence, ~right, np.ones(2_000, dtype=bool))
+    settings: list[Setting] = [(float(threshold),) for threshold in grid]
+    chosen = walk([decide([tier], setting) for setting in settings], Promise(level=str(level)))
+    theirs = sorted(float(found) for found in np.ravel(controller.valid_predict_params))
+    assert chosen is not None
+    assert theirs[-1] == grid[0]
+    assert settings[chosen][0] == pytest.approx(theirs[0])
+    assert grid[-1] < theirs[0] < grid[0]

@@ -1,0 +1,341 @@
+"""The lab's parts one by one: tables, bins, mixtures, tokenisers, the encoder's graph, gates, comparisons."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+from tokenizers import Tokenizer
+
+from services.lab import bert, gates, graphs, mixing, nano
+from services.lab.answers import Answers, mix
+from services.lab.columns import Columns, labelled, sha256
+from services.lab.comparison import compared
+from services.lab.examples import Example, UnreadableData, parts, split
+from services.lab.figures import figures, out_of_scope, quality
+from services.lab.plan import TooFewExamples, checked, labels_of
+from services.lab.wordpiece import encoded, learnt, pruned
+from shared.automations.bins import binned
+from shared.automations.contract import Features
+from shared.automations.pack import Artefact, Certificate, Pack, TierModel
+from shared.inference.session import opened
+
+ROWS = [
+    {"words": "the card is lost", "what": "card", "channel": "web", "amount": "12.5", "who": "a"},
+    {"words": "a loan, please", "what": "loan", "channel": "phone", "amount": "900", "who": "b"},
+    {"words": "nobody knows", "what": "", "channel": "web", "amount": "1", "who": "c"},
+]
+COLUMNS = Columns(text="words", label="what", fields=("channel", "amount"), group="who", segment="channel")
+
+
+def _written(folder: Path, suffix: str) -> Path:
+    path = folder / f"rows{suffix}"
+    lines = [list(ROWS[0]), *(list(row.values()) for row in ROWS)]
+    if suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(ROWS), path)
+    elif suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in ROWS), encoding="utf-8")
+    elif suffix == ".tsv":
+        path.write_text("\n".join("\t".join(line) for line in lines), encoding="utf-8")
+    else:
+        path.write_text("\ufeff" + "\n".join(",".join(f'"{cell}"' for cell in line) for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_a_table_gives_the_same_examples_in_every_format(tmp_path: Path, suffix: str) -> None:
+    first, second = labelled(_written(tmp_path, suffix), COLUMNS)
+    assert first == Example(Features("the card is lost", {"channel": "web", "amount": "12.5"}), "card", "a", segment="web")
+    assert (second.label, second.group) == ("loan", "b")
+
+
+def test_a_folder_is_read_file_by_file_and_named_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    for name in ("b", "a"):
+        _written(tmp_path / "part", ".csv").rename(tmp_path / "part" / f"{name}.csv")
+    assert len(list(labelled(tmp_path / "part", COLUMNS))) == 4
+    assert sha256(tmp_path / "part") != sha256(tmp_path / "part/a.csv")
+
+
+@pytest.mark.parametrize(
+    "wrong", [Columns(label="none"), Columns(label="what", fields=("tea",)), Columns(label="what", text="words", part="channel")]
+)
+def test_a_missing_column_or_an_unknown_part_is_named(tmp_path: Path, wrong: Columns) -> None:
+    with pytest.raises(UnreadableData):
+        list(labelled(_written(tmp_path, ".csv"), wrong))
+
+
+def test_an_empty_folder_holds_no_table(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableData):
+        list(labelled(tmp_path, COLUMNS))
+
+
+def _example(text: str, label: str, group: str = "", part: str = "", **fields: str) -> Example:
+    return Example(Features(text, fields), label, group or text, part)
+
+
+def test_parts_that_are_given_are_kept_and_validation_is_halved() -> None:
+    rows = [_example(f"text {index}", "a", part="validation" if index % 2 else "train") for index in range(400)]
+    found = parts(rows)
+    assert all(example.part == "train" for example in found["train"])
+    assert len(found["train"]) == 200
+    assert 70 < len(found["tune"]) < 130
+    assert {split(example) for example in rows if example.part == "validation"} == {"tune", "certify"}
+
+
+def test_rare_labels_are_left_out_and_too_few_examples_are_refused() -> None:
+    rows = [_example(str(index), "a" if index % 2 else "b") for index in range(100)] + [_example("rare", "c")]
+    assert labels_of(rows) == ("a", "b")
+    with pytest.raises(TooFewExamples):
+        labels_of(rows[1::2])
+    with pytest.raises(TooFewExamples):
+        checked({"train": rows, "tune": rows[:3], "certify": rows}, ("a", "b"))
+    with pytest.raises(TooFewExamples):
+        checked({"train": rows, "tune": rows, "certify": rows}, ("a", "b", "never seen"))
+
+
+def test_numbers_of_many_values_become_bins_and_the_rest_stays() -> None:
+    rows = [_example("", "a", str(index), amount=str(index), year="1994" if index % 2 else "1995", kind="x") for index in range(200)]
+    edges = nano.edges(rows)
+    assert set(edges) == {"amount"}
+    fields = {"amount": "150", "year": "1994", "kind": "x", "note": ""}
+    assert binned(fields, edges) == {"amount": "7", "year": "1994", "kind": "x", "note": ""}
+    assert binned({"amount": "unknown"}, edges) == {"amount": "unknown"}
+    assert [binned({"amount": value}, edges)["amount"] for value in ("-1", "1e9", "nan")] == ["0", "9", "nan"]
+
+
+def _answers(
+    truth: Sequence[int], alone: Mapping[str, npt.NDArray[np.float32]], labels: tuple[str, ...] = ("a", "b"), **more: object
+) -> Answers:
+    tiers = tuple(
+        TierModel(name=name, kind="linear", artefacts=(Artefact(file=name, sha256="0", bytes=1),), buckets=1, hashing=1) for name in alone
+    )
+    pack = replace(Pack(name="x", version="1", task="x", labels=labels, level="0.02", tiers=tiers), **more)  # type: ignore[arg-type]
+    return mix(Answers(pack, np.array(truth, dtype=np.int64), alone, {}, ("",) * len(truth)))
+
+
+def _sure(truth: npt.NDArray[np.int64], right: npt.NDArray[np.bool_], confidence: float = 0.9) -> npt.NDArray[np.float32]:
+    said = np.where(right, truth, 1 - truth)
+    found = np.full((len(truth), 2), 1 - confidence, dtype=np.float32)
+    found[np.arange(len(truth)), said] = confidence
+    return found
+
+
+def test_models_that_err_differently_are_mixed_into_a_better_one() -> None:
+    draws = np.random.default_rng(0)
+    truth = draws.integers(0, 2, 4_000)
+    logits = [np.where(truth == 1, 1.0, -1.0) + draws.normal(0, noise, 4_000) for noise in (1.2, 1.0)]
+    alone = [np.column_stack((1 / (1 + np.exp(score)), 1 / (1 + np.exp(-score)))).astype(np.float32) for score in logits]
+    weights = mixing.fit(alone, truth)
+    together = mixing.mixed(alone, weights)
+    assert all(weight > 0 for weight in weights)
+    best = max(quality(found, truth)["accuracy"] for found in alone)
+    assert quality(together.astype(np.float32), truth)["accuracy"] > best + 0.02
+    assert quality(together.astype(np.float32), truth)["calibration_error"] < 0.03
+
+
+def test_a_model_that_knows_nothing_gets_no_weight() -> None:
+    draws = np.random.default_rng(1)
+    truth = draws.integers(0, 2, 2_000)
+    useless = draws.random(2_000)
+    alone = [_sure(truth, draws.random(2_000) < 0.9), np.column_stack((useless, 1 - useless)).astype(np.float32)]
+    assert mixing.fit(alone, truth)[1] < 0.05
+
+
+def test_the_worker_and_the_lab_mix_alike() -> None:
+    draws = np.random.default_rng(2)
+    alone = [found / found.sum(axis=1, keepdims=True) for found in draws.random((2, 50, 3)).astype(np.float32)]
+    found = _answers([0] * 50, dict(zip(("nano", "mini"), alone, strict=True)), ("a", "b", "c"))
+    tiers = (found.pack.tiers[0], replace(found.pack.tiers[1], mix={"nano": 0.4, "mini": 1.3}))
+    served = mix(replace(found, pack=replace(found.pack, tiers=tiers))).last
+    np.testing.assert_allclose(served, mixing.mixed(alone, (0.4, 1.3)), atol=1e-6)
+
+
+TEXTS = ["the card is lost", "where is my card now", "a café, please: now!", "lost and found"] * 5
+
+
+def test_a_pruned_tokeniser_reads_what_it_was_pruned_for_exactly_as_its_teacher() -> None:
+    teacher = learnt(TEXTS + ["completely different words of other people"] * 5, 300, 32)
+    made, kept = pruned(teacher, TEXTS, 32)
+    assert len(kept) < teacher.get_vocab_size()
+    assert [kept[ids].tolist() for ids in encoded(made, TEXTS)] == encoded(teacher, TEXTS)
+    assert made.token_to_id("[UNK]") not in encoded(made, ["different words"])[0]
+    assert len(encoded(made, ["word " * 100])[0]) == 32
+    assert Tokenizer.from_str(made.to_str()).encode("lost").ids == made.encode("lost").ids
+
+
+def _weights(shape: bert.Shape, words: int, places: int) -> dict[str, npt.NDArray[np.float32]]:
+    draws = np.random.default_rng(5)
+    width = shape.width
+    sizes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (words, width),
+        "embeddings.position_embeddings.weight": (places, width),
+        "embeddings.token_type_embeddings.weight": (1, width),
+        "embeddings.LayerNorm.weight": (width,),
+        "embeddings.LayerNorm.bias": (width,),
+    }
+    for layer in (f"encoder.layer.{index}" for index in range(shape.layers)):
+        for part in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            sizes |= {f"{layer}.{part}.weight": (width, width), f"{layer}.{part}.bias": (width,)}
+        sizes |= {f"{layer}.intermediate.dense.weight": (4 * width, width), f"{layer}.intermediate.dense.bias": (4 * width,)}
+        sizes |= {f"{layer}.output.dense.weight": (width, 4 * width), f"{layer}.output.dense.bias": (width,)}
+        for part in ("attention.output.LayerNorm", "output.LayerNorm"):
+            sizes |= {f"{layer}.{part}.weight": (width,), f"{layer}.{part}.bias": (width,)}
+    return {name: draws.normal(0, 0.5, size).astype(np.float32) for name, size in sizes.items()}
+
+
+def _normalised(values: npt.NDArray[np.float64], weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> npt.NDArray[np.float64]:
+    centred = values - values.mean(-1, keepdims=True)
+    return np.asarray(centred / np.sqrt(centred.var(-1, keepdims=True) + 1e-12) * weights[f"{name}.weight"] + weights[f"{name}.bias"])
+
+
+def _reference(ids: Sequence[int], weights: Mapping[str, npt.NDArray[np.float32]], shape: bert.Shape) -> npt.NDArray[np.float64]:
+    """BERT as its paper has it, in double precision, head by head."""
+    from math import erf  # noqa: PLC0415 - only the reference needs it
+
+    def dense(value: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
+        return np.asarray(value @ weights[f"{name}.weight"].T.astype(np.float64) + weights[f"{name}.bias"])
+
+    value = weights["embeddings.word_embeddings.weight"][list(ids)].astype(np.float64)
+    value = value + weights["embeddings.position_embeddings.weight"][: len(ids)] + weights["embeddings.token_type_embeddings.weight"][0]
+    value = _normalised(value, weights, "embeddings.LayerNorm")
+    for layer in (f"encoder.layer.{index}" for index in range(shape.layers)):
+        query, key, content = (dense(value, f"{layer}.attention.self.{part}") for part in ("query", "key", "value"))
+        mixed = []
+        for start in range(0, shape.width, shape.per_head):
+            inside = slice(start, start + shape.per_head)
+            scores = query[:, inside] @ key[:, inside].T / np.sqrt(shape.per_head)
+            powers = np.exp(scores - scores.max(1, keepdims=True))
+            mixed.append(powers / powers.sum(1, keepdims=True) @ content[:, inside])
+        attended = dense(np.concatenate(mixed, axis=1), f"{layer}.attention.output.dense")
+        value = _normalised(value + attended, weights, f"{layer}.attention.output.LayerNorm")
+        inner = dense(value, f"{layer}.intermediate.dense")
+        inner = 0.5 * inner * (1 + np.vectorize(erf)(inner / np.sqrt(2)))
+        value = _normalised(value + dense(inner, f"{layer}.output.dense"), weights, f"{layer}.output.LayerNorm")
+    return np.asarray(value.mean(axis=0))
+
+
+SHAPE = bert.Shape(layers=2, width=32, heads=4)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(0, 49), min_size=1, max_size=24))
+def test_the_graph_of_an_encoder_computes_what_bert_is(ids: list[int]) -> None:
+    weights = _weights(SHAPE, 50, 24)
+    served = opened(bert.to_onnx(weights, SHAPE, {})).run(None, {bert.INPUT: np.array([ids], dtype=np.int64)})[0]
+    np.testing.assert_allclose(np.asarray(served)[0], _reference(ids, weights, SHAPE), atol=2e-4)
+
+
+def test_an_encoder_with_several_heads_answers_each_and_int8_says_nearly_the_same() -> None:
+    weights, draws = _weights(SHAPE, 50, 24), np.random.default_rng(6)
+    heads = {
+        name: bert.Head(draws.normal(size=(count, 32)).astype(np.float32), np.zeros(count, np.float32))
+        for name, count in (("x", 3), ("y", 5))
+    }
+    content = bert.to_onnx(weights, SHAPE, heads)
+    assert content == bert.to_onnx(weights, SHAPE, heads)
+    ids = {bert.INPUT: np.array([[2, 7, 9, 3]], dtype=np.int64)}
+    exact = [np.asarray(found) for found in opened(content).run(["x", "y"], ids)]
+    assert [found.shape for found in exact] == [(1, 3), (1, 5)]
+    assert all(found.sum() == pytest.approx(1, abs=1e-5) for found in exact)
+    for variant in ("vnni", "portable"):
+        small = graphs.int8(content, variant)
+        assert small == graphs.int8(content, variant)
+        assert len(small) < 0.5 * len(content)
+        for found, wanted in zip(opened(small).run(["x", "y"], ids), exact, strict=True):
+            np.testing.assert_allclose(np.asarray(found), wanted, atol=0.25)
+
+
+def test_figures_tell_out_of_scope_texts_from_the_others() -> None:
+    said = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 2]]
+    found = out_of_scope(_answers([0, 1, 2, 2, 0], {"nano": said}, ("a", "b", "oos")))
+    assert found == {"oos_recall": 0.5, "in_scope_accuracy": 0.6667}
+    assert out_of_scope(_answers([0, 1], {"nano": said[:2, :2]})) == {}
+
+
+def test_a_binary_pack_has_an_auc_and_every_tier_its_own_figures() -> None:
+    draws = np.random.default_rng(3)
+    truth = draws.integers(0, 2, 500)
+    alone = {"nano": _sure(truth, draws.random(500) < 0.7), "mini": _sure(truth, draws.random(500) < 0.9)}
+    made = figures(_answers(truth.tolist(), alone))
+    assert made["accuracy"] == made["tiers"]["mini"]["accuracy"] > made["tiers"]["nano"]["accuracy"]
+    assert 0.8 < made["auc"] <= 1.0
+
+
+CERTIFIED = Certificate(
+    level="0.02", alpha=0.02, delta=0.05, thresholds={"nano": 0.5, "mini": 0.5}, n=9, accepted=5, errors=0, upper=0.01, coverage=0.5
+)
+
+
+def _first(found: Answers, count: int) -> Answers:
+    return replace(found, tiers={name: rows[:count] for name, rows in found.tiers.items()})
+
+
+def _failed(found: Answers, ask: Answers | None = None) -> set[str]:
+    rows = [_example(f"some longer words {index}", "a") for index in range(len(found.truth))]
+    asked = ask or found
+    picked = gates.judged(found.pack, found, lambda some: _first(asked, len(some)), rows, 0)
+    return {gate.name for gate in picked if not gate.passed}
+
+
+def test_a_good_pack_passes_every_gate_and_each_fault_fails_its_own() -> None:
+    draws = np.random.default_rng(4)
+    truth = np.zeros(400, dtype=np.int64) + (np.arange(400) % 2)
+    good = _sure(truth, draws.random(400) < 0.9)
+    constant = np.tile(np.array([[0.9, 0.1]], dtype=np.float32), (400, 1))
+    passing = _answers(truth.tolist(), {"nano": constant}, certificates=(CERTIFIED,))
+    assert _failed(replace(passing, tiers={"nano": good}, alone={"nano": good}), passing) == {
+        f"answers turned by {name}" for name in gates._CHANGES
+    }
+    steady = _answers([0] * 350 + [1] * 50, {"nano": _sure(np.zeros(400, np.int64), np.ones(400, bool), 0.88)}, certificates=(CERTIFIED,))
+    assert _failed(steady) == {"accuracy beyond the most frequent label"}
+    assert "certified" in _failed(replace(steady, pack=replace(steady.pack, certificates=())))
+    boasting = _answers(
+        [0] * 350 + [1] * 50, {"nano": _sure(np.zeros(400, np.int64), np.ones(400, bool), 0.999)}, certificates=(CERTIFIED,)
+    )
+    assert "calibration error" in _failed(boasting)
+    worse = _answers(truth.tolist(), {"nano": good, "mini": _sure(truth, draws.random(400) < 0.6)}, certificates=(CERTIFIED,))
+    assert "gain of the last tier over the first" in _failed(worse)
+
+
+def test_a_segment_that_bears_the_errors_fails_the_pack() -> None:
+    truth = np.zeros(600, dtype=np.int64)
+    found = _answers(truth.tolist(), {"nano": _sure(truth, np.arange(600) >= 60)}, certificates=(CERTIFIED,))
+    unfair = replace(found, segments=("phone",) * 100 + ("web",) * 500)
+    assert {gate.name for gate in gates._fair(unfair) if not gate.passed} == {"errors in segment phone, times the whole's"}
+    even = replace(found, segments=tuple("phone" if index % 2 else "web" for index in range(600)))
+    assert all(gate.passed for gate in gates._fair(even))
+
+
+@pytest.mark.parametrize("text", ["", "a", "short", "several longer words, with more of them"])
+def test_harmless_changes_keep_the_letters(text: str) -> None:
+    for name, (change, _) in gates._CHANGES.items():
+        changed = change(text, random.Random(1))
+        assert sorted(changed.lower().split()) == sorted(text.lower().split()) or name == "one typing error"
+        assert sorted(changed.lower().replace(" ", "").strip()) == sorted(text.lower().replace(" ", ""))
+
+
+def test_a_comparison_is_paired_and_draws_whole_groups() -> None:
+    draws = np.random.default_rng(8)
+    truth = draws.integers(0, 2, 1_000)
+    first_right = draws.random(1_000) < 0.8
+    second_right = first_right | (draws.random(1_000) < 0.3)
+    first, second = (_answers(truth.tolist(), {"nano": _sure(truth, right)}) for right in (first_right, second_right))
+    found = compared(first, second, [str(index) for index in range(1_000)])
+    assert found["low"] <= found["difference"] <= found["high"]
+    assert found["low"] > 0
+    assert found["only_first_right"] == 0
+    assert found["p_value"] < 0.001
+    one_group = compared(first, second, ["same"] * 500 + [str(index) for index in range(500)])
+    assert one_group["high"] - one_group["low"] > found["high"] - found["low"]
+    assert compared(first, first, ["x"] * 1_000)["p_value"] == 1.0
