@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -225,3 +226,81 @@ def test_records_on_their_way_at_an_earlier_moment_were_in_flight_then(world: Wo
 def test_a_moment_that_is_still_to_come_is_refused(world: World, path: str) -> None:
     answer = world.client.get(f"/v1/roi/{path}", params={"as_of": (world.clock.moment + timedelta(hours=1)).isoformat()})
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_period")
+
+
+def test_a_bridge_leads_from_one_answer_to_the_other_and_its_parts_add_up(world: World) -> None:
+    world.randomness = random.Random(9)
+    moments = []
+    for _ in range(14):
+        world.pass_time(world.randomness.choice([0.01, 0.3, 5, 23, 60]))
+        for _ in range(4):
+            world.happen()
+        world.clock.moment += timedelta(seconds=1)
+        moments.append(world.clock.moment.isoformat())
+    roll_up(world.line)
+    moved: dict[str, int] = {}
+    for earlier, later in [*pairwise(moments), (moments[0], moments[-1]), (moments[3], moments[9])]:
+        answer = world.client.get("/v1/roi/bridge", params=PERIOD | {"earlier": earlier, "later": later}).json()
+        movements = {movement["figure"]: movement for movement in answer["movements"]}
+        for side, moment in (("before", earlier), ("after", later)):
+            total = world.ask("summary", PERIOD | {"as_of": moment})["total"]
+            assert Decimal(movements["seconds_saved"][side]) == Decimal(total["saved"]["seconds"]["point"] or 0)
+            assert Decimal(movements["cash"][side]) == Decimal(total["money"]["cash"])
+            assert Decimal(movements["total_cost"][side]) == Decimal(total["money"]["total_cost"])
+        for movement in answer["movements"]:
+            parts = {part["cause"]: Decimal(part["amount"]) for part in movement["parts"]}
+            assert sum(parts.values()) == Decimal(movement["difference"]) == Decimal(movement["after"]) - Decimal(movement["before"])
+            for cause, amount in parts.items():
+                moved[cause] = moved.get(cause, 0) + (amount != 0)
+    assert set(moved) == {"new_work", "late_events", "corrections", "baseline", "rates"}
+    assert all(times > 0 for times in moved.values())
+
+
+def _parts(world: World, figure: str, earlier: datetime) -> dict[str, Decimal]:
+    """The causes that moved a figure since then."""
+    roll_up(world.line)
+    answer = world.client.get("/v1/roi/bridge", params=PERIOD | {"earlier": earlier.isoformat()}).json()
+    (movement,) = [one for one in answer["movements"] if one["figure"] == figure]
+    return {part["cause"]: Decimal(part["amount"]) for part in movement["parts"] if Decimal(part["amount"])}
+
+
+def test_each_cause_stands_by_itself(world: World) -> None:
+    """With one stored baseline, whose mean is known, every part is a product."""
+    world.pass_time(1)
+    with unit_of_work(world.line) as connection:
+        connection.exec_driver_sql("UPDATE automation_settings SET control_share = 0")
+    _store_baseline(world, 100)
+    world.receive(30)
+    world.pass_time(5)
+    world.clock.moment += timedelta(seconds=1)
+    first = world.clock.moment
+    world.pass_time(2)
+    decided = _decide(world, 10, at=world.clock.moment)
+    assert _parts(world, "seconds_saved", first) == {"new_work": Decimal(1000)}
+    world.pass_time(2)
+    _decide(world, 5, at=BEGIN)
+    assert _parts(world, "seconds_saved", first) == {"new_work": Decimal(1000), "late_events": Decimal(500)}
+    world.pass_time(2)
+    with unit_of_work(world.line) as connection:
+        add_work(connection, decided[0], "7.5", sequence=1)
+    known = {"new_work": Decimal(1000), "late_events": Decimal(500), "corrections": Decimal("-7.5")}
+    assert _parts(world, "seconds_saved", first) == known
+    world.pass_time(2)
+    _store_baseline(world, 120)
+    assert _parts(world, "seconds_saved", first) == known | {"baseline": Decimal(300)}
+
+
+def _decide(world: World, n: int, *, at: datetime) -> list[Case]:
+    cases, world.open_cases = world.open_cases[:n], world.open_cases[n:]
+    with unit_of_work(world.line) as connection:
+        decide(connection, cases, at=at)
+    return cases
+
+
+def _store_baseline(world: World, seconds: int) -> None:
+    with unit_of_work(world.line) as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO baselines (id, tenant_id, automation, grade, mean_seconds, variance_seconds2, n, method, valid_from, expires_at)"
+            " VALUES (gen_random_uuid(), 'acme', 'claims', 'B', %(seconds)s, 400, 50, 'test', %(from)s, %(from)s + interval '90 days')",
+            {"seconds": seconds, "from": world.clock.moment},
+        )

@@ -35,7 +35,7 @@ def _of(path: str, operation: Mapping[str, Any] | None, now: datetime, entry: st
     if path == "/v1/roi/ledger/consistency":
         needed = {"from": "1", "to": "1"}
     if path == "/v1/roi/bridge":
-        needed = {"known_from": (now - timedelta(days=14)).isoformat(), "known_to": (now - timedelta(days=7)).isoformat()}
+        needed = {"earlier": (now - timedelta(days=14)).isoformat()}
     download = "/exports/" in path or path.endswith((".pdf", "/board"))
     yield Question(filled, needed, download)
     if {"from", "as_of"} <= names and "conservation" not in path and not download:

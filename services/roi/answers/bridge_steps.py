@@ -1,0 +1,136 @@
+"""The steps from one moment's figures to another's: pure, one cause after the other, so that their differences add up by themselves.
+
+What a figure owes to a cause depends on the order in which the causes are taken; it is fixed: work at the earlier baselines first, then the
+baselines, then the rates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from services.roi import figures
+from services.roi.answers.bridge_schemas import Cause, Figure
+from services.roi.valuation import COSTS, Valuation
+from shared.measure.baselines import EMPTY, Grade, Moments
+from shared.measure.savings import MINIMUM_CONTROL, Fit, estimate, fit
+
+if TYPE_CHECKING:
+    from services.roi.facts import CaseSum, MoneySum, Tally
+
+Levels = dict[Figure, Decimal]
+_THOUSANDTH = Decimal("0.001")
+_MICRO = Decimal("1e-6")
+_HOUR = Decimal(3600)
+Work = Mapping[tuple[str, str], Moments]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was known at one moment: of the part of the period before the hour of the earlier moment, and of the rest."""
+
+    early: Tally
+    recent: Tally
+
+    @property
+    def cases(self) -> list[CaseSum]:
+        return [*self.early.cases, *self.recent.cases]
+
+    @property
+    def money(self) -> list[MoneySum]:
+        return [*self.early.money, *self.recent.money]
+
+
+def steps(before: Known, after: Known, currency: str, min_grade: Grade) -> list[tuple[Cause | None, Levels]]:
+    """Every figure before, and after each cause; the last are the figures after."""
+    old = Valuation.of(before.recent.rates, currency)
+    new = Valuation.of(after.recent.rates, currency)
+    subjects = {(row.automation, row.stratum) for row in [*before.cases, *after.cases]}
+    fits, refits = _fits(before, subjects), _fits(after, subjects)
+    work, money = list(_work(before, after)), list(_money(before, after))
+    causes = (None, Cause.NEW_WORK, Cause.LATE_EVENTS, Cause.CORRECTIONS)
+    found: list[tuple[Cause | None, Levels]] = [
+        (cause, _levels(_saved(fits, done, min_grade), booked, old, min_grade))
+        for cause, done, booked in zip(causes, work, money, strict=True)
+    ]
+    rebased = _saved(refits, work[-1], min_grade)
+    found.append((Cause.BASELINE, _levels(rebased, money[-1], old, min_grade)))
+    found.append((Cause.RATES, _levels(rebased, money[-1], new, min_grade)))
+    return found
+
+
+def _work(before: Known, after: Known) -> Iterable[Work]:
+    """Automated cases and the human seconds on them: before, with new work, with late events, with corrections."""
+    rows = [(row, 1, True) for row in before.cases]
+    yield _automated(rows)
+    for one, other in ((before.recent, after.recent), (before.early, after.early)):
+        rows += [(row, -1, False) for row in one.cases] + [(row, 1, False) for row in other.cases]
+        yield _automated(rows)
+    yield _automated([(row, 1, True) for row in after.cases])
+
+
+def _automated(rows: Iterable[tuple[CaseSum, int, bool]]) -> Work:
+    """By automation and stratum; ``True`` counts the seconds that came after their case's decision as well."""
+    sums: dict[tuple[str, str], Moments] = {}
+    for row, sign, late in rows:
+        if row.arm == "automated":
+            seconds = row.seconds if late else row.seconds - row.late_seconds
+            key = (row.automation, row.stratum)
+            sums[key] = sums.get(key, EMPTY) + Moments(sign * row.cases, float(sign * seconds), 0.0)
+    return sums
+
+
+def _money(before: Known, after: Known) -> Iterable[Sequence[MoneySum]]:
+    rows = before.money
+    yield rows
+    for one, other in ((before.recent, after.recent), (before.early, after.early)):
+        rows = [*rows, *(_without_reversals(row, -1) for row in one.money), *(_without_reversals(row, 1) for row in other.money)]
+        yield rows
+    yield after.money
+
+
+def _without_reversals(row: MoneySum, sign: int) -> MoneySum:
+    return row._replace(amount=sign * (row.amount - row.reversed), reversed=Decimal(0))
+
+
+def _fits(known: Known, subjects: AbstractSet[tuple[str, str]]) -> Mapping[str, Fit]:
+    """By automation, also of those that have no case yet."""
+    return {name: _fit(name, known, {stratum for automation, stratum in subjects if automation == name}) for name, _ in subjects}
+
+
+def _fit(name: str, known: Known, strata: AbstractSet[str]) -> Fit:
+    control: dict[str, Moments] = {}
+    for row in known.cases:
+        if row.automation == name and row.arm == "control":
+            control[row.stratum] = control.get(row.stratum, EMPTY) + row.moments
+    if sum(moments.n for moments in control.values()) >= MINIMUM_CONTROL:
+        # Strata that were not there yet must not change how the others are grouped; a stored baseline they may have all the same.
+        strata = {row.stratum for row in known.cases if row.automation == name and row.arm == "automated"}
+    return fit(control, strata, {row.stratum: row.baseline for row in known.recent.baselines if row.automation == name})
+
+
+def _saved(fits: Mapping[str, Fit], work: Work, min_grade: Grade) -> Mapping[str, float]:
+    """Seconds by automation; nothing is claimed where there is no baseline."""
+    saved: dict[str, float] = {}
+    for name in {automation for automation, _ in work} & fits.keys():
+        automated = {stratum: moments for (automation, stratum), moments in work.items() if automation == name}
+        saved[name] = figures.graded(estimate(fits[name], automated), min_grade).point or 0.0
+    return saved
+
+
+def _levels(saved: Mapping[str, float], money: Sequence[MoneySum], prices: Valuation, min_grade: Grade) -> Levels:
+    converted = prices.convert(figures.credited(money, min_grade))
+    labour = Decimal(0)
+    for name, seconds in saved.items():
+        hour = prices.labour(name)
+        labour += Decimal(repr(seconds)) / _HOUR * (Decimal(0) if hour is None else hour[0])
+    return {
+        Figure.SECONDS_SAVED: Decimal(repr(math.fsum(saved.values()))).quantize(_THOUSANDTH),
+        Figure.CASH: converted.sums.get("cash", Decimal(0)).quantize(_MICRO),
+        Figure.TOTAL_COST: sum((converted.sums.get(kind, Decimal(0)) for kind in COSTS), Decimal(0)).quantize(_MICRO),
+        Figure.LABOUR_VALUE: labour.quantize(_MICRO),
+    }
