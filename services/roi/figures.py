@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.roi import valuation
 from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
+from shared.measure.adjusted import weighted
 from shared.measure.baselines import EMPTY, Grade, Moments
 from shared.measure.savings import Estimate, Fit, combine, estimate, fit
 from shared.measure.sequence import Bounds, Progress, bounds, third_moment
@@ -180,9 +181,18 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     cases = [row for row in tally.cases if row.automation == name]
     stored = {row.stratum: row.baseline for row in tally.baselines if row.automation == name}
     control, automated = _by_stratum(cases, "control"), _by_stratum(cases, "automated")
-    fitted = fit(control, automated, stored)
+    fitted = fit(like_automated(cases), automated, stored)
     money = [row for row in tally.money if row.automation == name]
     return Account(name, cases, money, fitted, graded(estimate(fitted, automated), min_grade), _progress(cases, control))
+
+
+def like_automated(rows: Iterable[CaseSum]) -> Mapping[str, Moments]:
+    """Control cases by stratum, weighted where the control share was changed meanwhile."""
+    parts: dict[str, list[tuple[float, Moments]]] = {}
+    for row in rows:
+        if row.arm == "control":
+            parts.setdefault(row.stratum, []).append((float(row.share), row.moments))
+    return {stratum: weighted(found) for stratum, found in parts.items()}
 
 
 def _by_stratum(rows: Iterable[CaseSum], arm: str) -> Mapping[str, Moments]:

@@ -103,10 +103,7 @@ def _fits(known: Known, subjects: AbstractSet[tuple[str, str]]) -> Mapping[str, 
 
 
 def _fit(name: str, known: Known, strata: AbstractSet[str]) -> Fit:
-    control: dict[str, Moments] = {}
-    for row in known.cases:
-        if row.automation == name and row.arm == "control":
-            control[row.stratum] = control.get(row.stratum, EMPTY) + row.moments
+    control = figures.like_automated(row for row in known.cases if row.automation == name)
     if sum(moments.n for moments in control.values()) >= MINIMUM_CONTROL:
         # Strata that were not there yet must not change how the others are grouped; a stored baseline they may have all the same.
         strata = {row.stratum for row in known.cases if row.automation == name and row.arm == "automated"}
