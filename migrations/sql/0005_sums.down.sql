@@ -1,6 +1,7 @@
 DROP TABLE case_sums, ledger_sums, forecasts;
 ALTER TABLE conservation_hourly NO FORCE ROW LEVEL SECURITY;
 DELETE FROM conservation_hourly;
+DROP INDEX ix_conservation_hourly_tenant_id_hour, ix_conservation_hourly_tenant_id_booked;
 ALTER TABLE conservation_hourly FORCE ROW LEVEL SECURITY,
     DROP CONSTRAINT pk_conservation_hourly,
     DROP COLUMN booked,

@@ -80,6 +80,8 @@ ALTER TABLE conservation_hourly FORCE ROW LEVEL SECURITY,
     ADD COLUMN booked timestamptz NOT NULL,
     DROP CONSTRAINT pk_conservation_hourly,
     ADD CONSTRAINT pk_conservation_hourly PRIMARY KEY (tenant_id, automation, hour, booked);
+CREATE INDEX ix_conservation_hourly_tenant_id_hour ON conservation_hourly (tenant_id, hour);
+CREATE INDEX ix_conservation_hourly_tenant_id_booked ON conservation_hourly (tenant_id, booked);
 
 DO $$
 DECLARE

@@ -96,6 +96,8 @@ conservation_hourly = Table(
     Column("automated", BigInteger, nullable=False, server_default=text("0")),
     Column("human", BigInteger, nullable=False, server_default=text("0")),
     Column("control", BigInteger, nullable=False, server_default=text("0")),
+    Index(None, "tenant_id", "hour"),
+    Index(None, "tenant_id", "booked"),
 )
 
 # Whether the experiment is sound: all of it since it began, so by day of booking only.
