@@ -23,13 +23,14 @@ CREATE TABLE experiment_days (
     CONSTRAINT pk_experiment_days PRIMARY KEY (tenant_id, automation, share, day)
 );
 
-CREATE TABLE score_days (
+CREATE TABLE score_sums (
     tenant_id text NOT NULL,
     automation text NOT NULL,
+    grain text NOT NULL,
+    period timestamptz NOT NULL,
     tier text NOT NULL,
     model_version text NOT NULL,
     proposed text NOT NULL,
-    day timestamptz NOT NULL,
     bin smallint NOT NULL,
     cases bigint NOT NULL,
     automatic bigint NOT NULL,
@@ -41,14 +42,14 @@ CREATE TABLE score_days (
     audited_wrong bigint NOT NULL,
     weighted_wrong numeric(30, 10) NOT NULL,
     least numeric(5, 4),
-    CONSTRAINT pk_score_days PRIMARY KEY (tenant_id, automation, tier, model_version, proposed, day, bin)
+    CONSTRAINT pk_score_sums PRIMARY KEY (tenant_id, automation, grain, period, tier, model_version, proposed, bin)
 );
 
 DO $$
 DECLARE
     t text;
 BEGIN
-    FOREACH t IN ARRAY ARRAY['experiment_days', 'score_days'] LOOP
+    FOREACH t IN ARRAY ARRAY['experiment_days', 'score_sums'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
         EXECUTE format(
@@ -58,7 +59,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON %I TO recoup_api, recoup_line', t);
     END LOOP;
 END $$;
-GRANT INSERT, UPDATE ON experiment_days, score_days TO recoup_line;
+GRANT INSERT, UPDATE ON experiment_days, score_sums TO recoup_line;
 
 -- From the first fact on: what was drawn before has no probability stored at intake and is in no sum; the rest is added up.
 INSERT INTO rollup_horizons (name, horizon, rolled_at) VALUES ('evidence', '0', now());

@@ -103,7 +103,7 @@ class Experiment(NamedTuple):
 
 
 class ScoreSum(NamedTuple):
-    """Cases of one score, in hundredths; see `shared.models.rollups.score_days`."""
+    """Cases of one score, in hundredths; see `shared.models.rollups.score_sums`."""
 
     tier: str
     model_version: str

@@ -127,19 +127,21 @@ experiment_days = Table(
 )
 
 # How sure tiers were, and how often they were right: what another threshold would do can be answered without asking them again.
-score_days = Table(
-    "score_days",
+score_sums = Table(
+    "score_sums",
     metadata,
     Column("tenant_id", Text, primary_key=True),
     Column("automation", Text, primary_key=True),
+    # `day` or `month`: every case is in one row of each, so that a long period is few rows.
+    Column("grain", Text, primary_key=True),
+    # Start of the day or month, UTC, in which the case was decided.
+    Column("period", Instant, primary_key=True),
     # The tier that decided, or the last one that had a score before a person did.
     Column("tier", Text, primary_key=True),
     # '-' where the tier has no model.
     Column("model_version", Text, primary_key=True),
     # The outcome that it gave, or would have given.
     Column("proposed", Text, primary_key=True),
-    # Day on which the case was decided, start, UTC.
-    Column("day", Instant, primary_key=True),
     # Score in hundredths, rounded down; 99 holds 1 as well.
     Column("bin", SmallInteger, primary_key=True, autoincrement=False),
     Column("cases", BigInteger, nullable=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from shared.casework.audits import Drawn
 from shared.casework.values import ReviewKind
 from shared.db import unit_of_work
 from shared.measure.audit import Looks, bounds
-from tests.integration.facts import Case, decide, receive
+from tests.integration.facts import Case, decide, hours_ago, receive
 from tests.integration.test_steward_evidence import Said, audited_decisions, found, infer, review
 from tests.roi_world import Board, mean_and_deviation, open_board
 
@@ -131,7 +132,13 @@ def test_without_audits_nobody_knows_the_errors_of_automatic_decisions(board: Bo
     assert options(board, "0.50")["0.50"]["errors"] == {"low": "0.00", "point": None, "high": None}
 
 
-def test_a_period_that_would_make_the_answer_wait_is_refused(board: Board) -> None:
-    half_a_year = {"from": "2026-01-01T00:00:00Z", "to": "2026-06-01T00:00:00Z"}
-    assert board.problem("whatif", automation="claims", **half_a_year) == (422, "bad_period")
+def test_a_long_period_is_the_sum_of_its_months_and_the_days_at_its_ends(board: Board, people: list[float]) -> None:
+    whole = board.ask("whatif", automation="claims")
+    years = board.ask("whatif", automation="claims", **{"from": (hours_ago(0) - timedelta(days=700)).isoformat()})
+    assert years["options"] == whole["options"]
+    later = board.ask("whatif", automation="claims", **{"from": hours_ago(-24).isoformat(), "to": hours_ago(-48).isoformat()})
+    assert (later["scored"], later["options"][0]["automatic"]) == (0, 0)
+
+
+def test_a_threshold_is_in_hundredths(board: Board) -> None:
     assert board.problem("whatif", automation="claims", threshold="0.123")[0] == 422

@@ -43,6 +43,15 @@ def gathered(engine: Engine, table: str) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.exec_driver_sql(f"TABLE {table}").mappings()]
 
 
+def scored(engine: Engine) -> list[dict[str, Any]]:
+    """By day; by month they must be the same in sum."""
+    rows = gathered(engine, "score_sums")
+    days, months = ([row for row in rows if row["grain"] == grain] for grain in ("day", "month"))
+    for name in ("cases", "automatic", "reviewed_wrong", "audited", "weighted_wrong"):
+        assert total(days, name) == total(months, name)
+    return days
+
+
 def total(rows: Sequence[dict[str, Any]], name: str) -> int:
     return sum(row[name] for row in rows)
 
@@ -141,7 +150,7 @@ def test_a_score_is_counted_where_it_falls_with_what_people_found(engine: Engine
         infer(connection, refused, Said(0.615, None, "fast_track_pay"))
         review(connection, refused, ReviewKind.EXCEPTION, active="9", span="9", proposal="fast_track_pay")
         decide(connection, [agreed, refused], tier="human")
-    rows = {(row["proposed"], row["bin"]): row for row in gathered(engine, "score_days")}
+    rows = {(row["proposed"], row["bin"]): row for row in scored(engine)}
     assert {key: (row["cases"], row["automatic"], row["reviewed"], row["reviewed_wrong"]) for key, row in rows.items()} == {
         ("adjuster", 93): (1, 1, 0, 0),
         ("adjuster", 61): (1, 0, 1, 0),
@@ -156,13 +165,13 @@ def test_what_an_audit_finds_later_is_added_to_the_score_with_its_weight(engine:
             infer(connection, case, Said(0.98, "adjuster"))
         decided = audited_decisions(connection, cases, Decimal("0.25"))
         second_looks.record_draws(connection, [Drawn(one, Decimal("0.25"), Decimal("0.1")) for one in decided[:4]])
-    (row,) = gathered(engine, "score_days")
+    (row,) = scored(engine)
     assert (row["auditable"], row["drawn"], row["audited"], row["least"]) == (6, 4, 0, Decimal("0.2500"))
     with unit_of_work(engine) as connection:
         found(connection, cases[0], wrong=False)
         found(connection, cases[1], wrong=None)
         found(connection, cases[1], wrong=True)
-    (row,) = gathered(engine, "score_days")
+    (row,) = scored(engine)
     assert (row["cases"], row["drawn"], row["audited"], row["audited_wrong"], row["weighted_wrong"]) == (6, 4, 2, 1, 4)
 
 
@@ -223,7 +232,7 @@ def test_facts_that_come_in_portions_are_counted_once(engine: Engine) -> None:
                 infer(connection, case, Said(0.5, "adjuster"))
             decide(connection, automated, at=hours_ago(hours))
             counted += len(automated)
-        assert total(gathered(engine, "score_days"), "cases") == counted
+        assert total(scored(engine), "cases") == counted
         assert service.gather_evidence(engine) == 0
     rows = gathered(engine, "experiment_days")
     assert total(rows, "drawn_control") + total(rows, "drawn_automated") == 120

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from services.roi.service import Question, Roi
     from shared.measure.baselines import Grade
 
+# Nine weeks, so that there are eight whole ones.
+HISTORY = timedelta(days=63)
 ASSUMES = (
     "as many cases, of the same kinds, as in the measured blocks",
     "no trend and no season longer than a block: blocks differ by chance alone",
@@ -54,9 +56,9 @@ class Projected:
 
 
 def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Forecast:
-    period, tally = roi.tally(tenant, question, Bucket.DAY)
+    period, tally = roi.tally(tenant, _recent(question, roi.clock.now()), Bucket.DAY)
     accounts = figures.accounts(tally, question.min_grade)
-    blocks = Blocks.of(first_day(accounts), period, roi.clock.now())
+    blocks = Blocks.of(first_day(accounts), period, question.as_of or roi.clock.now())
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     ahead = Ahead(blocks, timedelta(days=days_ahead) / blocks.length, prices, question.min_grade)
     parts = [_projected(account, ahead) for account in accounts] if blocks.starts else []
@@ -69,6 +71,12 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
         total=_total(parts),
         automations=[_shown(part) for part in parts],
     )
+
+
+def _recent(question: Question, now: datetime) -> Question:
+    """The newest weeks of the period: what is older says less about what comes."""
+    earliest = min(question.as_of or now, question.end or now) - HISTORY
+    return replace(question, start=earliest if question.start is None else max(question.start, earliest))
 
 
 def _projected(account: Account, ahead: Ahead) -> Projected:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from services.roi import figures
 from services.roi.answers.planning_schemas import Holdout, HoldoutPlan, MeasuredProcess
-from services.roi.period import Bucket
+from services.roi.repository.sums import first_day
 from services.roi.service import asked
+from shared.db import unit_of_work
 from shared.errors import Conflict
 from shared.measure import planner
 from shared.measure.baselines import EMPTY
@@ -18,14 +20,11 @@ from shared.measure.planner import Process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from services.roi.facts import CaseSum
     from services.roi.figures import Account
-    from services.roi.period import Period
     from services.roi.service import Question, Roi
 
-_DAY = 86_400.0
+_DAY = timedelta(days=1)
 
 
 class NothingMeasured(Conflict):
@@ -67,10 +66,12 @@ class Wanted:
 
 def plan(roi: Roi, tenant: str, question: Question, automation: str, wanted: Wanted) -> HoldoutPlan:
     """Raises NothingMeasured."""
-    period, tally = roi.tally(tenant, replace(question, automation=automation), Bucket.DAY)
+    period, tally = roi.tally(tenant, replace(question, automation=automation))
     found = figures.accounts(tally, question.min_grade)
-    until = min(period.end, roi.clock.now())
-    process = wanted.assumed.over(measured(found[0], period, until) if found else None)
+    until = min(period.end, question.as_of or roi.clock.now())
+    with unit_of_work(roi.engine, tenant=tenant) as connection:
+        first = first_day(connection, tenant, automation, period)
+    process = wanted.assumed.over(measured(found[0], until - max(first or until, period.start)) if found else None)
     shares = [float(share) for share in wanted.shares]
     needed = planner.share_for(process, float(wanted.precision), float(wanted.weeks))
     return HoldoutPlan(
@@ -87,10 +88,11 @@ def plan(roi: Roi, tenant: str, question: Question, automation: str, wanted: Wan
     )
 
 
-def measured(account: Account, period: Period, until: datetime) -> Process | None:
+def measured(account: Account, ran: timedelta) -> Process | None:
     """Of one automation, weighted as its automated cases fall into strata; None without a baseline that has a spread.
 
-    Days are counted from the first one with a decided case, which counts from its beginning: before it nothing ran.
+    Args:
+        ran: since the beginning of the first day with a decided case, because before it nothing ran; at least a day counts.
     """
     automated = [row for row in account.cases if row.arm == "automated"]
     known = [(row, account.fitted.baseline_of(row.stratum)) for row in automated]
@@ -100,16 +102,11 @@ def measured(account: Account, period: Period, until: datetime) -> Process | Non
         return None
     together = sum((row.moments for row in automated), EMPTY)
     return Process(
-        cases_per_day=sum(row.cases for row in account.cases) / _days(account.cases, period, until),
+        cases_per_day=sum(row.cases for row in account.cases) / max(ran / _DAY, 1.0),
         manual=math.fsum(cases * mean for cases, mean, _ in weighted) / n,
         deviation=math.sqrt(math.fsum(cases * variance for cases, _, variance in weighted) / n),
         assisted=together.mean,
     )
-
-
-def _days(rows: Sequence[CaseSum], period: Period, until: datetime) -> float:
-    first = min(row.bucket for row in rows if row.bucket is not None)
-    return max((until - max(first, period.start)).total_seconds() / _DAY, 1.0)
 
 
 def _option(process: Process, share: Decimal, weeks: Decimal) -> Holdout:

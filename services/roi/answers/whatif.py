@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from services.roi import figures
 from services.roi.answers.whatif_schemas import ErrorCount, LossInterval, Scenario, WhatIf
 from services.roi.figures import HUMAN
-from services.roi.period import BadPeriod, Bucket
+from services.roi.grains import Grain
+from services.roi.period import Period
 from services.roi.repository import scores as repository
 from services.roi.schemas import HoursInterval
 from services.roi.service import asked
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from services.roi.figures import Account
     from services.roi.service import Question, Roi
 
-# Rows of scores are read by the day: a longer period would make an answer wait.
-LONGEST = timedelta(days=100)
 NO_MODEL = "-"
 ASSUMES = (
     "a case below the threshold goes to a person; no later tier is asked",
@@ -62,13 +60,10 @@ class Known:
 
 
 def what_if(roi: Roi, tenant: str, question: Question, automation: str, thresholds: Sequence[Decimal]) -> WhatIf:
-    """Raises BadPeriod where the period is too long."""
     period, tally = roi.tally(tenant, replace(question, automation=automation))
-    start = Bucket.DAY.start(period.start)
-    if period.end - start > LONGEST:
-        raise BadPeriod(f"Scores can be asked for {LONGEST.days} days at once.")
+    days = Period(Grain.DAY.start(period.start), Grain.DAY.up(period.end))
     with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
-        rows = repository.scores(connection, tenant, automation, start, period.end)
+        rows = repository.scores(connection, tenant, automation, days)
     found = figures.accounts(tally, question.min_grade)
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     loss, hour = prices.loss(automation), prices.labour(automation)

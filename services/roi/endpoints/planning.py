@@ -62,7 +62,7 @@ def capacity(tenant: Tenant, roi: Answers, question: Asked) -> Capacity:
 def forecast(
     tenant: Tenant, roi: Answers, question: Asked, days_ahead: Annotated[int, Query(ge=1, le=366, examples=[30])] = 30
 ) -> Forecast:
-    """From how whole weeks (days where there are fewer than four weeks) differ, and from the baselines' own uncertainty."""
+    """From how the newest whole weeks, eight at most, differ (days where there are fewer than four), and how sure baselines are."""
     return forecasting.forecast(roi, tenant, question, days_ahead)
 
 
@@ -96,5 +96,5 @@ def what_if(
     automation: OneAutomation,
     threshold: Annotated[list[_Threshold], Query(min_length=1, max_length=100, description="Least score, in hundredths.")] = _THRESHOLDS,
 ) -> WhatIf:
-    """Saving, errors and review load at other least scores of the models, from stored scores; 100 days at most."""
+    """Saving, errors and review load at other least scores of the models, from stored scores."""
     return whatif.what_if(roi, tenant, question, automation, threshold)

@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.roi.facts import Audited, ScoreSum
+from services.roi.grains import Grain, runs
 from shared.measure.error_rate import AuditSums
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy import Connection
 
-_SCORES = (
+    from services.roi.period import Period
+
+_COLUMNS = (
+    "tier, model_version, proposed, bin, cases, automatic, reviewed, reviewed_wrong, auditable, drawn, audited, audited_wrong,"
+    " weighted_wrong, least"
+)
+_RUN = (
+    f"SELECT {_COLUMNS} FROM score_sums WHERE tenant_id = %(tenant)s AND automation = %(automation)s"  # noqa: S608  # constants
+    " AND grain = %(grain_{0})s AND period >= %(start_{0})s AND period < %(end_{0})s"
+)
+_SUMMED = (
     "SELECT tier, model_version, proposed, bin, sum(cases)::bigint, sum(automatic)::bigint, sum(reviewed)::bigint,"
     " sum(reviewed_wrong)::bigint, sum(auditable)::bigint, sum(drawn)::bigint, sum(audited)::bigint, sum(audited_wrong)::bigint,"
-    " sum(weighted_wrong), min(least) FROM score_days"
-    " WHERE tenant_id = %(tenant)s AND automation = %(automation)s AND day >= %(start)s AND day < %(end)s GROUP BY 1, 2, 3, 4"
+    " sum(weighted_wrong), min(least) FROM ({0}) AS known GROUP BY 1, 2, 3, 4"
 )
 _AUDITS = (
     "SELECT s.automation, s.error_limit,"
@@ -29,10 +37,14 @@ _AUDITS = (
 )
 
 
-def scores(connection: Connection, tenant: str, automation: str, start: datetime, end: datetime) -> list[ScoreSum]:
-    """Of cases decided on the days ``start <= day < end``."""
-    values = {"tenant": tenant, "automation": automation, "start": start, "end": end}
-    return [ScoreSum(*row) for row in connection.exec_driver_sql(_SCORES, values)]
+def scores(connection: Connection, tenant: str, automation: str, days: Period) -> list[ScoreSum]:
+    """Of cases decided in a period of whole days: its months, and the days at its ends."""
+    values: dict[str, object] = {"tenant": tenant, "automation": automation}
+    parts = []
+    for number, run in enumerate(runs(days, Grain.MONTH, None)):
+        parts.append(_RUN.format(number))
+        values |= {f"grain_{number}": run.grain.value, f"start_{number}": run.start, f"end_{number}": run.end}
+    return [ScoreSum(*row) for row in connection.exec_driver_sql(_SUMMED.format(" UNION ALL ".join(parts)), values)]
 
 
 def audits(connection: Connection, tenant: str, automation: str | None) -> dict[str, Audited]:

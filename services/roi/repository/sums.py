@@ -11,9 +11,12 @@ from services.roi.period import Bucket
 from shared.ledger.sums import CASE_MEASURES, TIME, case_changes
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
     from services.roi.facts import Wanted
+    from services.roi.period import Period
 
 _COARSEST = {None: Grain.MONTH, Bucket.WEEK: Grain.DAY, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
@@ -50,6 +53,16 @@ def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
 def _horizon(connection: Connection) -> str:
     """As a value: of a subquery the planner expects a third of the table."""
     found: str = connection.exec_driver_sql("SELECT horizon::text FROM rollup_horizons WHERE name = 'rollups'").scalar_one()
+    return found
+
+
+def first_day(connection: Connection, tenant: str, automation: str, period: Period) -> datetime | None:
+    """Start of the first day of the period with a decided case; None without any."""
+    found: datetime | None = connection.exec_driver_sql(
+        "SELECT period FROM case_sums WHERE tenant_id = %(tenant)s AND grain = 'day' AND period >= %(start)s AND period < %(end)s"
+        " AND automation = %(automation)s ORDER BY period LIMIT 1",
+        {"tenant": tenant, "automation": automation, "start": Grain.DAY.start(period.start), "end": period.end},
+    ).scalar_one_or_none()
     return found
 
 

@@ -59,10 +59,11 @@ _SPOKE = (
     " LEFT JOIN LATERAL (SELECT v.proposal ->> 'outcome' AS outcome FROM reviews v WHERE v.case_id = d.case_id AND v.kind = 'exception'"
     "  ORDER BY v.round LIMIT 1) v ON true"
 )
+_SCORE_KEY = "tenant_id, automation, grain, period, tier, model_version, proposed, bin"
 _KEY = (
     "SELECT d.tenant_id, d.automation, n.tier, coalesce(n.model_version, '-') AS model_version,"
     " CASE WHEN d.tier <> 'human' THEN d.outcome ELSE coalesce(v.outcome, n.outcome, n.label, '-') END AS proposed,"
-    " date_trunc('day', d.decided_at, 'UTC') AS day, greatest(least(floor(n.score * 100), 99), 0)::smallint AS bin,"
+    " d.decided_at, greatest(least(floor(n.score * 100), 99), 0)::smallint AS bin,"
 )
 _SCORED = (
     "WITH facts AS ("  # noqa: S608
@@ -76,9 +77,10 @@ _SCORED = (
     f" {_KEY} 0, 0, 0, 0, 0, 0, 1, f.wrong::int, CASE WHEN f.wrong THEN 1 / a.probability ELSE 0 END, NULL"
     f" FROM audit_findings f JOIN audits a ON a.case_id = f.case_id JOIN decisions d ON d.case_id = f.case_id {_SPOKE}"
     f" WHERE f.wrong IS NOT NULL AND {_WINDOW.format('f')})"
-    f" INSERT INTO score_days AS r (tenant_id, automation, tier, model_version, proposed, day, bin, {', '.join(_SCORES)}, least)"
-    f" SELECT tenant_id, automation, tier, model_version, proposed, day, bin, {', '.join(f'sum({name})' for name in _SCORES)}, min(least)"
-    " FROM facts GROUP BY 1, 2, 3, 4, 5, 6, 7"
-    f" ON CONFLICT (tenant_id, automation, tier, model_version, proposed, day, bin) DO UPDATE SET {_added(_SCORES)},"
+    f" INSERT INTO score_sums AS r ({_SCORE_KEY}, {', '.join(_SCORES)}, least)"
+    " SELECT tenant_id, automation, g.grain, date_trunc(g.grain, decided_at, 'UTC'), tier, model_version, proposed, bin,"
+    f" {', '.join(f'sum({name})' for name in _SCORES)}, min(least)"
+    " FROM facts CROSS JOIN (VALUES ('day'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+    f" ON CONFLICT ({_SCORE_KEY}) DO UPDATE SET {_added(_SCORES)},"
     " least = least(r.least, excluded.least)"
 )
