@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from shared.casework.experiment import MEASURES as EXPERIMENT_MEASURES
 from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES
 
 TENANTS = ("bench-1", "bench-2", "bench-3")
@@ -57,12 +58,12 @@ def load(admin_url: str, size: Size) -> int:
             for statement in (_CASES, _DECISIONS, *_LINES):
                 connection.execute(statement.encode())
             connection.execute(_PLATFORM.encode(), {"hours": size.platform_lines // 9, "days": DAYS})
-        for statement in (_FORECASTS, _CASE_SUMS, _LEDGER_SUMS, _INTAKE, _CONSERVATION):
+        for statement in (_FORECASTS, _CASE_SUMS, _LEDGER_SUMS, _INTAKE, _CONSERVATION, _EXPERIMENT, _SCORES, _AUDITS):
             connection.execute(statement.encode())
         connection.execute("DROP TABLE staged")
         connection.execute(
             "UPDATE rollup_horizons SET horizon = pg_snapshot_xmax(pg_current_snapshot()), rolled_at = now()"
-            " WHERE name IN ('rollups', 'seals')"
+            " WHERE name IN ('rollups', 'seals', 'evidence', 'audits')"
         )
         connection.execute("VACUUM (ANALYZE)")
         row = connection.execute("SELECT count(*) FROM ledger_lines").fetchone()
@@ -180,9 +181,31 @@ _LEDGER_SUMS = (
     " FROM ledger_lines l, (VALUES ('hour'), ('day'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
 )
 _INTAKE = (
-    "INSERT INTO intake_batches (tenant_id, automation, hour, received, duplicate, rejected, booked_at)"
-    " SELECT tenant_id, automation, date_trunc('hour', received_at), count(*), 0, 0, date_trunc('hour', received_at)"
-    " FROM cases GROUP BY 1, 2, 3"
+    "INSERT INTO intake_batches (tenant_id, automation, hour, received, duplicate, rejected, control, automated, share, booked_at)"
+    " SELECT tenant_id, automation, date_trunc('hour', received_at), count(*), 0, 0, count(*) FILTER (WHERE arm = 'control'),"
+    " count(*) FILTER (WHERE arm = 'automated'), 0.05, date_trunc('hour', received_at) FROM cases GROUP BY 1, 2, 3"
+)
+_EXPERIMENT = (
+    f"INSERT INTO experiment_days (tenant_id, automation, share, day, {', '.join(EXPERIMENT_MEASURES)})"
+    " SELECT tenant_id, automation, share, date_trunc('day', booked_at), sum(control), sum(automated)"
+    f" {', 0' * (len(EXPERIMENT_MEASURES) - 2)} FROM intake_batches GROUP BY 1, 2, 3, 4"
+)
+_SCORES = (
+    "INSERT INTO score_sums (tenant_id, automation, grain, period, tier, model_version, proposed, bin, cases, automatic, reviewed,"
+    " reviewed_wrong, auditable, drawn, audited, audited_wrong, weighted_wrong, least)"
+    " SELECT tenant, automation, g.grain, date_trunc(g.grain, decided_at), s.tier, s.version, 'outcome_' || floor(v * 4)::int,"
+    " CASE WHEN human THEN 20 + floor(50 * v) ELSE 70 + floor(30 * v) END, count(*), count(*) FILTER (WHERE NOT human),"
+    " count(*) FILTER (WHERE human), count(*) FILTER (WHERE human AND v < 0.1), count(*) FILTER (WHERE NOT human),"
+    " count(*) FILTER (WHERE NOT human AND v < 0.02), count(*) FILTER (WHERE NOT human AND v < 0.02), 0, 0, 0.02"
+    " FROM (SELECT *, u < 0.2 AS human, CASE WHEN u BETWEEN 0.2 AND 0.5 THEN 'rules' ELSE 'nano' END AS tier,"
+    "  CASE WHEN u BETWEEN 0.2 AND 0.5 THEN '-' ELSE '1.' || (n * 8 / (SELECT max(n) FROM staged))::int END AS version"
+    "  FROM staged WHERE arm = 'automated') s,"
+    " (VALUES ('day'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+)
+_AUDITS = (
+    "INSERT INTO audit_hourly (tenant_id, automation, hour, decisions, probability, least, drawn, done)"
+    " SELECT tenant_id, automation, period, sum(auditable), 0.02 * sum(auditable), 0.02, sum(drawn), sum(audited) FROM score_sums"
+    " WHERE grain = 'day' GROUP BY 1, 2, 3"
 )
 _CONSERVATION = (
     "INSERT INTO conservation_hourly (tenant_id, automation, hour, booked, received, automated, human, control)"
