@@ -17,6 +17,7 @@ from services.roi.settings import RoiSettings
 from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database
 from shared.errors import InvariantBroken, Retryable
+from shared.measure.footprint import Assumptions
 from shared.settings import DatabaseSettings, ProcessSettings, load_all
 from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
@@ -51,7 +52,8 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     report_errors(process, "roi")
     engine = engine_for(database, role="recoup_api", application="roi")
     clock = SystemClock()
-    roi = Roi(engine, clock)
+    assumed = Assumptions(settings.roi.watts_per_core, settings.roi.power_overhead, settings.roi.grams_per_kwh)
+    roi = Roi(engine, clock, assumed)
     _await_safe_database(engine, roi)
     serve.run(build(roi, engine, clock, threads=database.pool_size), process.host, settings.roi.port)
     engine.dispose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Poi
 from services.roi.valuation import Valuation, amount
 from shared.db import unit_of_work
 from shared.measure.baselines import Grade
+from shared.measure.footprint import Assumptions
 from shared.measure.savings import combine
 from shared.web.pagination import Cursor, Page
 
@@ -67,6 +68,7 @@ class LedgerQuestion:
 class Roi:
     engine: Engine
     clock: Clock
+    assumed: Assumptions = field(default_factory=Assumptions)
 
     def summary(self, tenant: str, question: Question) -> Totals:
         period, tally = self.tally(tenant, question)

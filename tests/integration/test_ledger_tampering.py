@@ -70,6 +70,20 @@ def test_a_ledger_that_nobody_touched_verifies(engine: Engine) -> None:
     assert verdict(engine).leaves > 256
 
 
+# Half of the lines, by when they were booked, as an installation would lose them whose ledger is partitioned by time.
+DROP_A_PARTITION = """
+DO $$ DECLARE half timestamptz;
+BEGIN
+    SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY booked_at) INTO half FROM ledger_lines WHERE tenant_id = 'acme';
+    ALTER TABLE ledger_lines RENAME TO whole;
+    CREATE TABLE ledger_lines (LIKE whole) PARTITION BY RANGE (booked_at);
+    EXECUTE 'CREATE TABLE lines_old PARTITION OF ledger_lines FOR VALUES FROM (MINVALUE) TO (' || quote_literal(half) || ')';
+    EXECUTE 'CREATE TABLE lines_new PARTITION OF ledger_lines FOR VALUES FROM (' || quote_literal(half) || ') TO (MAXVALUE)';
+    INSERT INTO ledger_lines SELECT * FROM whole;
+    DROP TABLE lines_old;
+END $$
+"""
+
 CHANGES = {
     "edit an amount": (f"UPDATE ledger_lines SET quantity = quantity * 2 WHERE id = {LINE}", {"entry_changed"}),
     "edit a kind": (f"UPDATE ledger_lines SET kind = 'error' WHERE id = {LINE}", {"entry_changed"}),
@@ -98,6 +112,7 @@ CHANGES = {
         ),
         {"root_differs", "node_differs"},
     ),
+    "drop a partition": (DROP_A_PARTITION, {"entry_missing"}),
     "truncate the lines": ("TRUNCATE ledger_lines", {"entry_missing"}),
     "truncate the leaves": ("TRUNCATE ledger_leaves", {"leaf_missing", "entry_not_sealed"}),
     "truncate the seals": ("TRUNCATE ledger_seals", {"seal_missing"}),
@@ -222,6 +237,8 @@ FORBIDDEN = (
     *(f"{change} {table}" for table in TABLES for change in ("DELETE FROM", "TRUNCATE", "DROP TABLE")),
     *(f"ALTER TABLE {table} DISABLE TRIGGER ALL" for table in TABLES),
     *(f"UPDATE {table} SET tenant_id = 'acme'" for table in TABLES),
+    "DROP TABLE payloads_default",
+    "ALTER TABLE payloads DETACH PARTITION payloads_default",
     "SET session_replication_role = replica",
 )
 TREE = tuple(f"INSERT INTO {table} SELECT * FROM {table}" for table in ("ledger_leaves", "ledger_nodes", "ledger_seals"))

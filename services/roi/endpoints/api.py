@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
-from services.roi.endpoints import bridge, evidence, exports, figures, ledger, planning
+from services.roi.endpoints import bridge, evidence, exports, figures, footprint, ledger, planning
 from shared.web.app import create_app
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def api(roi: Roi, authenticator: Authenticator, *, threads: int, readiness: Call
     app = create_app(title="Recoup ROI", service="roi", clock=roi.clock, readiness=readiness, description=_DESCRIPTION, lifespan=lifespan)
     app.state.roi = roi
     app.state.authenticator = authenticator
-    for questions in (figures, bridge, evidence, planning, ledger, exports):
+    for questions in (figures, bridge, evidence, planning, footprint, ledger, exports):
         app.include_router(questions.router)
     app.include_router(exports.board)
     return app

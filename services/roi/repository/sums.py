@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from services.roi.facts import CaseSum, MoneySum
@@ -66,6 +67,16 @@ def first_day(connection: Connection, tenant: str, automation: str, period: Peri
     return found
 
 
+def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, Decimal]:
+    """Sums of the quantities of one kind of line, net of reversals, by automation."""
+    rows, values = _known("ledger_sums", ("automation", "kind", "quantity"), wanted)
+    if wanted.as_of is not None:
+        rows += _QUANTITY_TAIL
+        values["horizon"] = _horizon(connection)
+    statement = f"SELECT automation, sum(quantity) FROM ({rows}) AS known WHERE kind = %(kind)s GROUP BY 1"  # noqa: S608  # constants
+    return dict(connection.exec_driver_sql(statement, {**values, "kind": kind}).tuples().all())
+
+
 def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], condition: str = "") -> str:
     groups = [*attributes, f"{_BUCKET} AS bucket"]
     totals = ", ".join("0" if name == "0" else f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures)
@@ -123,10 +134,16 @@ _CASE_TAIL = (
     f" {', '.join((*_CASE_ATTRIBUTES, *CASE_MEASURES))} FROM changes"
     f" WHERE decided_at >= %(start)s AND decided_at < %(end)s AND {_OF_ITS_AUTOMATION}) AS tail"
 )
-_LINE_TAIL = (
-    " UNION ALL SELECT date_trunc('hour', l.occurred_at, 'UTC'), l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade,"  # noqa: S608  # constants
-    " coalesce(l.currency, '-'), coalesce(l.amount, 0), CASE WHEN l.reverses IS NULL THEN 0 ELSE coalesce(l.amount, 0) END"
+_FRESH_LINES = (
     f" FROM ({_FRESH.format('ledger_lines', 'f.*', '')}) AS l LEFT JOIN ledger_lines r ON r.id = l.reverses"
     " WHERE l.occurred_at >= %(start)s AND l.occurred_at < %(end)s"
     " AND (%(automation)s::text IS NULL OR l.automation = %(automation)s)"
+)
+_QUANTITY_TAIL = (
+    " UNION ALL SELECT date_trunc('hour', l.occurred_at, 'UTC'), l.automation, coalesce(r.kind, l.kind), coalesce(l.quantity, 0)"
+    + _FRESH_LINES
+)
+_LINE_TAIL = (
+    " UNION ALL SELECT date_trunc('hour', l.occurred_at, 'UTC'), l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade,"
+    " coalesce(l.currency, '-'), coalesce(l.amount, 0), CASE WHEN l.reverses IS NULL THEN 0 ELSE coalesce(l.amount, 0) END" + _FRESH_LINES
 )
