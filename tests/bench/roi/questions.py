@@ -16,6 +16,10 @@ _NEEDED: Mapping[str, Mapping[str, str]] = {
 }
 
 
+# Scores can be asked for 100 days at once.
+_SHORT = {"/v1/roi/whatif"}
+
+
 def questions(schema: Mapping[str, Any], now: datetime, *, entry: str) -> list[Question]:
     """One for every GET below ``/v1/roi``, and more where the period or the moment makes a difference.
 
@@ -40,5 +44,6 @@ def _of(path: str, operation: Mapping[str, Any] | None, now: datetime, entry: st
     yield Question(filled, needed, download)
     if {"from", "as_of"} <= names and "conservation" not in path and not download:
         years = {"from": (now - timedelta(days=725)).isoformat()} | ({"bucket": "week"} if "bucket" in names else {})
-        yield Question(filled, needed | years)
+        if path not in _SHORT:
+            yield Question(filled, needed | years)
         yield Question(filled, needed | {"as_of": (now - timedelta(days=100)).isoformat()})
