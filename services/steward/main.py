@@ -15,7 +15,7 @@ import typer
 from sentry_sdk.crons import capture_checkin
 from sqlalchemy.exc import OperationalError
 
-from services.steward import braking, outcomes, overhead, service, telling, trials
+from services.steward import braking, drift, outcomes, overhead, service, telling, trials
 from services.steward.schedule import Job
 from services.steward.settings import StewardSettings
 from services.steward.tasks import Runner
@@ -88,6 +88,8 @@ def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
         Job("check_invariants", 10 * SECOND, lambda: service.check_invariants(engine, settings.steward.pending_limit), everywhere=True),
         # Books what is not booked yet, so a failed run is made good a minute later, not an hour.
         Job("book_platform_costs", MINUTE, lambda: service.book_platform_costs(engine)),
+        Job("watch_drift", HOUR, lambda: drift.watch(engine)),
+        Job("count_drift", MINUTE, lambda: drift.count(engine), everywhere=True),
         Job("judge_trials", 10 * SECOND, lambda: trials.judge(engine, clock)),
         Job("book_remote_calls", MINUTE, lambda: service.book_remote_calls(engine)),
         Job("book_overhead", MINUTE, lambda: overhead.book_overhead(engine, settings.steward.overhead_period)),

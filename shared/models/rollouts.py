@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Index, Numeric, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Date, Index, Numeric, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from shared.models.base import Instant, created_at, metadata, tenant
@@ -58,4 +58,28 @@ model_pairs = Table(
     created_at(),
     CheckConstraint("seen BETWEEN 0 AND 1", name="seen_is_a_probability"),
     Index(None, "tenant_id", "automation", "candidate", "created_at"),
+)
+
+# What a model of a tenant said about the cases of one day of receipt, and how far that is from its first days.
+model_windows = Table(
+    "model_windows",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("automation", Text, primary_key=True),
+    Column("tier", Text, primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    # {"scores": [ten numbers], "labels": {label: number}}.
+    Column("outputs", JSONB, nullable=False),
+    Column("cases", BigInteger, nullable=False),
+    # The later ones are held against it.
+    Column("is_reference", Boolean, nullable=False),
+    # Null where there was nothing to compare: the reference itself, and days with too few cases.
+    Column("finding", JSONB),
+    Column("drifted", Boolean, nullable=False),
+    created_at(),
+    Index(
+        "uq_model_windows_reference", "tenant_id", "automation", "tier", "model_version", unique=True, postgresql_where=text("is_reference")
+    ),
+    Index(None, "tenant_id", "day"),
 )

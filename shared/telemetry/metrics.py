@@ -24,6 +24,7 @@ cache_saved_cpu_seconds = Counter("recoup_cache_saved_cpu_seconds", "CPU time th
 booked_cpu_seconds = Counter("recoup_booked_cpu_seconds", "CPU time of workers that stands on ledger lines of cases.", ["automation"])
 worker_cpu_seconds = Counter("recoup_worker_cpu_seconds", "CPU time of workers since they began, start-up and waiting included.")
 remote_calls = Counter("recoup_remote_calls", "Calls of remote models by what came of them.", ["automation", "result"])
+drifted_models = Gauge("recoup_drifted_models", "Models that say other things than at first, by their newest day.", ["automation"])
 models_taken_back = Counter("recoup_models_taken_back", "Versions of models that were taken back by themselves.", ["automation"])
 fenced = Counter("recoup_fenced", "Results dropped because the case had been taken over.")
 failed = Counter("recoup_failed_cases", "Cases whose run raised.", ["automation"])

@@ -46,6 +46,7 @@ MATRIX: Mapping[tuple[str, str], set[str]] = {
     ("GET", "/v1/automations/{name}/schema"): set(ROLES),
     ("PATCH", "/v1/automations/{name}"): OPERATORS,
     ("GET", "/v1/models"): set(ROLES),
+    ("GET", "/v1/models/drift"): set(ROLES),
     ("PUT", "/v1/models/{name}/{version}"): OPERATORS,
     ("GET", "/v1/baselines"): ANALYSTS,
     ("POST", "/v1/baselines"): {ADMIN},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from psycopg.types.json import Jsonb
 
 from services.ops.repository.rows import changed, many, maybe, rows
-from services.ops.schemas.models import ModelVersion, State
+from services.ops.schemas.models import ModelVersion, ModelWindow, State
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -25,6 +25,13 @@ FULL JOIN (SELECT * FROM model_rollouts WHERE tenant_id = current_setting('app.t
 WHERE (%(automation)s::text IS NULL OR coalesce(v.automation, r.automation) = %(automation)s)
   AND (%(version)s::text IS NULL OR coalesce(v.version, r.version) = %(version)s)
 ORDER BY 1, 2
+"""
+
+_WINDOWS = """
+SELECT automation, tier, model_version, day, cases, is_reference, finding, drifted FROM model_windows
+WHERE tenant_id = current_setting('app.tenant') AND (%(automation)s::text IS NULL OR automation = %(automation)s)
+  AND day > current_date - %(days)s
+ORDER BY day DESC, automation, tier, model_version
 """
 
 # One change at a time for each automation of a tenant: who comes second sees what the first has done.
@@ -78,6 +85,11 @@ def versions(connection: Connection, automation: str | None) -> list[ModelVersio
 
 def version(connection: Connection, automation: str, wanted: str) -> ModelVersion | None:
     return maybe(ModelVersion, connection, _VERSIONS, {"automation": automation, "version": wanted})
+
+
+def windows(connection: Connection, automation: str | None, days: int) -> list[ModelWindow]:
+    """Newest first."""
+    return many(ModelWindow, connection, _WINDOWS, {"automation": automation, "days": days})
 
 
 def lock(connection: Connection, automation: str) -> None:

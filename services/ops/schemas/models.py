@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
@@ -63,3 +63,30 @@ class ModelChange(Input):
         if self.force and self.reason is None:
             raise ValueError("to force needs a reason")
         return self
+
+
+class DriftFinding(Output):
+    """Each pair is held against `level` and against an index of 0.2; both must be passed."""
+
+    score_index: float = Field(description="Population stability index of the scores.")
+    score_p: float = Field(description="Probability of such a difference, were there none.")
+    label_index: float
+    label_p: float
+    level: float = Field(description="Falls with every window, so that all of them together raise a false alarm in 1 % of models.")
+
+
+class ModelWindow(Output):
+    """What one model said about the cases received on one day."""
+
+    automation: str
+    tier: str = Field(examples=["nano"])
+    model_version: str = Field(examples=["complaints-nano@1.0.0"])
+    day: date
+    cases: int
+    is_reference: bool = Field(description="Later days are held against this one.")
+    finding: DriftFinding | None = Field(description="Null for the reference and for days with fewer than 100 cases.")
+    drifted: bool
+
+
+class ModelWindows(Output):
+    items: list[ModelWindow]
