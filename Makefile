@@ -7,7 +7,7 @@ KAFKA ?=
 DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test truth check format lint types contracts chaos bench bench-roi bpic lock clean
+.PHONY: help setup demo test truth check format lint types contracts chaos bench bench-models bench-roi bpic lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -49,6 +49,10 @@ chaos: $(READY) ## Break everything in turn under load, over Kafka, and look for
 
 bench: $(READY) ## Drain a backlog of 50,000 events, embedded and over Kafka
 	@$(BIN)/python -m tests.bench.drain
+
+bench-models: $(READY) ## Compare models in int8 and torch, the cascade and one large model, on this machine (installs the extra `train`)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint docker/requirements.lock --editable '.[dev,train]'
+	@$(BIN)/python -m tests.bench.models
 
 bench-roi: $(READY) ## Ask every figure of 10 million ledger lines at 20 requests a second
 	@$(BIN)/python -m tests.bench.roi.main
