@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from shared.measure.baselines import EMPTY, Moments
 from shared.measure.forecasts import BORROWED, FIRST_LOOK
 from shared.measure.savings import quantile
+from shared.measure.skewness import log_normal_third, reach
 
 # A covariate that hardly varies tells nothing, and its slope could be anything.
 _LEAST_VARIATION = 1e-6
@@ -90,8 +91,10 @@ def adjusted(cells: Sequence[Cell]) -> Adjusted | None:
     gain = math.fsum(_gain(cell, model[cell.stratum], slope) for cell in drawn)
     degrees = max(count - len(strata) - 1, 1)
     variance = math.fsum(_variance(cell, model[cell.stratum], slope) for cell in drawn) * count / degrees
-    half = quantile(degrees) * math.sqrt(max(variance, 0.0))
-    return Adjusted(gain - half, gain, gain + half, slope, _explained(strata.values(), slope))
+    error = math.sqrt(max(variance, 0.0))
+    third = math.fsum(_third(cell, model[cell.stratum], slope) for cell in drawn)
+    below, above = reach(quantile(degrees), max(third / error**3, 0.0) if error > 0 else 0.0, float(count))
+    return Adjusted(gain - below * error, gain, gain + above * error, slope, _explained(strata.values(), slope))
 
 
 def weighted(parts: Iterable[tuple[float, Moments]]) -> Moments:
@@ -160,6 +163,15 @@ def _gain(cell: Cell, intercept: float, slope: float) -> float:
     expected = intercept * cell.automated.n + slope * cell.automated.x
     surprise = cell.control.y - intercept * cell.control.n - slope * cell.control.x
     return expected - cell.automated.y + weight * surprise
+
+
+def _third(cell: Cell, intercept: float, slope: float) -> float:
+    """Third moment of the error, if what the covariate leaves unexplained has the tail of a log-normal; `skewness`."""
+    part, share = cell.control, cell.share
+    if not part.n:
+        return 0.0
+    weight = part.n * (1 - share) * (1 - 2 * share) / share**3
+    return weight * log_normal_third(part.y / part.n, part.misses(intercept, slope) / part.n)
 
 
 def _variance(cell: Cell, intercept: float, slope: float) -> float:
