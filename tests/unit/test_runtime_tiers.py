@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from shared.automations.contract import Automation, Context, Features, Outcome, 
 from shared.errors import InvariantBroken
 from shared.inference.explanation import explain
 from shared.inference.models import Models
+from tests.tiny_models import tiny_pack
 
 CASCADES = build_cascades()
 EVENTS = {task: [event.data for event in generate(task, 120, 11)] for task in TASKS}
@@ -147,3 +150,12 @@ def test_an_explanation_names_words_that_move_the_score() -> None:
     scorer, label = Models(SHIPPED).scorer(pack, pack.tiers[0]), pack.labels.index("mortgage")
     assert any("mortgage" in token or "escrow" in token for token in explain(scorer, label, Features(LONG)))
     assert explain(scorer, label, Features()) == ()
+
+
+@pytest.mark.parametrize("name", ["nano", "mini"])
+def test_numbers_reach_the_models_as_the_bins_they_were_trained_on(tmp_path: Path, name: str) -> None:
+    automation = _notes(features=lambda note: Features("a claim", {"amount": note.text}))
+    pack = dataclasses.replace(tiny_pack(tmp_path, "complaints"), bins={"amount": (100.0, 500.0)})
+    tier = ModelTier(automation, pack, name, Models(tmp_path))
+    small, medium, as_medium = (result.score for result in tier.decide(_note_cases("99.5", "100", "499")))
+    assert medium == as_medium != small

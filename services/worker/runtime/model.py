@@ -22,6 +22,7 @@ from services.worker.tiers import (
     isolated,
     metered,
 )
+from shared.automations.bins import binned
 from shared.automations.contract import Automation, Features, Verdict
 from shared.automations.pack import Pack
 from shared.errors import InvariantBroken
@@ -108,13 +109,20 @@ class ModelTier:
         return {tier.name: self._models.scorer(self._pack, tier) for tier in others}
 
     def _decide(self, batch: Sequence[CaseInput]) -> Sequence[TierResult]:
-        features = [self._automation.features(case.data) for case in batch]
+        features = [self._features(case) for case in batch]
         documents = [document for document in features if document is not None]
         rows = iter(self.probabilities(documents)) if documents else iter(())
         return [
             TierResult(ABSTAINED, model=self._version) if document is None else self._result(case, document, next(rows))
             for case, document in zip(batch, features, strict=True)
         ]
+
+    def _features(self, case: CaseInput) -> Features | None:
+        """As the models were trained on them: numbers as bins, where the pack has edges for them."""
+        found = self._automation.features(case.data)
+        if found is None or not self._pack.bins:
+            return found
+        return replace(found, fields=binned(found.fields, self._pack.bins))
 
     def _result(self, case: CaseInput, document: Features, row: Probabilities) -> TierResult:
         labels = self._pack.labels
