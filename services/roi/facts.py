@@ -102,6 +102,16 @@ class Experiment(NamedTuple):
     beyond_span: Decimal
 
 
+class Decided(NamedTuple):
+    """Decided cases of all time, by what a draw is compared with."""
+
+    automation: str
+    arm: str
+    stratum: str
+    share: Decimal
+    cases: int
+
+
 class ScoreSum(NamedTuple):
     """Cases of one score, in hundredths; see `shared.models.rollups.score_sums`."""
 

@@ -6,6 +6,7 @@ careful figure charges: as long as little was audited, little is known, and the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -68,10 +69,21 @@ class ErrorCost:
 
 def error_rate(sums: AuditSums) -> ErrorRate | None:
     """None before the first decision that could be drawn."""
-    if sums.settled <= 0 or sums.least is None:
-        return None
-    found = bounds(Looks(np.array([float(sums.settled)]), np.array([float(sums.weighted)]), float(sums.least)))
-    return ErrorRate(float(found.low[0]), float(found.point[0]), float(found.high[0]))
+    return error_rates([sums])[0]
+
+
+def error_rates(several: Sequence[AuditSums]) -> list[ErrorRate | None]:
+    """As `error_rate`, of each by itself; those with one least probability cost hardly more together than one alone."""
+    found: list[ErrorRate | None] = [None] * len(several)
+    for least in {sums.least for sums in several if sums.least is not None}:
+        places = [place for place, sums in enumerate(several) if sums.least == least and sums.settled > 0]
+        decisions, weighted = (
+            np.array([float(getattr(several[place], name)) for place in places], dtype=np.float64) for name in ("settled", "weighted")
+        )
+        held = bounds(Looks(decisions, weighted, float(least)))
+        for number, place in enumerate(places):
+            found[place] = ErrorRate(float(held.low[number]), float(held.point[number]), float(held.high[number]))
+    return found
 
 
 def error_cost(sums: AuditSums, loss: Money) -> ErrorCost | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from services.roi import figures
 from services.roi.answers import soundness
 from services.roi.answers.evidence_schemas import AutomationEvidence, BaselineInUse, Clocks, Draw, Errors, Evidence, Finding
-from services.roi.facts import Audited, Experiment, Wanted
+from services.roi.facts import Audited, Decided, Experiment, Wanted
 from services.roi.period import Period
 from services.roi.repository import evidence as repository
 from services.roi.repository import scores, sums
@@ -18,12 +18,14 @@ from services.roi.service import asked
 from services.roi.valuation import Valuation, amount
 from shared.db import unit_of_work
 from shared.measure.baselines import Grade
-from shared.measure.error_rate import error_rate
+from shared.measure.error_rate import ErrorRate, error_rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from services.roi.facts import CaseSum, KnownBaseline
+    from sqlalchemy import Connection
+
+    from services.roi.facts import KnownBaseline
     from services.roi.figures import Account
     from services.roi.service import Question, Roi
     from shared.measure import integrity
@@ -38,10 +40,11 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
     ever = Wanted(tenant, Period(_BEGINNING, max(period.end, now)), now, question.as_of, question.automation)
     with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
-        decided = sums.cases(connection, ever)
+        decided = repository.decided(connection, tenant, question.automation) if question.as_of is None else _decided(connection, ever)
         audited = {} if question.as_of is not None else scores.audits(connection, tenant, question.automation)
         stored = repository.baselines(connection, tenant, question.automation, at=min(now, period.end), as_of=question.as_of)
     accounts = {account.automation: account for account in figures.accounts(tally, Grade.D)}
+    rates = dict(zip(audited, error_rates([found.sums for found in audited.values()]), strict=True))
     names = sorted({*accounts, *(draw.automation for draw in draws), *(known.automation for known in stored)})
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     parts = [
@@ -53,7 +56,7 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
                 *_concurrent(accounts.get(name), period),
                 *(_stored(known, min(now, period.end)) for known in stored if known.automation == name),
             ],
-            _errors(audited[name], prices.loss(name)) if name in audited else None,
+            _errors(audited[name], rates[name], prices.loss(name)) if name in audited else None,
         )
         for name in names
     ]
@@ -62,6 +65,11 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
         soundness=soundness.worst((part.automation, part.soundness) for part in parts),
         automations=parts,
     )
+
+
+def _decided(connection: Connection, ever: Wanted) -> list[Decided]:
+    """As known then: the sums and what was booked in that moment's hour."""
+    return [Decided(row.automation, row.arm, row.stratum, row.share, row.cases) for row in sums.cases(connection, ever)]
 
 
 def judged(roi: Roi, tenant: str, question: Question) -> Summary:
@@ -81,7 +89,7 @@ def _by_automation(draws: Iterable[Experiment]) -> dict[str, list[Experiment]]:
 
 
 def _one(
-    name: str, draws: Sequence[Experiment], decided: Sequence[CaseSum], baselines: list[BaselineInUse], errors: Errors | None
+    name: str, draws: Sequence[Experiment], decided: Sequence[Decided], baselines: list[BaselineInUse], errors: Errors | None
 ) -> AutomationEvidence:
     found = soundness.examined(draws, decided)
     control = sum(draw.drawn_control for draw in draws)
@@ -162,8 +170,8 @@ def _stored(known: KnownBaseline, at: datetime) -> BaselineInUse:
     )
 
 
-def _errors(audited: Audited, loss: tuple[Decimal, object] | None) -> Errors:
-    sums, rate = audited.sums, error_rate(audited.sums)
+def _errors(audited: Audited, rate: ErrorRate | None, loss: tuple[Decimal, object] | None) -> Errors:
+    sums = audited.sums
     low, point, high = (None, None, None) if rate is None else (_share(rate.low), _share(rate.point), _share(rate.high))
     each = None if loss is None else loss[0]
     return Errors(

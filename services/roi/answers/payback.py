@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.roi import figures
 from services.roi.answers.discounting import WEEK, Flow, Investment, continued
@@ -19,6 +19,7 @@ from shared.measure.savings import combine
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from services.roi.facts import CaseSum
     from services.roi.figures import Account
     from services.roi.period import Period
     from services.roi.service import Question, Roi
@@ -53,6 +54,14 @@ class Week:
     whole: bool
 
 
+class _Worked(NamedTuple):
+    """An account with its labour rate and its cases by week."""
+
+    account: Account
+    hour: tuple[Decimal, object] | None
+    weeks: Mapping[datetime | None, Sequence[CaseSum]]
+
+
 def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     """Returns count from the first day of the period, which is the day of the investment."""
     period, tally = roi.tally(tenant, question, Bucket.WEEK)
@@ -60,8 +69,9 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     accounts = figures.accounts(tally, question.min_grade)
     money = _money(accounts, prices, question)
+    worked = [_Worked(account, prices.labour(account.automation), by_bucket(account.cases)) for account in accounts]
     weeks = [
-        _week(start, accounts, prices, money.get(start), (period, min(period.end, roi.clock.now())))
+        _week(start, worked, money.get(start), (period, min(period.end, roi.clock.now())))
         for start in period.buckets(Bucket.WEEK)
         if start < roi.clock.now()
     ]
@@ -86,27 +96,26 @@ def _money(accounts: Sequence[Account], prices: Valuation, question: Question) -
     return {start: prices.convert(figures.credited(found, question.min_grade)) for start, found in rows.items()}
 
 
-def _week(start: datetime, accounts: Sequence[Account], prices: Valuation, money: Converted | None, known: tuple[Period, datetime]) -> Week:
+def _week(start: datetime, worked: Sequence[_Worked], money: Converted | None, known: tuple[Period, datetime]) -> Week:
     """Args: known: the period, and until when it is measured."""
     period, until = known
     return Week(
         cash=_NOTHING if money is None else money.sums.get("cash", _NOTHING),
         cost=_NOTHING if money is None else money.cost,
-        value=_value(start, accounts, prices),
+        value=_value(start, worked),
         until=min(start + WEEK, until),
         whole=start >= period.start and start + WEEK <= until,
     )
 
 
-def _value(start: datetime, accounts: Sequence[Account], prices: Valuation) -> Decimal | None:
+def _value(start: datetime, worked: Sequence[_Worked]) -> Decimal | None:
     total = _NOTHING
-    for account in accounts:
-        cases = by_bucket(account.cases).get(start, [])
-        hour = prices.labour(account.automation)
-        seconds = None if account.estimate.point is None else figures.saved_seconds(account, cases)
-        if seconds is None or (hour is None and cases):
+    for one in worked:
+        cases = one.weeks.get(start, [])
+        seconds = None if one.account.estimate.point is None else figures.saved_seconds(one.account, cases)
+        if seconds is None or (one.hour is None and cases):
             return None
-        total += Decimal(repr(seconds)) / 3600 * (_NOTHING if hour is None else hour[0])
+        total += Decimal(repr(seconds)) / 3600 * (_NOTHING if one.hour is None else one.hour[0])
     return total
 
 

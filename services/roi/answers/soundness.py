@@ -10,13 +10,13 @@ from services.roi.schemas import Figures, Saved, Soundness
 from shared.measure.integrity import Cell, Finding, Integrity, Verdict, report
 
 if TYPE_CHECKING:
-    from services.roi.facts import CaseSum, Experiment
+    from services.roi.facts import Decided, Experiment
 
 # Strata are told apart at the decision only.
 _ALL = "*"
 
 
-def examined(draws: Sequence[Experiment], decided: Iterable[CaseSum] = ()) -> Integrity:
+def examined(draws: Sequence[Experiment], decided: Iterable[Decided] = ()) -> Integrity:
     """The report about one automation.
 
     Draws are counted at intake, where both arms are complete. Strata are known of decided cases, and control cases wait for people: so
@@ -91,7 +91,7 @@ def _cell(draw: Experiment) -> Cell:
     )
 
 
-def _decided(rows: Sequence[CaseSum]) -> list[Cell]:
+def _decided(rows: Sequence[Decided]) -> list[Cell]:
     cells = []
     for share in sorted({row.share for row in rows if 0 < row.share < Decimal(1)}):
         drawn = [row for row in rows if row.share == share]

@@ -7,7 +7,7 @@ random for a second look; their errors are estimated with 1/probability and the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from services.roi.valuation import Valuation, amount
 from shared.automations import registry
 from shared.db import unit_of_work
 from shared.measure.baselines import EMPTY, Moments
-from shared.measure.error_rate import AuditSums, error_rate
+from shared.measure.error_rate import AuditSums, ErrorRate, error_rates
 from shared.measure.savings import quantile
 
 if TYPE_CHECKING:
@@ -70,15 +70,18 @@ def what_if(roi: Roi, tenant: str, question: Question, automation: str, threshol
     known = _known(found[0] if found else None, None if loss is None else loss[0], None if hour is None else hour[0])
     scored = [row for row in rows if row.model_version != NO_MODEL]
     others = [row for row in rows if row.model_version == NO_MODEL]
-    allowed = _allowed(automation, rows)
+    allowed, ruled = _allowed(automation, rows), [row for row in others if row.automatic]
+    chosen = [_as_it_was(scored, ruled), *(_above(threshold, scored, ruled, allowed) for threshold in thresholds)]
+    rates = error_rates([one.audits() for one in chosen])
+    scenarios = [_scenario(one, rate, known) for one, rate in zip(chosen, rates, strict=True)]
     return WhatIf(
         **dict(asked(question, period, tally)),
         automation=automation,
         scored=sum(row.cases for row in scored),
         by_rule=sum(row.cases for row in others),
         unscored=max(known.total - sum(row.cases for row in rows), 0),
-        as_it_was=_scenario(None, scored, others, known, lambda row: row.automatic > 0),
-        options=[_scenario(threshold, scored, others, known, _above(threshold, allowed)) for threshold in thresholds],
+        as_it_was=scenarios[0],
+        options=scenarios[1:],
         assumes=list(ASSUMES),
         hours_per_person_case=_hours(known.people.mean) if known.people.n else None,
     )
@@ -104,27 +107,57 @@ def _allowed(automation: str, rows: Iterable[ScoreSum]) -> set[str]:
     return {name for name, outcome in known.outcomes.items() if outcome.final_without_person}
 
 
-def _above(threshold: Decimal, allowed: set[str]) -> Callable[[ScoreSum], bool]:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The cases that one threshold leaves to tiers. Attributes: threshold: None: as it really was; rule: cases that rules decided."""
+
+    threshold: Decimal | None
+    rows: Sequence[ScoreSum]
+    rule: int
+
+    @property
+    def certain(self) -> Decimal:
+        """Wrong ones among those that people decided."""
+        return Decimal(sum(row.reviewed_wrong for row in self.rows))
+
+    @property
+    def automatic(self) -> int:
+        """Those that a tier really decided."""
+        return sum(row.automatic for row in self.rows)
+
+    def audits(self) -> AuditSums:
+        least = [row.least for row in self.rows if row.least is not None]
+        return AuditSums(
+            decisions=sum(row.auditable for row in self.rows),
+            drawn=sum(row.drawn for row in self.rows),
+            done=sum(row.audited for row in self.rows),
+            wrong=sum(row.audited_wrong for row in self.rows),
+            weighted=sum((row.weighted_wrong for row in self.rows), Decimal(0)),
+            least=min(least, default=None),
+        )
+
+
+def _as_it_was(scored: Sequence[ScoreSum], ruled: Sequence[ScoreSum]) -> Chosen:
+    # Within a hundredth some may have been decided and some not.
+    rows = [row._replace(cases=row.automatic, reviewed=0, reviewed_wrong=0) for row in scored if row.automatic]
+    return Chosen(None, [*rows, *ruled], sum(row.automatic for row in ruled))
+
+
+def _above(threshold: Decimal, scored: Sequence[ScoreSum], ruled: Sequence[ScoreSum], allowed: set[str]) -> Chosen:
     lowest = int(threshold * 100)
-    return lambda row: row.bin >= lowest and row.proposed in allowed
+    rows = [row for row in scored if row.bin >= lowest and row.proposed in allowed]
+    return Chosen(threshold, [*rows, *ruled], sum(row.automatic for row in ruled))
 
 
-def _scenario(
-    threshold: Decimal | None, scored: Sequence[ScoreSum], others: Sequence[ScoreSum], known: Known, final: Callable[[ScoreSum], bool]
-) -> Scenario:
-    chosen = [row for row in scored if final(row)]
-    if threshold is None:
-        # Within a hundredth some may have been decided and some not.
-        chosen = [row._replace(cases=row.automatic, reviewed=0, reviewed_wrong=0) for row in chosen]
-    by_rule = sum(row.automatic for row in others)
-    automatic = sum(row.cases for row in chosen) + by_rule
+def _scenario(chosen: Chosen, rate: ErrorRate | None, known: Known) -> Scenario:
+    automatic = sum(row.cases for row in chosen.rows if row.model_version != NO_MODEL) + chosen.rule
     people = max(known.total - automatic, 0)
     review = _times(known.people, people)
-    errors = _errors([*chosen, *(row for row in others if row.automatic)])
+    errors = _errors(chosen, rate)
     saved = _saved(known.manual, review)
     value = None if saved.point is None or known.hour is None else amount(saved.point * known.hour)
     return Scenario(
-        threshold=threshold,
+        threshold=chosen.threshold,
         automatic=automatic,
         people=people,
         automatic_share=(Decimal(automatic) / known.total).quantize(Decimal("0.0001")) if known.total else None,
@@ -167,26 +200,14 @@ def _saved(manual: tuple[float | None, ...], review: tuple[float | None, ...]) -
     )
 
 
-def _errors(rows: Sequence[ScoreSum]) -> ErrorCount:
+def _errors(chosen: Chosen, rate: ErrorRate | None) -> ErrorCount:
     """Known ones among cases that people decided, plus the estimate for those that they did not."""
-    certain = Decimal(sum(row.reviewed_wrong for row in rows))
-    automatic = sum(row.automatic for row in rows)
-    if not automatic:
+    certain = chosen.certain
+    if not chosen.automatic:
         return ErrorCount(low=_two(certain), point=_two(certain), high=_two(certain))
-    least = [row.least for row in rows if row.least is not None]
-    rate = error_rate(
-        AuditSums(
-            decisions=sum(row.auditable for row in rows),
-            drawn=sum(row.drawn for row in rows),
-            done=sum(row.audited for row in rows),
-            wrong=sum(row.audited_wrong for row in rows),
-            weighted=sum((row.weighted_wrong for row in rows), Decimal(0)),
-            least=min(least, default=None),
-        )
-    )
     if rate is None:
         return ErrorCount(low=_two(certain), point=None, high=None)
-    low, point, high = (_two(certain + Decimal(repr(share)) * automatic) for share in (rate.low, rate.point, rate.high))
+    low, point, high = (_two(certain + Decimal(repr(share)) * chosen.automatic) for share in (rate.low, rate.point, rate.high))
     return ErrorCount(low=low, point=point, high=high)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from services.roi.facts import Experiment, KnownBaseline
+from services.roi.facts import Decided, Experiment, KnownBaseline
 from shared.casework.experiment import COUNTS, MEASURES, SECONDS, facts
 from shared.measure.baselines import Grade
 
@@ -23,6 +23,10 @@ _NOW: Final = _SUMMED.format(_ROLLED_UP)
 _THEN: Final = _SUMMED.format(
     f"{_ROLLED_UP} AND day < %(day)s UNION ALL"  # noqa: S608  # constants
     f" SELECT automation, share, {', '.join(MEASURES)} FROM ({facts(_VISIBLE)}) AS tail WHERE {_OF_ITS_AUTOMATION}"  # constants
+)
+_DECIDED = (
+    "SELECT automation, arm, stratum, share, sum(cases)::bigint FROM case_sums"  # noqa: S608  # constants
+    f" WHERE tenant_id = %(tenant)s AND grain = 'month' AND {_OF_ITS_AUTOMATION} GROUP BY 1, 2, 3, 4"
 )
 _BASELINES = (
     "SELECT DISTINCT ON (b.automation, b.stratum) b.automation, b.stratum, b.grade, b.n, b.mean_seconds, b.method, b.valid_from,"
@@ -43,6 +47,12 @@ def experiments(connection: Connection, tenant: str, automation: str | None, as_
     }
     rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)
     return [Experiment(*row) for row in rows]
+
+
+def decided(connection: Connection, tenant: str, automation: str | None) -> list[Decided]:
+    """All of them, from the sums by month."""
+    rows = connection.exec_driver_sql(_DECIDED, {"tenant": tenant, "automation": automation})
+    return [Decided(*row) for row in rows]
 
 
 def baselines(connection: Connection, tenant: str, automation: str | None, *, at: datetime, as_of: datetime | None) -> list[KnownBaseline]:
