@@ -11,7 +11,8 @@ from typing import Final
 
 TIME: Final = "unit = 's' AND kind IN ('manual_time', 'review_time', 'reversal')"
 
-# By name: what a case adds. Gain and its variance: `shared.measure.sequence`, with the forecast stored before the case.
+# By name: what a case adds. Gain and its variance: `shared.measure.sequence`, with the forecast stored before the case was received. One
+# stored before its decision would not do: tiers decide at once and people later, so the arms of a case would expect different times.
 CASE_MEASURES: Final = {
     "cases": "1::bigint",
     "human_seconds": "round(k.seconds, 6)",
@@ -60,9 +61,9 @@ def case_changes(*, touched: str, visible: str, old: str, booked: str) -> str:
         "   coalesce(f.intercept + f.slope * coalesce(d.covariate, 0)::numeric, 0) AS forecast"
         # OFFSET 0 keeps the lookups what they are: a few cases by their keys, however many the planner expects.
         "  FROM touched t JOIN LATERAL (SELECT * FROM decisions o WHERE o.case_id = t.case_id OFFSET 0) d ON true"
-        "  JOIN LATERAL (SELECT control_probability FROM cases o WHERE o.id = t.case_id OFFSET 0) c ON true"
+        "  JOIN LATERAL (SELECT control_probability, xid FROM cases o WHERE o.id = t.case_id OFFSET 0) c ON true"
         "  LEFT JOIN LATERAL (SELECT intercept, slope FROM forecasts f WHERE f.tenant_id = d.tenant_id AND f.automation = d.automation"
-        "   AND f.stratum = d.stratum AND f.since <= d.xid ORDER BY f.since DESC LIMIT 1) f ON true"
+        "   AND f.stratum = d.stratum AND f.since <= least(coalesce(c.xid, d.xid), d.xid) ORDER BY f.since DESC LIMIT 1) f ON true"
         f"  WHERE {visible.format('d')}),"
         " facts AS ("
         f"  SELECT s.case_id, {booked.format('s')} AS booked, {old.format('s')} AS old, true AS decision, 0 AS seconds, 0 AS late"

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import UUID
 
-from shared.models.base import Instant, booked_at, created_at, metadata, tenant, transaction_id, uuid_key
+from shared.models.base import Instant, TransactionId, booked_at, created_at, metadata, tenant, transaction_id, uuid_key
 
 STATES = ("pending", "processing", "review", "decided", "quarantined")
 
@@ -51,6 +51,8 @@ cases = Table(
     Column("occurred_at", Instant, nullable=False),
     Column("received_at", Instant, nullable=False),
     Column("traceparent", Text),
+    # Transaction of receipt: what was summed up before it was known before the arm was drawn. Null in cases older than the column.
+    Column("xid", TransactionId, server_default=func.pg_current_xact_id()),
     # Not partitioned by time: the dedupe key must hold across month boundaries.
     UniqueConstraint("tenant_id", "source", "event_id"),
     CheckConstraint("arm IN ('automated','control')", name="known_arm"),

@@ -64,7 +64,8 @@ ledger_sums = Table(
     Index(None, "tenant_id", "grain", "booked"),
 )
 
-# Manual seconds to expect of a case whose decision was booked in transaction `since` or later, as known before it:
+# Manual seconds to expect of a case that was received in transaction `since` or later, as known before it, so that both arms of it expect
+# the same:
 # `intercept + slope * covariate`. The newest such row counts. Never changed, so that what was estimated stays, and its sums stay sums.
 forecasts = Table(
     "forecasts",

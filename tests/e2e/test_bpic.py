@@ -30,6 +30,8 @@ def test_a_known_share_of_real_work_is_recovered_within_the_interval_in_total_an
     shutil.rmtree(folder, ignore_errors=True)
     assert set(found.strata) == {"*", *CHANNELS}
     assert {name: interval for name, interval in found.strata.items() if not interval.holds} == {}
+    assert found.always_valid is not None
+    assert found.always_valid.holds, found.always_valid
     # An interval that holds everything would say nothing.
     assert found.strata["*"].half_width < 0.3
     assert all(interval.low > 0 for interval in found.strata.values())

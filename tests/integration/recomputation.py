@@ -40,7 +40,7 @@ class Facts:
         return cls(
             list(
                 connection.exec_driver_sql(
-                    "SELECT d.*, d.xid::text::bigint AS number, c.control_probability AS share"
+                    "SELECT d.*, c.xid::text::bigint AS received, c.control_probability AS share"
                     " FROM decisions d JOIN cases c ON c.id = d.case_id"
                 ).mappings()
             ),
@@ -82,8 +82,8 @@ class Facts:
         late = sum((line["quantity"] for line in lines if line["booked_at"] > decision["booked_at"]), Decimal(0))
         x = Decimal(repr(decision["covariate"] or 0.0))
         names = ("tenant_id", "automation", "stratum")
-        known = [f for f in self.forecasts if all(f[name] == decision[name] for name in names) and f["number"] <= decision["number"]]
-        forecast = known[-1]["intercept"] + known[-1]["slope"] * x
+        known = [f for f in self.forecasts if all(f[name] == decision[name] for name in names) and f["number"] <= decision["received"]]
+        forecast = known[-1]["intercept"] + known[-1]["slope"] * x if known else Decimal(0)
         share = decision["share"]
         gain = variance = Decimal(0)
         with localcontext() as context:

@@ -274,3 +274,41 @@ def test_stewards_killed_again_and_again_count_every_fact_once(engine: Engine, d
     roll_up(engine)
     assert 0 < rolled_up_by_the_killed <= written == _cases_rolled_up(engine)
     assert_rolled_up(engine)
+
+
+def _gain(engine: Engine, arm: str) -> tuple[int, Decimal]:
+    """Cases of the arm and what they add to the always-valid estimate."""
+    statement = "SELECT sum(cases)::int, sum(gain) FROM case_sums WHERE grain = 'day' AND arm = %(arm)s"
+    with unit_of_work(engine) as connection:
+        cases, gain = connection.exec_driver_sql(statement, {"arm": arm}).one()
+    return cases or 0, gain or Decimal(0)
+
+
+def _control_in(engine: Engine, seconds: str) -> None:
+    """People learn what manual work takes: the forecast of whatever is received later moves there."""
+    with unit_of_work(engine) as connection:
+        decide(connection, [case for case in receive(connection, 60) if case.arm == "control"], seconds=seconds)
+    roll_up(engine)
+    with unit_of_work(engine) as connection:
+        decide(connection, receive(connection, 1), seconds=seconds)
+    roll_up(engine)
+
+
+def test_both_arms_of_a_case_expect_what_was_known_when_it_was_received(engine: Engine) -> None:
+    """Tiers decide at once and people later: with what was known at the decision, the arms would expect different times."""
+    share = Decimal("0.3")
+    _control_in(engine, "100")
+    with unit_of_work(engine) as connection:
+        cases = receive(connection, 60)
+    expected = []
+    for arm in ("automated", "control"):
+        before, gain_before = _gain(engine, arm)
+        with unit_of_work(engine) as connection:
+            decide(connection, [case for case in cases if case.arm == arm], seconds="1000")
+        roll_up(engine)
+        after, gain_after = _gain(engine, arm)
+        gain = (gain_after - gain_before) / (after - before)
+        expected.append(gain if arm == "automated" else 1000 - gain * share / (1 - share))
+        _control_in(engine, "5000")
+    assert expected[0] == pytest.approx(expected[1], abs=Decimal("0.001"))
+    assert expected[0] == pytest.approx(100, abs=Decimal("0.001"))
