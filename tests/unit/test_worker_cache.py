@@ -98,6 +98,15 @@ def test_another_text_tenant_or_error_level_finds_nothing(store: MemoryStore, ot
     assert "nano" not in _tiers(cascade.decide([_case(LONG, 1)])[0])
 
 
+def test_tenants_are_apart_in_the_key_and_in_the_digest(store: MemoryStore) -> None:
+    cache = CacheTier(NOTES, Models(frozenset(), lambda: ""), store, 1)
+    ours, theirs = cache.place(_case(LONG)), cache.place(_case(LONG, tenant="other"))
+    assert ours is not None
+    assert theirs is not None
+    assert ours.key != theirs.key
+    assert ours.digest != theirs.digest
+
+
 def test_other_models_find_nothing(store: MemoryStore) -> None:
     _cascade(store).decide([_case(LONG)])
     assert "nano" in _tiers(_cascade(store, version="2.0.1").decide([_case(LONG)])[0])
