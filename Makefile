@@ -7,7 +7,7 @@ KAFKA ?=
 DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test truth check format lint types contracts chaos bench bench-models bench-roi bpic lock clean
+.PHONY: help setup demo test test-train truth check format lint types contracts chaos bench bench-models bench-roi bpic lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -25,7 +25,11 @@ demo: $(READY) ## Run the whole line once on this machine and print what it save
 	@$(BIN)/recoup demo $(if $(KAFKA),--kafka,) $(DEMO_FLAGS)
 
 test: $(READY) ## Every test but the long suites
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests --ignore tests/bench
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests --ignore tests/bench --ignore tests/train
+
+test-train: $(READY) ## What needs torch, after installing the extra `train` (5 GB on Linux)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint docker/requirements.lock --editable '.[dev,train]'
+	@$(BIN)/python -m pytest -n 0 tests/train
 
 truth: $(READY) ## Simulate 2,000 deployments with known truth and see whether the figures hold it
 	@$(BIN)/recoup truth --plot docs/truth.svg

@@ -129,7 +129,9 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             seed=seed,
         )
         made = publish(training.train(plan, found, out, stage), out, found, seed)
-    _told(made, out)
+    _told(made)
+    if made.failed:
+        raise typer.Exit(3)
 
 
 def _planned(
@@ -150,16 +152,15 @@ def _planned(
     return tasks.from_events(_checked(task), data, n, seed, stage("synthetic events", n))
 
 
-def _told(made: Published, out: Path) -> None:
+def _told(made: Published) -> None:
     console, pack = Console(), made.pack
     size = sum(artefact.bytes for artefact in pack.files.values()) / 1e6
     console.print(_figures(f"{pack.name} {pack.version}, {size:.2f} MB", pack.report))
     console.print(_levels(pack.report))
     for gate in made.failed:
-        _console().print(f"[red]not published[/]: {gate.name} is {gate.value:.4f}, the bound is {gate.bound}: {gate.why}")
-    if made.failed:
-        raise typer.Exit(3)
-    _console().print(f"published in {out}: see {out / pack.name}-report.html")
+        _console().print(f"[red]not published[/]: {gate.name} is {gate.value:.4f}, the bound is {gate.bound}: {gate.why}", soft_wrap=True)
+    if not made.failed:
+        _console().print(f"published: see {pack.name}-report.html beside the manifest")
 
 
 @app.command()
@@ -241,6 +242,24 @@ def certify(
     _console().print(f"certified in {folder}")
     for certificate in made.certificates:
         typer.echo(f"{certificate.level} {certificate.variant} {certificate.coverage:.4f} {certificate.upper:.4f}")
+
+
+@app.command()
+def ship(
+    data: Annotated[Path, typer.Option(help="Folder of the public sets.", exists=True, file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the packs; an existing manifest there keeps its other packs.")],
+) -> None:
+    """Train and publish the packs of intents that are shipped: three tasks on one encoder."""
+    try:
+        from services.lab import shipping  # noqa: PLC0415 - only here is torch needed
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(f"shipping needs {error.name!r}: pip install 'recoup[train]'") from error
+    with _explained(), _progress() as progress:
+        made = shipping.ship(data, out, _stages(progress))
+    for published in made:
+        _told(published)
+    if any(published.failed for published in made):
+        raise typer.Exit(3)
 
 
 def _as_cloudevent(event: SyntheticEvent) -> dict[str, Any]:

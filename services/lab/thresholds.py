@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from shared.automations.pack import NEVER
 
@@ -17,7 +18,7 @@ Setting = tuple[float, ...]
 
 _STEPS: Final = 40
 _EDGE: Final = 1e-6
-_NEWTON_STEPS: Final = 15
+_NEWTON_STEPS: Final = 30
 _RIDGE: Final = 1e-3
 # Thresholds are written into manifests: rounded up, so that what is read back accepts no more than what was certified.
 _DIGITS: Final = 6
@@ -86,7 +87,7 @@ class _Reliability:
     def threshold(self, trust: float) -> float:
         """The confidence at which the tier is right with probability ``trust``."""
         logit = (np.log(trust / (1 - trust)) - self.intercept) / self.slope
-        confidence = 1 / (1 + np.exp(-logit))
+        confidence = float(expit(logit))
         return float(np.ceil(confidence * 10**_DIGITS) / 10**_DIGITS) if confidence < 1 - _EDGE else NEVER
 
 
@@ -105,9 +106,11 @@ def _reliability(tier: TierScores) -> _Reliability:
     inputs = np.column_stack((logits, np.ones_like(logits)))
     weights = np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
-        found = 1 / (1 + np.exp(-inputs @ weights))
+        found = expit(inputs @ weights)
         curvature = (inputs * (found * (1 - found))[:, None]).T @ inputs + _RIDGE * np.eye(2)
-        weights = weights + np.linalg.solve(curvature, inputs.T @ (right - found) - _RIDGE * weights)
+        step = np.linalg.solve(curvature, inputs.T @ (right - found) - _RIDGE * weights)
+        # Where hardly any answer was wrong, whole steps overshoot.
+        weights = weights + np.clip(step, -1.0, 1.0)
     return _Reliability(max(float(weights[0]), 0.05), float(weights[1]))
 
 
@@ -118,7 +121,7 @@ def path(tune: Sequence[TierScores]) -> list[Setting]:
     tuning cases, and the tuning labels alone decide them.
     """
     reliable = [_reliability(tier) for tier in tune]
-    trusts = 1 / (1 + np.exp(-np.linspace(9.0, -2.0, 80)))
+    trusts = expit(np.linspace(9.0, -2.0, 80))
     settings = [tuple(found.threshold(float(trust)) for found in reliable) for trust in trusts]
     counts = np.maximum.accumulate([decide(tune, setting).count for setting in settings])
     wanted = np.linspace(0, counts.max(), _STEPS + 1)[1:]

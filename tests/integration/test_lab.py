@@ -138,6 +138,19 @@ def test_labels_that_cannot_be_told_are_not_published(tmp_path: Path) -> None:
     assert (tmp_path / "pack/noise-report.json").is_file()
 
 
+def test_a_shipped_pack_of_intents_is_found_by_its_name_and_keeps_its_figures_on_texts_that_it_has_not_seen(tmp_path: Path) -> None:
+    """Every third text of the publisher's validation part, on which nothing was trained."""
+    found = json.loads((DATA / "clinc150/train_val.json").read_text(encoding="utf-8"))
+    rows = [{"text": text, "intent": label} for name in ("val", "oos_val") for text, label in found[name][::3]]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    figures = _figures("--pack", "intents-clinc150", "--data", tmp_path / "rows.jsonl", "--text", "text", "--label", "intent")
+    assert figures["in_scope_accuracy"] >= 0.945
+    assert figures["oos_recall"] >= 0.55
+    assert figures["tiers"]["large"]["accuracy"] > figures["tiers"]["nano"]["accuracy"]
+    assert figures["levels"]["0.02"]["coverage"] >= 0.75
+    assert figures["levels"]["0.02"]["selective_error"] <= 0.03
+
+
 def test_a_folder_with_one_pack_can_be_evaluated(tmp_path: Path) -> None:
     assert _lab("train", "--task", "claims", "--n", "6000", "--out", tmp_path / "pack").exit_code == 0
     data = tmp_path / "few.csv"

@@ -1,0 +1,143 @@
+"""The shipped packs of intents: three tasks on one fine-tuned encoder with a head for each, so that all fit into little room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from services.lab import bert, encoder, graphs, mixing, student
+from services.lab.answers import answers
+from services.lab.bert import Head
+from services.lab.building import Bench, Stage, assembled, bench, nano_tier, written
+from services.lab.encoder import Material, Network, Schedule
+from services.lab.examples import Example
+from services.lab.plan import Plan, labels_of
+from services.lab.public import INTENTS, PublicSet
+from services.lab.publishing import Published, publish
+from services.lab.teacher import MINILM, Teacher, folder_of, load
+from services.lab.wordpiece import encoded
+from shared.automations.pack import Artefact, Pack, TierModel
+
+ENCODER: Final = "intents-encoder.onnx"
+TOKENIZER: Final = "intents-tokenizer.json"
+_MAX_TOKENS: Final = 64
+# Utterances are short: one thousand tokens are more than fifty of them.
+SCHEDULE: Final = Schedule(epochs=5, rate=1e-4, seed=0, tokens=1_024)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the three tasks have in common."""
+
+    graph: Artefact
+    tokenizer: Artefact
+
+
+def plan(name: str, data: PublicSet, examples: Sequence[Example], folder: Path) -> Plan:
+    return Plan(
+        name=name,
+        task=name,
+        labels=labels_of(examples),
+        source=data.source(folder),
+        person=data.person,
+        level=data.level,
+        licence=f"Apache-2.0; trained on {data.name}, {data.licence}",
+        teacher=MINILM,
+        variants=False,
+        max_tokens=_MAX_TOKENS,
+    )
+
+
+def benches(data: Path, out: Path, stage: Stage) -> dict[str, tuple[Bench, list[Example]]]:
+    made = {}
+    for name, public in INTENTS.items():
+        examples = public.read(data)
+        made[name] = (bench(plan(name, public, examples, data), examples, out, stage), examples)
+    return made
+
+
+def network(found: Mapping[str, Bench]) -> Network:
+    return encoder.pretrained(folder_of(MINILM), {name: len(made.plan.labels) for name, made in found.items()}, SCHEDULE.seed)
+
+
+def fitted(found: Mapping[str, Bench], out: Path, stage: Stage) -> tuple[Teacher, Network]:
+    """MiniLM after it has learnt all three tasks at once, or what an earlier run has left of that."""
+    texts = [text for made in found.values() for text in made.texts("train")]
+    teacher, made = load(MINILM, texts, _MAX_TOKENS), network(found)
+    materials = {
+        name: Material(
+            [teacher.kept[ids].tolist() for ids in encoded(teacher.tokenizer, bench.texts("train"))],
+            bench.targets("train"),
+            len(bench.plan.labels),
+        )
+        for name, bench in found.items()
+    }
+    encoder.fit(made, materials, SCHEDULE, out / student.WORK / "intents.pt", student.moved(stage, "encoder of the intents"))
+    return student.with_weights(teacher, made.weights), made
+
+
+def shared(teacher: Teacher, heads: Mapping[str, Head], out: Path) -> Shared:
+    """One int8 graph for every processor: 7-bit weights, because two variants would not fit into the room that there is."""
+    graph = bert.to_onnx(teacher.weights, teacher.shape, {_output(name): head for name, head in heads.items()})
+    return Shared(written(out, ENCODER, graphs.int8(graph, "any")), written(out, TOKENIZER, teacher.tokenizer.to_str().encode()))
+
+
+def _output(name: str) -> str:
+    return f"probabilities_{name.replace('-', '_')}"
+
+
+def large_tier(name: str, labels: int, given: Shared) -> TierModel:
+    return TierModel(
+        name="large",
+        kind="transformer",
+        artefacts=(given.graph,),
+        output=_output(name),
+        inputs=bert.INPUTS,
+        outputs={_output(name): f"float32[1, {labels}]"},
+        tokenizer=given.tokenizer,
+        max_tokens=_MAX_TOKENS,
+    )
+
+
+def ship(data: Path, out: Path, stage: Stage) -> list[Published]:
+    """Trains and publishes the three packs in ``out``; a broken run goes on from its checkpoint."""
+    found = benches(data, out, stage)
+    made = {name: bench for name, (bench, _) in found.items()}
+    teacher, network = fitted(made, out, stage)
+    return packs(found, teacher, {name: network.head(name) for name in made}, out)
+
+
+def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, heads: Mapping[str, Head], out: Path) -> list[Published]:
+    """Nano for each task; the encoder is written twice, the second time with heads that lean towards what people must see."""
+    nanos = {name: nano_tier(made) for name, (made, _) in found.items()}
+    plain = shared(teacher, heads, out)
+    leant = {
+        name: _leaning(made, (nanos[name], large_tier(name, len(made.plan.labels), plain)), heads[name])
+        for name, (made, _) in found.items()
+    }
+    given = shared(teacher, leant, out)
+    published = []
+    for name, (made, examples) in found.items():
+        about = {"teacher": teacher.name, "teacher_sha256": teacher.sha256, "teacher_epochs": SCHEDULE.epochs, "teacher_tasks": list(found)}
+        pack = assembled(made, [nanos[name], large_tier(name, len(made.plan.labels), given)], about)
+        published.append(publish(pack, out, examples, made.plan.seed))
+    return published
+
+
+def _leaning(made: Bench, tiers: tuple[TierModel, TierModel], head: Head) -> Head:
+    """The head with a larger bias for each label that a person makes final, as far as that costs the other labels little on *tune*."""
+    plan = made.plan
+    if not plan.person:
+        return head
+    pack = Pack(name="", version="", task="", labels=plan.labels, level="", tiers=tiers, bins=made.bins)
+    found = answers(pack, made.folder, made.examples["tune"], "any")
+    rows = [found.alone[tier.name] for tier in tiers]
+    weights = mixing.fit(rows, found.truth)
+    people = np.array([label in plan.person for label in plan.labels])
+    lean = mixing.lean(mixing.mixed(rows, weights), found.truth, people)
+    bias = head.bias + np.where(people, lean / max(weights[-1], 0.1), 0.0).astype(np.float32)
+    return Head(head.weights, bias.astype(np.float32))

@@ -1,0 +1,99 @@
+"""What needs torch: training small encoders. `make test-train` runs it; `make test` does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from services.lab import bert, encoder
+from services.lab.bert import Shape
+from services.lab.encoder import Material, Network, Schedule
+from services.lab.examples import Example, Source
+from services.lab.plan import Plan
+from services.lab.teacher import MINILM, folder_of
+from services.lab.training import train
+from shared.automations.contract import Features
+from shared.inference.session import opened
+
+SHAPE = Shape(layers=1, width=32, heads=2)
+
+
+def _network(seed: int = 0) -> Network:
+    return encoder.small(SHAPE, vocabulary=40, max_tokens=16, classes={"a": 2, "b": 3}, seed=seed)
+
+
+def _materials() -> dict[str, Material]:
+    """Two tasks that one word decides."""
+    draws = np.random.default_rng(0)
+    found = {}
+    for name, classes in (("a", 2), ("b", 3)):
+        targets = draws.integers(0, classes, 300)
+        documents = [[1, *draws.integers(10, 40, draws.integers(1, 9)).tolist(), 4 + int(target), 2] for target in targets]
+        found[name] = Material(documents, targets, classes)
+    return found
+
+
+SCHEDULE = Schedule(epochs=3, rate=3e-3, seed=1, tokens=256, head_factor=2.0, frozen=False)
+
+
+def test_an_encoder_learns_several_tasks_at_once_and_its_graph_says_what_torch_says(tmp_path: Path) -> None:
+    network, materials = _network(), _materials()
+    shares: list[float] = []
+    encoder.fit(network, materials, SCHEDULE, tmp_path / "c.pt", shares.append)
+    assert shares[-1] == pytest.approx(1.0)
+    assert shares == sorted(shares)
+    graph = opened(bert.to_onnx(network.weights, network.shape, {name: network.head(name) for name in materials}))
+    for name, material in materials.items():
+        answers = [np.asarray(graph.run([name], {bert.INPUT: np.array([ids])})[0])[0] for ids in material.documents]
+        assert np.mean(np.argmax(answers, axis=1) == material.targets) > 0.8
+        with torch.inference_mode():
+            hidden = network.encoder(input_ids=torch.tensor([material.documents[0]])).last_hidden_state.mean(1)
+            expected = torch.softmax(network.heads[name](hidden), dim=1).numpy()[0]
+        np.testing.assert_allclose(answers[0], expected, atol=1e-5)
+
+
+def test_a_broken_run_goes_on_to_the_weights_of_an_unbroken_one(tmp_path: Path) -> None:
+    whole, broken, again = _network(), _network(), _network()
+    encoder.fit(whole, _materials(), SCHEDULE, tmp_path / "whole.pt")
+
+    def stop(share: float) -> None:
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encoder.fit(broken, _materials(), SCHEDULE, tmp_path / "broken.pt", stop)
+    shares: list[float] = []
+    encoder.fit(again, _materials(), SCHEDULE, tmp_path / "broken.pt", shares.append)
+    assert min(shares) > 1 / 3
+    for name, values in whole.weights.items():
+        np.testing.assert_array_equal(values, again.weights[name], err_msg=name)
+
+
+def _examples() -> list[Example]:
+    words = ("the card was lost", "pay back the loan", "open an account")
+    rows = [(f"{words[index % 3]} number {index * 7919 % 1000}", ("card", "loan", "account")[index % 3]) for index in range(1_500)]
+    return [Example(Features(text), label, f"{index}") for index, (text, label) in enumerate(rows)]
+
+
+def _plan(labels: tuple[str, ...]) -> Plan:
+    return Plan(name="x", task="x", labels=labels, source=Source("x", "x", "x"), mini=True, epochs=2, max_tokens=16, buckets=1 << 12)
+
+
+def test_training_a_mini_twice_gives_the_same_bytes_and_certificates_for_each_processor(tmp_path: Path) -> None:
+    packs = [
+        train(_plan(("account", "card", "loan")), _examples(), tmp_path / folder, lambda _name, _total: lambda: None)
+        for folder in ("a", "b")
+    ]
+    assert packs[0] == packs[1]
+    assert {found.variant for found in packs[0].certificates} == {"vnni", "portable"}
+    assert [tier.name for tier in packs[0].tiers] == ["nano", "mini"]
+    for name in packs[0].files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert packs[0].report["tiers"]["mini"]["accuracy"] > 0.95
+
+
+def test_minilm_is_the_file_that_was_checked() -> None:
+    assert (folder_of(MINILM) / "model.safetensors").is_file()
