@@ -82,17 +82,12 @@ def _plan(labels: tuple[str, ...]) -> Plan:
     return Plan(name="x", task="x", labels=labels, source=Source("x", "x", "x"), mini=True, epochs=2, max_tokens=16, buckets=1 << 12)
 
 
-def test_training_a_mini_twice_gives_the_same_bytes_and_certificates_for_each_processor(tmp_path: Path) -> None:
-    packs = [
-        train(_plan(("account", "card", "loan")), _examples(), tmp_path / folder, lambda _name, _total: lambda: None)
-        for folder in ("a", "b")
-    ]
-    assert packs[0] == packs[1]
-    assert {found.variant for found in packs[0].certificates} == {"vnni", "portable"}
-    assert [tier.name for tier in packs[0].tiers] == ["nano", "mini"]
-    for name in packs[0].files:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    assert packs[0].report["tiers"]["mini"]["accuracy"] > 0.95
+def test_a_pack_with_a_mini_has_an_artefact_and_certificates_for_each_processor(tmp_path: Path) -> None:
+    pack = train(_plan(("account", "card", "loan")), _examples(), tmp_path, lambda _name, _total: lambda: None)
+    assert {found.variant for found in pack.certificates} == {"vnni", "portable"}
+    assert [tier.name for tier in pack.tiers] == ["nano", "mini"]
+    assert all((tmp_path / name).is_file() for name in pack.files)
+    assert pack.report["tiers"]["mini"]["accuracy"] > 0.95
 
 
 def test_minilm_is_the_file_that_was_checked() -> None:
