@@ -19,6 +19,7 @@ import psutil
 import psycopg
 from sqlalchemy import make_url
 
+from services.supervisor import launcher
 from services.supervisor.embedded.kafka_jars import KAFKA_VERSION
 from services.supervisor.plan import SERVICES
 from services.supervisor.ports import free_port
@@ -116,10 +117,12 @@ def running_line(data: Path, *, kafka: bool, packages: Path | None = None) -> It
         (data / "kafka").mkdir()
         KAFKA_CACHE.joinpath(KAFKA_VERSION).mkdir(parents=True, exist_ok=True)
         (data / "kafka" / KAFKA_VERSION).symlink_to(KAFKA_CACHE / KAFKA_VERSION)
+    # A test run that is cut off ends no fixture; the kernel ends the line for it.
+    ends_with_us = [sys.executable, launcher.__file__, str(os.getpid()), str(int(signal.SIGTERM)), "-1", "-1"]
     command = [sys.executable, "-m", "services.cli.main", "up", "--data-dir", str(data), "--ready-file", str(ready_file)]
     with (data / "up.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--kafka" if kafka else "--no-kafka"],
+            [*ends_with_us, *command, "--kafka" if kafka else "--no-kafka"],
             cwd=ROOT,
             env={**inherited_environment(), **HASTE, **_own_ports(), **({} if packages is None else {"PYTHONPATH": str(packages)})},
             stdout=log,
