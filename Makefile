@@ -25,7 +25,7 @@ demo: $(READY) ## Run the whole line once on this machine and print what it save
 	@$(BIN)/recoup demo $(if $(KAFKA),--kafka,) $(DEMO_FLAGS)
 
 test: $(READY) ## Every test but the long suites
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests --ignore tests/bench --ignore tests/train
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --durations 25 tests --ignore tests/bench --ignore tests/train
 
 test-train: $(READY) ## What needs torch, after installing the extra `train` (5 GB on Linux)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint docker/requirements.lock --editable '.[dev,train]'

@@ -13,31 +13,25 @@ import psycopg
 import pytest
 import redis
 from psycopg import sql
-from pydantic import Field
-from pydantic_settings import BaseSettings
 from sqlalchemy import make_url
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from migrations.run import upgrade
 from services.supervisor.errors import MissingTool
 from services.supervisor.file_lock import file_lock
 from services.supervisor.secret_files import SecretFiles
+from tests.environment import Environment, cannot
+from tests.harness.fixtures import line
 from tests.servers import DATABASES, ROOT, TestRun, shared_server
+
+__all__ = ["line"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPLATE = "recoup_template"
-
-
-class Environment(BaseSettings):
-    # True on a build server: nothing may be skipped there.
-    ci: bool = Field(default=False, validation_alias="CI")
-    # An existing broker to use instead of starting one.
-    kafka: str = Field(default="", validation_alias="RECOUP_KAFKA_BOOTSTRAP_SERVERS")
-    # A browser to use instead of the one that is installed as `chromium`.
-    chromium: str = Field(default="", validation_alias="RECOUP_TEST_CHROMIUM")
-    # Public data sets; relative to the repository's root.
-    data: Path = Field(default=Path("../shared/data"), validation_alias="RECOUP_TEST_DATA")
+ON_THE_LINE = ("tests/chaos/", "tests/e2e/test_main_job", "tests/e2e/test_readme_story", "tests/e2e/test_traces_and_privacy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +48,15 @@ class Database:
     name: str
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the running line go to one worker, so that it is started once."""
-    for item in items:
-        if "line" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("line"))
+class OneLineForAll(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist's base is untyped
+    """Tests on the running line go to one worker, so that it is started once. Groups named by marks do not work with pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "line" if nodeid.startswith(ON_THE_LINE) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneLineForAll:
+    return OneLineForAll(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -181,10 +178,3 @@ def _admin(admin_url: str) -> Iterator[psycopg.Connection]:
 
 def _with(admin_url: str, database: str, user: str | None = None, password: str | None = None) -> str:
     return make_url(admin_url).set(database=database, username=user, password=password).render_as_string(hide_password=False)
-
-
-def cannot(message: str, environment: Environment) -> str:
-    """Skip loudly; fail where nothing may be skipped."""
-    if environment.ci:
-        pytest.fail(message)
-    pytest.skip(message)

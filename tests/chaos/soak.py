@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from shared.clock import SystemClock
 from shared.reports import Report
 from tests.chaos.faults import FAULTS
-from tests.conftest import Environment
+from tests.environment import Environment
 from tests.harness.company import Company, Sent, company
 from tests.harness.history import check, settle
 from tests.harness.line import ReadyLine, running_line

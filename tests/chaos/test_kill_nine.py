@@ -13,7 +13,7 @@ from tests.harness.history import check, settle
 from tests.harness.line import ReadyLine
 from tests.harness.material import complaints, invoices
 
-pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.slow, pytest.mark.xdist_group("line")]
+pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.slow]
 
 EVENTS = 200
 

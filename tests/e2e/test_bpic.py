@@ -12,7 +12,7 @@ from tests.harness import loan_applications
 from tests.harness.bpic import CHANNELS, bank, read, replay, sample
 from tests.harness.line import running_line
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bpic")]
+pytestmark = [pytest.mark.slow]
 
 SIZES = {"online": 700, "leads": 350, "offers": 350}
 # Arms are drawn by the line with this salt, so that every run of the test is the same one.

@@ -11,7 +11,7 @@ from tests.harness.history import check, settle
 from tests.harness.line import ReadyLine
 from tests.harness.material import complaints, invoices
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("line")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 def test_every_invoice_and_a_thousand_complaints_sent_twice_and_shuffled_are_each_decided_once(line: ReadyLine, public_data: Path) -> None:

@@ -16,7 +16,7 @@ from services.supervisor.settings import inherited_environment
 from tests.harness.line import ReadyLine
 from tests.servers import ROOT
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("line")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

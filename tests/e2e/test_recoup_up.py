@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("recoup-up")]
+pytestmark = [pytest.mark.slow]
 
 Facts = dict[str, Any]
 

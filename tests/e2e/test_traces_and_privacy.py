@@ -20,7 +20,7 @@ from shared.telemetry import trace
 from tests.courier_sink import Received, Sink
 from tests.harness.line import ReadyLine
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("line")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 PROCESSES = ("gateway", "dispatcher", "worker", "courier", "steward", "ops", "roi")
 SETTLE_SECONDS = 30.0

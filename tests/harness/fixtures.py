@@ -11,7 +11,7 @@ import pytest
 
 from services.supervisor.embedded.kafka_jars import java, kafka_jars
 from services.supervisor.errors import MissingTool
-from tests.conftest import Environment, cannot
+from tests.environment import Environment, cannot
 from tests.harness.line import ReadyLine, running_line
 from tests.servers import KAFKA_CACHE
 
