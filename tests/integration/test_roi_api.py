@@ -308,6 +308,17 @@ def _plans(client: TestClient, line: Engine, parameters: dict[str, str]) -> list
         ]
 
 
+@pytest.mark.parametrize("path", ["summary", "timeseries", "breakdown", "conservation", "evidence", "bridge"])
+def test_before_anything_was_booked_nothing_was_known(client: TestClient, line: Engine, path: str) -> None:
+    work(line, 20)
+    roll_up(line)
+    moment = {"earlier" if path == "bridge" else "as_of": "2000-01-01T19:40:11Z"}
+    answer = client.get(f"/v1/roi/{path}", params=moment)
+    assert answer.status_code == 200, answer.text
+    if path == "summary":
+        assert answer.json()["total"]["cases"]["total"] == 0
+
+
 def test_generated_requests_never_break_the_server(application: FastAPI, line: Engine) -> None:
     work(line, 50)
     roll_up(line)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from services.roi.facts import CaseSum, MoneySum
-from services.roi.grains import Grain, Run, runs
+from services.roi.grains import ALWAYS, Grain, Run, runs
 from services.roi.period import Bucket
 from shared.ledger.sums import CASE_MEASURES, TIME, case_changes
 
@@ -27,6 +27,8 @@ _OF_BUCKETS = {"cases", "human_seconds", "human_seconds2"}
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
 _OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
+# Where a moment lies before the period, no row is known of it.
+_NOTHING = Run(Grain.HOUR, ALWAYS, ALWAYS, ALWAYS, ALWAYS)
 _BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, period, 'UTC') END"
 
 
@@ -96,10 +98,10 @@ def _known(table: str, columns: Iterable[str], wanted: Wanted) -> tuple[str, dic
         "hour": None if wanted.as_of is None else Grain.HOUR.start(wanted.as_of),
     }
     parts = []
-    for number, run in enumerate(runs(wanted.period, _COARSEST[wanted.bucket], wanted.as_of)):
+    for number, run in enumerate(runs(wanted.period, _COARSEST[wanted.bucket], wanted.as_of) or [_NOTHING]):
         parts.append(_part(table, columns, number))
         values |= _bounds(run, number)
-    return " UNION ALL ".join(parts) or _part(table, columns, 0) + " AND false", values
+    return " UNION ALL ".join(parts), values
 
 
 def _part(table: str, columns: Iterable[str], number: int) -> str:
