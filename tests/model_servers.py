@@ -70,7 +70,8 @@ class ModelServer:
         self.behave = behave
         self.asked: list[Asked] = []
         self.at_once = 0
-        self._running = 0
+        self._running: Counter[int] = Counter()
+        self._test = 0
         app = FastAPI()
         app.post("/v1/chat/completions")(self._chat)
         app.post("/v2/models/{name}/infer")(self._infer)
@@ -97,6 +98,13 @@ class ModelServer:
         port = self._server.servers[0].sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{port}"
 
+    def begin_anew(self) -> None:
+        """For the next test: what a caller of the last one gave up on may still be running, and does not count."""
+        self.behave = lambda _asked, _count: WELL
+        self.asked.clear()
+        self.at_once = 0
+        self._test += 1
+
     async def _chat(self, request: Request) -> Response:
         body = await request.json()
         assert request.headers["authorization"] == f"Bearer {KEY}"
@@ -119,14 +127,15 @@ class ModelServer:
 
     async def _answer(self, asked: Asked, answer: Callable[[Asked, Manner], dict[str, Any]]) -> Response:
         self.asked.append(asked)
-        self._running += 1
-        self.at_once = max(self.at_once, self._running)
+        test = self._test
+        self._running[test] += 1
+        self.at_once = max(self.at_once, self._running[test])
         try:
             manner = self.behave(asked, len(self.asked))
             if manner.delay:
                 await asyncio.sleep(manner.delay)
         finally:
-            self._running -= 1
+            self._running[test] -= 1
         if manner.status != 200:
             error = {"error": {"message": f"canary {asked.document['text']}", "type": "server_error"}}
             return Response(json.dumps(error), manner.status, headers=manner.headers, media_type="application/json")

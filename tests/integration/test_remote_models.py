@@ -41,9 +41,7 @@ def running() -> Iterator[ModelServer]:
 
 @pytest.fixture
 def server(running: ModelServer) -> ModelServer:
-    running.behave = lambda _asked, _count: WELL
-    running.asked.clear()
-    running.at_once = 0
+    running.begin_anew()
     return running
 
 
