@@ -48,7 +48,7 @@ types: $(READY)
 contracts: $(READY)
 	@$(BIN)/lint-imports
 
-chaos: $(READY) ## Break everything in turn under load, over Kafka, and look for what is lost or doubled (15 minutes)
+chaos: $(READY) ## Break everything in turn under load, over Kafka, and look for what is lost or doubled
 	@$(BIN)/python -m tests.chaos.soak
 
 bench: $(READY) ## Drain a backlog of 50,000 events, embedded and over Kafka
