@@ -45,6 +45,11 @@ class Bucket(StrEnum):
                 return hour.replace(hour=0) - timedelta(days=hour.weekday())
 
 
+def in_range(moment: datetime) -> bool:
+    """Whether an aware moment is in the years 2000 to 2199, the only ones that are answered about."""
+    return _FIRST <= moment < _LAST
+
+
 def moment(as_of: datetime | None, now: datetime) -> datetime:
     """The moment that an answer is given at: that which was asked for, or now.
 
@@ -72,8 +77,8 @@ class Period:
         Raises:
             BadPeriod: it is empty, too long, or outside the years 2000 to 2199.
         """
-        last = _up((end or now).astimezone(UTC)) if end is None or _FIRST <= end < _LAST else None
-        if last is None or (start is not None and not _FIRST <= start < _LAST):
+        last = _up((end or now).astimezone(UTC)) if end is None or in_range(end) else None
+        if last is None or (start is not None and not in_range(start)):
             raise BadPeriod("`from` and `to` must lie between the years 2000 and 2199.")
         first = Bucket.HOUR.start(start.astimezone(UTC)) if start is not None else last - default
         if first >= last:

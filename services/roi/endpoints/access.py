@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, StringConstraints
 
+from services.roi.period import in_range
 from services.roi.service import Question, Roi
 from shared.measure.baselines import Grade
 from shared.security.apikeys import Role
@@ -15,8 +17,18 @@ from shared.web.auth import BEARER, Authenticator, require
 from shared.web.problem import PROBLEMS
 
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
-From = Annotated[AwareDatetime | None, Query(alias="from", description="Default: 30 days before `to`.", examples=["2026-10-24T00:00:00Z"])]
-To = Annotated[AwareDatetime | None, Query(description="Default: now, or `as_of`.", examples=["2026-11-23T00:00:00Z"])]
+
+
+def _in_range(moment: datetime) -> datetime:
+    if not in_range(moment):
+        raise ValueError("must lie between the years 2000 and 2199")
+    return moment
+
+
+# Refused here, before anything is added to it or taken from it: Python knows no moment before year 1.
+Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
+From = Annotated[Moment | None, Query(alias="from", description="Default: 30 days before `to`.", examples=["2026-10-24T00:00:00Z"])]
+To = Annotated[Moment | None, Query(description="Default: now, or `as_of`.", examples=["2026-11-23T00:00:00Z"])]
 Automation = Annotated[_Word | None, Query(description="Name of an automation; all without it.", examples=["claims"])]
 OneAutomation = Annotated[_Word, Query(description="Name of an automation.", examples=["claims"])]
 CurrencyCode = Annotated[
@@ -24,7 +36,7 @@ CurrencyCode = Annotated[
 ]
 MinGrade = Annotated[Grade, Query(description="Evidence below this grade saves nothing.")]
 AsOf = Annotated[
-    AwareDatetime | None,
+    Moment | None,
     Query(description="As known at this moment: what was booked later is left out.", examples=["2026-11-20T12:00:00Z"]),
 ]
 # How every question can fail.

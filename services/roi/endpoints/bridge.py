@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
 
 from services.roi.answers import bridge as bridges
 from services.roi.answers.bridge_schemas import Bridge
-from services.roi.endpoints.access import FAILURES, Answers, Automation, CurrencyCode, From, MinGrade, Tenant, To
+from services.roi.endpoints.access import FAILURES, Answers, Automation, CurrencyCode, From, MinGrade, Moment, Tenant, To
 from services.roi.service import Question
 from shared.measure.baselines import Grade
 
@@ -23,9 +22,9 @@ def _question(
 
 
 def _moments(
-    earlier: Annotated[AwareDatetime, Query(description="The figures as known then.", examples=["2026-11-01T08:00:00Z"])],
+    earlier: Annotated[Moment, Query(description="The figures as known then.", examples=["2026-11-01T08:00:00Z"])],
     later: Annotated[
-        AwareDatetime | None, Query(description="The figures as known then; default: now.", examples=["2026-11-20T08:00:00Z"])
+        Moment | None, Query(description="The figures as known then; default: now.", examples=["2026-11-20T08:00:00Z"])
     ] = None,
 ) -> bridges.Moments:
     return bridges.Moments(earlier, later)
