@@ -53,7 +53,7 @@ class CaseSum(NamedTuple):
 
 
 class MoneySum(NamedTuple):
-    """Ledger lines with an amount, net of reversals; ``reversed`` is the part that those make up."""
+    """Ledger lines with an amount, net of reversals; ``reversed`` is the part of what corrects others: reversals, cash after rework."""
 
     automation: str
     arm: str

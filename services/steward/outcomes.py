@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import structlog
 
 from services.steward.repository import outcomes
-from services.steward.repository.outcomes import Due
-from shared.casework.notices import Notice, NoticeKind, tell
+from shared.casework.notices import restated, tell
 from shared.casework.restating import restate
 from shared.db import unit_of_work
 from shared.telemetry import metrics
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-    from shared.ledger.posting import Line
 
 log = structlog.get_logger()
 
@@ -49,41 +45,8 @@ def _apply(engine: Engine, outcome_id: UUID, case_id: UUID) -> bool:
         lines = restate(connection, case_id)
         outcomes.count_lines(connection, outcome_id, len(lines))
         if lines:
-            tell(connection, [_notice(due, lines, at)])
+            told = restated(due, subject=str(due.id), result=due.result, since=due.occurred_at, at=at, lines=lines)
+            tell(connection, [told])
     metrics.late_outcomes.labels(due.result).inc()
     log.info("outcome_applied", case_id=str(case_id), result=due.result, lines=len(lines))
     return True
-
-
-def _notice(due: Due, lines: Sequence[Line], at: datetime) -> Notice:
-    return Notice(
-        tenant_id=due.tenant_id,
-        kind=NoticeKind.SAVINGS_RESTATED,
-        automation=due.automation,
-        subject=str(due.id),
-        at=at,
-        traceparent=due.traceparent,
-        data={
-            "automation": due.automation,
-            "case_id": str(due.case_id),
-            "event": {"id": due.event_id, "source": due.source},
-            "result": due.result,
-            "since": due.occurred_at,
-            "booked_at": at,
-            "lines": [_line(line) for line in lines],
-        },
-    )
-
-
-def _line(line: Line) -> dict[str, object]:
-    """Negative in a reversal, which names the line that it takes back."""
-    return {
-        "id": str(line.id),
-        "kind": line.kind,
-        "quantity": line.quantity,
-        "unit": line.unit,
-        "amount": line.amount,
-        "currency": line.currency,
-        "occurred_at": line.occurred_at,
-        "reverses": None if line.reverses is None else str(line.reverses),
-    }

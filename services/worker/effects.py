@@ -12,6 +12,7 @@ from shared.automations.contract import Automation, Verdict
 from shared.casework.audits import Drawn
 from shared.casework.values import BRAKED, MODEL, Decided, Mark, NewReview, ReviewKind
 from shared.errors import InvariantBroken
+from shared.ledger.posting import Line, for_cash
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Effects:
         result: None in the control arm, where no tier was asked.
         decided: None where a person must decide; then there is a review.
         drawn: set where a person decides it once more, without waiting for whom; then there is a review as well.
+        cash: what the decision saved in cash.
     """
 
     case: Case
@@ -30,6 +32,7 @@ class Effects:
     decided: Decided | None = None
     review: NewReview | None = None
     drawn: Drawn | None = None
+    cash: Line | None = None
 
     @property
     def settled_by(self) -> str:
@@ -63,9 +66,8 @@ def for_result(case: Case, result: CascadeResult, automation: Automation, policy
     decided = _decided(case, result, result.verdict, automation, at, policy)
     mark = _mark(case, "decided")
     drawn = _drawn(decided, policy)
-    if drawn is None:
-        return Effects(case, mark, result, decided)
-    return Effects(case, mark, result, decided, review=_review(case, ReviewKind.AUDIT), drawn=drawn)
+    review = None if drawn is None else _review(case, ReviewKind.AUDIT)
+    return Effects(case, mark, result, decided, review=review, drawn=drawn, cash=_cash(case, decided, automation))
 
 
 def _for_person(case: Case, result: CascadeResult, reasons: tuple[str, ...], proposed: Verdict | None) -> Effects:
@@ -78,6 +80,11 @@ def _drawn(decided: Decided, policy: Policy) -> Drawn | None:
     if probability is None or least is None or not policy.draws(decided.automation, decided.case_id, decided.stratum):
         return None
     return Drawn(decided, probability, least)
+
+
+def _cash(case: Case, decided: Decided, automation: Automation) -> Line | None:
+    money = automation.cash(case.data, decided.outcome, decided.reasons)
+    return None if money is None else for_cash(decided, money, at=decided.decided_at)
 
 
 def _mark(case: Case, state: str) -> Mark:

@@ -123,6 +123,7 @@ class Runner:
         casework.open_reviews(connection, [effect.review for effect in kept if effect.review is not None])
         repository.record_inferences(connection, kept)
         remote_calls.book(connection, [effect.case.case_id for effect in kept if effect.may_have_been_paid_for])
+        ledger.post(connection, [effect.cash for effect in kept if effect.cash is not None])
         # Last, because only then is the cost known, but for that of these lines themselves.
         lines = compute_lines(kept, meter.lap(), self._rates.cpu_hours(), at=self._clock.now())
         ledger.post(connection, lines)

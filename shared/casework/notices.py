@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 import orjson
 
 from shared.ids import uuid7
+from shared.ledger.posting import Line
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -27,7 +28,7 @@ class NoticeKind(StrEnum):
     SAVINGS_RECORDED = "savings.recorded"
     """The figures of a finished day."""
     SAVINGS_RESTATED = "savings.restated"
-    """A late outcome took lines back, or added some."""
+    """A late outcome or a correction took lines back, or added some."""
     AUTOMATION_BRAKED = "automation.braked"
     """An automation has stopped itself."""
     LEDGER_SEALED = "ledger.sealed"
@@ -69,6 +70,65 @@ class Notice:
             default=_written,
             option=orjson.OPT_UTC_Z,
         )
+
+
+class OfCase(Protocol):
+    """Whose lines were restated: a decided case, with the event that opened it."""
+
+    @property
+    def tenant_id(self) -> str: ...
+    @property
+    def automation(self) -> str: ...
+    @property
+    def case_id(self) -> UUID: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def traceparent(self) -> str | None: ...
+
+
+def restated(case: OfCase, *, subject: str, result: str, since: datetime, at: datetime, lines: Sequence[Line]) -> Notice:
+    """That lines of a case were taken back, or others added.
+
+    Args:
+        subject: of what made it so.
+        result: what is known now.
+        since: when that became so.
+        at: when the lines were booked.
+    """
+    return Notice(
+        tenant_id=case.tenant_id,
+        kind=NoticeKind.SAVINGS_RESTATED,
+        automation=case.automation,
+        subject=subject,
+        at=at,
+        traceparent=case.traceparent,
+        data={
+            "automation": case.automation,
+            "case_id": str(case.case_id),
+            "event": {"id": case.event_id, "source": case.source},
+            "result": result,
+            "since": since,
+            "booked_at": at,
+            "lines": [_line(line) for line in lines],
+        },
+    )
+
+
+def _line(line: Line) -> dict[str, object]:
+    """Negative in a reversal, which names the line that it takes back."""
+    return {
+        "id": str(line.id),
+        "kind": line.kind,
+        "quantity": line.quantity,
+        "unit": line.unit,
+        "amount": line.amount,
+        "currency": line.currency,
+        "occurred_at": line.occurred_at,
+        "reverses": None if line.reverses is None else str(line.reverses),
+    }
 
 
 def tell(connection: Connection, notices: Sequence[Notice]) -> int:

@@ -160,6 +160,8 @@ def record_correction(connection: Connection, correction: Correction) -> None:
         "attributes": orjson.dumps(dict(decided.attributes)).decode(),
         "by": decided.decided_by,
         "at": decided.decided_at,
+        "amount": None if correction.cash is None else correction.cash.amount,
+        "currency": None if correction.cash is None else correction.cash.currency,
         "message": uuid7(),
         "kind": DECISION_CORRECTED,
         "body": callback.correction_body(correction),
@@ -171,8 +173,8 @@ def record_correction(connection: Connection, correction: Correction) -> None:
 
 _CORRECT = (
     "INSERT INTO corrections (id, tenant_id, case_id, review_id, automation, previous_outcome, outcome, adverse, reasons, attributes,"
-    " corrected_by, corrected_at) VALUES (%(id)s, %(tenant)s, %(case)s, %(review)s, %(automation)s, %(previous)s, %(outcome)s, %(adverse)s,"
-    " %(reasons)s::jsonb, %(attributes)s::jsonb, %(by)s, %(at)s)"
+    " corrected_by, corrected_at, cash_amount, cash_currency) VALUES (%(id)s, %(tenant)s, %(case)s, %(review)s, %(automation)s,"
+    " %(previous)s, %(outcome)s, %(adverse)s, %(reasons)s::jsonb, %(attributes)s::jsonb, %(by)s, %(at)s, %(amount)s, %(currency)s)"
 )
 _TELL = (
     "INSERT INTO outbox (id, tenant_id, case_id, automation, kind, body, traceparent)"

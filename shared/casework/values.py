@@ -9,6 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+from shared.money import Money
+
 # The step that is implied at the end of every cascade.
 HUMAN = "human"
 # `decided_by` where no person was asked.
@@ -79,12 +81,14 @@ class Correction:
         review_id: the rework.
         previous_outcome: what held before.
         decided: the case as it holds now, by whom and since when.
+        cash: that what holds now saves; None where it saves none.
     """
 
     id: UUID
     review_id: UUID
     previous_outcome: str
     decided: Decided
+    cash: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -211,7 +211,7 @@ def for_error(case: Subject, errors: Decimal, loss: Money | None, *, at: datetim
 
 
 class Taken(Protocol):
-    """A line that is booked: what is needed to take it back, or to book it once more."""
+    """A line that is booked: what is needed to take it back."""
 
     @property
     def id(self) -> UUID: ...
@@ -230,11 +230,6 @@ def reversal(booked: Taken) -> Line:
         amount=None if line.amount is None else -line.amount,
         reverses=booked.id,
     )
-
-
-def again(booked: Taken) -> Line:
-    """The same once more, after it was taken back by mistake."""
-    return replace(booked.line, id=uuid7())
 
 
 def for_platform(tenant_id: str, automation: str, cost: Money, *, hour: datetime) -> Line:

@@ -30,12 +30,14 @@ CASE_MEASURES: Final = {
         " ELSE (1 - s.share) / (s.share * s.share) * (k.seconds - s.forecast) * (k.seconds - s.forecast) END, 6)"
     ),
 }
+# Lines that correct earlier ones: reversals, and cash beside that of the decision, whose number is 0 (`shared.casework.restating`).
+CORRECTS: Final = "(l.reverses IS NOT NULL OR l.kind = 'cash' AND l.case_id IS NOT NULL AND l.sequence > 0)"
 # By name: what a line adds.
 LINE_MEASURES: Final = {
     "lines": "count(*)",
     "quantity": "coalesce(sum(l.quantity), 0)",
     "amount": "coalesce(sum(l.amount), 0)",
-    "reversed": "coalesce(sum(l.amount) FILTER (WHERE l.reverses IS NOT NULL), 0)",
+    "reversed": f"coalesce(sum(l.amount) FILTER (WHERE {CORRECTS}), 0)",
 }
 
 

@@ -100,7 +100,8 @@ class Facts:
         sums: dict[tuple[object, ...], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * len(LINE_MEASURES))
         for line in self.lines:
             amount = line["amount"] or Decimal(0)
-            values = (Decimal(1), line["quantity"] or Decimal(0), amount, amount if line["reverses"] else Decimal(0))
+            corrects = line["reverses"] or (line["kind"] == "cash" and line["case_id"] and line["sequence"] > 0)
+            values = (Decimal(1), line["quantity"] or Decimal(0), amount, amount if corrects else Decimal(0))
             kind = line["reversed_kind"] or line["kind"]
             attributes = (line["automation"], line["arm"] or "-", kind, line["grade"], line["currency"] or "-")
             for grain in GRAINS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -15,6 +16,7 @@ from services.lab.synth import generate
 from shared.automations.contract import Automation, Context, Outcome, Verdict
 from shared.automations.registry import automation
 from shared.errors import UnknownAutomation
+from shared.money import Money, currency
 from tests.intake_data import add_tenant, engine_of, rows
 from tests.worker_data import INJURY, PLAIN, SUSPICIOUS, claim_cases, decider, record, rules_only, synthetic_cases, waiting
 
@@ -132,6 +134,15 @@ def test_compute_is_priced_by_the_newest_valid_rate_without_rounding_to_cents(en
     assert isinstance(quantity, Decimal)
     assert (amount, currency) == ((quantity * Decimal("0.05") / 3600).quantize(Decimal("1e-10")), "EUR")
     assert 0 < quantity < 1
+
+
+def test_cash_that_a_decision_saved_without_a_person_is_booked_once(engine: Engine, database: Database) -> None:
+    saving = replace(BRITTLE, cash=lambda _data, _outcome, _reasons: Money(Decimal("1.50"), currency("EUR")))
+    ids = waiting(engine, [record(str(n), {"word": "w"}, BRITTLE) for n in range(2)])
+    for _ in range(2):
+        decider(engine, rules_only([saving])).decide("brittle", ids)
+    lines = "SELECT case_id IS NOT NULL, arm, sequence, amount::numeric(4, 2), currency FROM ledger_lines WHERE kind = 'cash'"
+    assert rows(database, lines) == [(True, "automated", 0, Decimal("1.50"), "EUR")] * 2
 
 
 def test_a_second_order_for_the_same_cases_changes_nothing(engine: Engine, database: Database) -> None:

@@ -1,9 +1,11 @@
-"""Which lines of a case stand, from what is known of its decision."""
+"""Which lines of a case stand, from what is known of it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -24,7 +26,7 @@ PRICE = Money(Decimal(80), EUR)
 LOSS = Money(Decimal("312.50"), EUR)
 KNOWN = Known(
     case_id=uuid4(), tenant_id="acme", automation="invoices", arm="automated", stratum="all", tier="nano", decided_at=NOON,
-    probability=Decimal("0.02"),
+    probability=Decimal("0.02"), saved=Money(Decimal(1000), EUR),
 )  # fmt: skip
 
 
@@ -76,37 +78,55 @@ def test_each_result_leaves_standing_what_it_does_not_contradict(
 
 
 def test_an_error_that_an_audit_found_stands_for_fifty_until_it_is_known_for_certain_and_then_for_one() -> None:
-    lines, sums = _standing(replace(KNOWN, wrong=True), [])
+    found = replace(KNOWN, wrong=True, saved=None)
+    lines, sums = _standing(found, [])
     assert sums == {"error": Decimal(4000)}
-    lines, sums = _standing(replace(KNOWN, wrong=True, result=Result.CONFIRMED_WRONG), lines)
+    lines, sums = _standing(replace(found, result=Result.CONFIRMED_WRONG), lines)
     assert sums == {"error": Decimal(80)}
-    assert _standing(replace(KNOWN, wrong=True, result=Result.CONFIRMED_RIGHT), lines)[1] == {}
+    assert _standing(replace(found, result=Result.CONFIRMED_RIGHT), lines)[1] == {}
 
 
 @pytest.mark.parametrize("changed", [{"tier": "human"}, {"arm": "control", "tier": "human"}])
 def test_a_persons_error_is_no_cost_of_automation(changed: dict[str, str]) -> None:
-    known = replace(KNOWN, result=Result.CONFIRMED_WRONG, loss=LOSS, **changed)  # type: ignore[arg-type]  # names of text fields
+    known = replace(KNOWN, saved=None, result=Result.CONFIRMED_WRONG, loss=LOSS, **changed)  # type: ignore[arg-type]  # names of text fields
     assert known.errors() == 0
     assert changes(known, [], PRICE) == []
 
 
 def test_without_a_price_an_error_is_counted_and_its_amount_stays_open() -> None:
-    (line,) = changes(replace(KNOWN, wrong=True), [], None)
+    (line,) = changes(replace(KNOWN, wrong=True, saved=None), [], None)
     assert (line.kind, line.quantity, line.amount) == ("error", Decimal(50), None)
 
 
-_FACTS = st.tuples(st.sampled_from([None, *Result]), st.sampled_from([None, LOSS]), st.sampled_from([None, True, False]))
+def test_a_doubt_is_about_the_outcome_that_held_then_and_not_about_the_one_that_rework_brought_later() -> None:
+    doubted = replace(KNOWN, result=Result.APPEALED, told_at=NOON, saved=PRICE)
+    assert _standing(replace(doubted, corrected_at=NOON - timedelta(hours=1)), _saved())[1] == {}
+    assert _standing(replace(doubted, corrected_at=NOON + timedelta(hours=1)), _saved())[1] == {"cash": PRICE.amount}
+
+
+def test_an_outcome_that_saves_the_same_leaves_its_line_alone() -> None:
+    assert changes(replace(KNOWN, corrected_at=NOON), _saved(), PRICE) == []
+
+
+_FACTS = st.fixed_dictionaries(
+    {
+        "result": st.sampled_from([None, *Result]),
+        "loss": st.sampled_from([None, LOSS]),
+        "wrong": st.sampled_from([None, True, False]),
+        "told_at": st.just(NOON),
+        "saved": st.sampled_from([None, PRICE, KNOWN.saved]),
+        "corrected_at": st.sampled_from([None, NOON - timedelta(hours=1), NOON + timedelta(hours=1)]),
+    }
+)
 
 
 @given(st.lists(_FACTS, min_size=1, max_size=8))
-def test_what_stands_follows_from_what_is_known_last_whatever_was_believed_before(
-    history: list[tuple[Result | None, Money | None, bool | None]],
-) -> None:
+def test_what_stands_follows_from_what_is_known_last_whatever_was_believed_before(history: list[dict[str, Any]]) -> None:
     lines = _saved()
-    for result, loss, wrong in history:
-        known = replace(KNOWN, result=result, loss=loss, wrong=wrong)
+    for facts in history:
+        known = replace(KNOWN, **facts)
         lines, sums = _standing(known, lines)
-    assert sums == _standing(known, _saved())[1]
+    assert sums == _standing(known, _saved())[1] == _standing(known, [])[1]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -20,6 +21,7 @@ from services.worker.tiers import shares
 from shared.automations.registry import automation
 from shared.casework.values import ReviewKind
 from shared.errors import InvariantBroken
+from shared.money import Money, currency
 from tests.intake_data import NOON
 from tests.worker_data import INJURY, SUSPICIOUS, record
 
@@ -68,6 +70,15 @@ def test_a_final_verdict_is_a_decision_and_no_review() -> None:
     assert effects.decided is not None
     assert (effects.mark.state, effects.settled_by, effects.review) == ("decided", "rules", None)
     assert (effects.decided.outcome, effects.decided.adverse) == ("adjuster", False)
+
+
+def test_a_decision_that_saves_cash_without_a_person_has_its_line_and_one_that_saves_none_has_not() -> None:
+    case = _case()
+    saving = replace(CLAIMS, cash=lambda _data, _outcome, reasons: Money(Decimal("12.345"), currency("EUR")) if reasons else None)
+    line = for_result(case, _result(case), saving, UNSET, at=NOON).cash
+    assert line is not None
+    assert (line.kind, line.case_id, line.amount, line.sequence, line.occurred_at) == ("cash", case.case_id, Decimal("12.34"), 0, NOON)
+    assert _effects().cash is None
 
 
 def test_an_adverse_verdict_is_a_review_and_no_decision() -> None:

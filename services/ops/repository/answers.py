@@ -62,6 +62,7 @@ SELECT outcome, reasons, attributes FROM (
     SELECT outcome, reasons, attributes, '-infinity' FROM decisions WHERE case_id = %(case)s
 ) a ORDER BY at DESC LIMIT 1
 """
+_ASKED_BECAUSE = "SELECT reasons FROM reviews WHERE case_id = %(case)s AND kind = 'exception' AND state = 'submitted'"
 _ANSWERED = "SELECT detail FROM audit_log WHERE object_id = %(id)s AND action IN ('review.audited', 'review.reworked')"
 
 
@@ -161,6 +162,11 @@ def holds(connection: Connection, case_id: UUID) -> Answer | None:
     """What counts of a case now; None before it is decided."""
     found = rows(connection, _HOLDS, {"case": case_id})
     return _answer(dict(found[0])) if found else None
+
+
+def asked_because(connection: Connection, case_id: UUID) -> tuple[str, ...]:
+    """Why the line asked the person who has decided a case; nothing where a tier did."""
+    return tuple(reason for row in rows(connection, _ASKED_BECAUSE, {"case": case_id}) for reason in row["reasons"])
 
 
 def answered(connection: Connection, review_id: UUID) -> Answer | None:

@@ -21,7 +21,7 @@ class Cause(StrEnum):
     LATE_EVENTS = "late_events"
     """The same before that hour, but booked only after the earlier moment."""
     CORRECTIONS = "corrections"
-    """Human time booked on cases after their decision, and reversals."""
+    """Human time booked on cases after their decision, reversals, and cash of outcomes that took the place of others."""
     BASELINE = "baseline"
     """What manual handling costs: new control cases, new or expired baselines."""
     RATES = "rates"

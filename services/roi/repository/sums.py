@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from services.roi.facts import CaseSum, MoneySum
 from services.roi.grains import ALWAYS, Grain, Run, runs
 from services.roi.period import Bucket
-from shared.ledger.sums import CASE_MEASURES, TIME, case_changes
+from shared.ledger.sums import CASE_MEASURES, CORRECTS, TIME, case_changes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -147,5 +147,5 @@ _QUANTITY_TAIL = (
 )
 _LINE_TAIL = (
     " UNION ALL SELECT date_trunc('hour', l.occurred_at, 'UTC'), l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade,"
-    " coalesce(l.currency, '-'), coalesce(l.amount, 0), CASE WHEN l.reverses IS NULL THEN 0 ELSE coalesce(l.amount, 0) END" + _FRESH_LINES
+    f" coalesce(l.currency, '-'), coalesce(l.amount, 0), CASE WHEN {CORRECTS} THEN coalesce(l.amount, 0) ELSE 0 END" + _FRESH_LINES
 )
