@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# torch stays out of the environment that runs the product and its tests.
+TRAIN := .venv-train
 KAFKA ?=
 DEMO_FLAGS ?=
 
@@ -21,15 +23,20 @@ $(READY): pyproject.toml docker/requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint docker/requirements.lock --editable '.[dev]'
 	@touch $(READY)
 
+$(TRAIN)/.ready: pyproject.toml docker/requirements.lock | $(READY)
+	@echo "== creating the environment in $(TRAIN) (once; 5 GB on Linux)"
+	@test -x $(TRAIN)/bin/python || $(PYTHON) -m venv $(TRAIN)
+	@$(BIN)/uv pip install --quiet --python $(TRAIN)/bin/python --constraint docker/requirements.lock --editable '.[dev,train]'
+	@touch $@
+
 demo: $(READY) ## Run the whole line once on this machine and print what it saved (KAFKA=1: over a real broker)
 	@$(BIN)/recoup demo $(if $(KAFKA),--kafka,) $(DEMO_FLAGS)
 
 test: $(READY) ## Every test but the long suites
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --durations 25 tests --ignore tests/bench --ignore tests/train
 
-test-train: $(READY) ## What needs torch, after installing the extra `train` (5 GB on Linux)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint docker/requirements.lock --editable '.[dev,train]'
-	@$(BIN)/python -m pytest -n 0 tests/train
+test-train: $(TRAIN)/.ready ## What needs torch, in an environment of its own with the extra `train`
+	@$(TRAIN)/bin/python -m pytest -n 0 tests/train
 
 truth: $(READY) ## Simulate 2,000 deployments with known truth and see whether the figures hold it
 	@$(BIN)/recoup truth --plot docs/truth.svg
@@ -54,9 +61,8 @@ chaos: $(READY) ## Break everything in turn under load, over Kafka, and look for
 bench: $(READY) ## Drain a backlog of 50,000 events, embedded and over Kafka
 	@$(BIN)/python -m tests.bench.drain
 
-bench-models: $(READY) ## Compare models in int8 and torch, the cascade and one large model, on this machine (installs the extra `train`)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint docker/requirements.lock --editable '.[dev,train]'
-	@$(BIN)/python -m tests.bench.models
+bench-models: $(TRAIN)/.ready ## Compare models in int8 and torch, the cascade and one large model, on this machine
+	@$(TRAIN)/bin/python -m tests.bench.models
 
 bench-roi: $(READY) ## Ask every figure of 10 million ledger lines at 20 requests a second
 	@$(BIN)/python -m tests.bench.roi.main
@@ -68,4 +74,4 @@ lock: $(READY) ## Pin every dependency anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-emit-package recoup --no-emit-index-url --no-annotate --upgrade pyproject.toml -o docker/requirements.lock
 
 clean: ## Remove the environment and local data
-	rm -rf $(VENV) .recoup build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TRAIN) .recoup build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -111,7 +111,7 @@ def transformer_tier(bench: Bench, name: str, weights: Weights, shape: Shape, he
 def large_tier(bench: Bench) -> TierModel:
     """The frozen teacher with a head for this task."""
     plan, texts = bench.plan, bench.texts("train")
-    teacher: Teacher = load(plan.teacher, texts, plan.max_tokens)
+    teacher: Teacher = load(plan.teacher, texts, plan.max_tokens, plan.layers, plan.rare)
     tokenizer = written(bench.folder, f"{plan.name}-large-tokenizer.json", teacher.tokenizer.to_str().encode())
     passed = bench.stage("embeddings of the teacher", len(texts))
     head = fitted_head(teacher, encoded(teacher.tokenizer, texts), bench.targets("train"), passed)

@@ -106,6 +106,11 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "",
     teacher: Annotated[str, typer.Option(help="minilm, or the folder of a BERT encoder: a large tier, and what mini learns from.")] = "",
     finetune: Annotated[int, typer.Option(min=0, help="Epochs for which the teacher learns the task.")] = 0,
+    layers: Annotated[int | None, typer.Option(min=1, help="Of the teacher that are kept, from the first; by default all.")] = None,
+    rare: Annotated[int, typer.Option(min=1, help="Pieces of the teacher's vocabulary that occur less often are cut.")] = 1,
+    one_file: Annotated[
+        bool, typer.Option("--one-file", help="One artefact for all processors, with 7-bit weights, instead of one for each kind.")
+    ] = False,
     mini: Annotated[bool | None, typer.Option(help="Train the small transformer; by default where torch is installed.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Of the small transformer.")] = 12,
     max_tokens: Annotated[int, typer.Option(min=8, max=512, help="Of a document that a transformer reads.")] = 128,
@@ -122,6 +127,9 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             plan,
             teacher=teacher,
             finetune=finetune,
+            layers=layers,
+            rare=rare,
+            variants=not one_file,
             mini=wants_mini,
             epochs=epochs,
             max_tokens=max_tokens,

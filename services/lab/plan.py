@@ -32,6 +32,8 @@ class Plan:
         large: the teacher is shipped as a tier of its own.
         mini: train the small transformer; ``epochs`` long.
         finetune: epochs for which the teacher learns the task; 0: only its head does.
+        layers: of the teacher that are kept, from the first; None: all.
+        rare: pieces of the teacher's vocabulary that the training texts have less often are cut; their words fall into shorter pieces.
         max_tokens: of a document; a transformer sees no more.
         variants: write an artefact for processors with VNNI and one for others, else one for all.
     """
@@ -49,6 +51,8 @@ class Plan:
     mini: bool = False
     epochs: int = 12
     finetune: int = 0
+    layers: int | None = None
+    rare: int = 1
     max_tokens: int = 128
     variants: bool = True
     strength: float = 30.0

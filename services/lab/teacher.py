@@ -74,11 +74,11 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def load(name: str, texts: Sequence[str], max_tokens: int, layers: int | None = None) -> Teacher:
-    """The teacher with its vocabulary cut to what ``texts`` need, and to its first ``layers`` where that is given."""
+def load(name: str, texts: Sequence[str], max_tokens: int, layers: int | None = None, rare: int = 1) -> Teacher:
+    """The teacher with the pieces that ``texts`` have at least ``rare`` times, and its first ``layers`` where that is given."""
     folder = folder_of(name)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    tokenizer, kept = pruned(Tokenizer.from_file(str(folder / "tokenizer.json")), texts, max_tokens)
+    tokenizer, kept = pruned(Tokenizer.from_file(str(folder / "tokenizer.json")), texts, max_tokens, rare)
     weights = {key.removeprefix("bert."): np.asarray(value, dtype=np.float32) for key, value in load_file(folder / _WEIGHTS).items()}
     words = "embeddings.word_embeddings.weight"
     weights[words] = weights[words][kept]

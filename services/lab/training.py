@@ -49,7 +49,8 @@ def _transformers(made: Bench) -> tuple[list[TierModel], Mapping[str, Any]]:
         tokenizer = written(made.folder, f"{plan.name}-large-tokenizer.json", teacher.tokenizer.to_str().encode())
         large = transformer_tier(made, "large", teacher.weights, teacher.shape, head, tokenizer)
     elif plan.teacher:
-        teacher, large = load(plan.teacher, made.texts("train"), plan.max_tokens), large_tier(made)
+        teacher = load(plan.teacher, made.texts("train"), plan.max_tokens, plan.layers, plan.rare)
+        large = large_tier(made)
     soft = student.soft_labels(alone(made, large), made.targets("train")) if large is not None and plan.mini else None
     tiers = [student.mini_tier(made, teacher, soft)] if plan.mini else []
     return [*tiers, *([large] if large is not None else [])], student.provenance(plan, teacher)

@@ -9,19 +9,21 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from services.lab import pieces
 
 _SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-_CONTINUED: Final = "##"
+_CONTINUED: Final = pieces.CONTINUED
 
 
 def learnt(texts: Iterable[str], size: int, max_tokens: int) -> Tokenizer:
-    """A lower-casing WordPiece of its own, for tasks without a teacher. The same texts give the same pieces."""
-    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106 - not a password
-    made.normalizer = normalizers.BertNormalizer(lowercase=True)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(_SPECIAL), show_progress=False))
-    # The special tokens come first, in their order.
+    """A lower-casing WordPiece of its own, for tasks without a teacher. The same texts, in any order, give the same pieces."""
+    normalizer, pre_tokenizer = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    words = Counter(word for text in texts for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text)))
+    vocabulary = {piece: index for index, piece in enumerate([*_SPECIAL, *pieces.learnt(words, size - len(_SPECIAL))])}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106 - not a password
+    made.normalizer, made.pre_tokenizer = normalizer, pre_tokenizer
     sep, cls = ((name, _SPECIAL.index(name)) for name in ("[SEP]", "[CLS]"))
     made.post_processor = processors.BertProcessing(sep, cls)
     made.enable_truncation(max_tokens)
@@ -35,13 +37,13 @@ def pruned(teacher: Tokenizer, texts: Sequence[str], max_tokens: int, fewest: in
         The tokeniser, and for each of its ids the id in the teacher's vocabulary.
     """
     state: dict[str, Any] = json.loads(teacher.to_str())
-    pieces: dict[str, int] = state["model"]["vocab"]
+    known: dict[str, int] = state["model"]["vocab"]
     counts: Counter[int] = Counter()
     for found in teacher.encode_batch(list(texts)):
         counts.update(found.ids)
     kept = [
         (piece, index)
-        for piece, index in sorted(pieces.items(), key=lambda item: item[1])
+        for piece, index in sorted(known.items(), key=lambda item: item[1])
         if piece in _SPECIAL or len(piece.removeprefix(_CONTINUED)) == 1 or counts[index] >= fewest
     ]
     state["model"]["vocab"] = {piece: position for position, (piece, _) in enumerate(kept)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,9 @@ def test_a_broken_run_goes_on_to_the_weights_of_an_unbroken_one(tmp_path: Path) 
         np.testing.assert_array_equal(values, again.weights[name], err_msg=name)
 
 
+COMMON = {"the", "card", "was", "lost", "pay", "back", "loan", "open", "an", "account", "number"}
+
+
 def _examples() -> list[Example]:
     words = ("the card was lost", "pay back the loan", "open an account")
     rows = [(f"{words[index % 3]} number {index * 7919 % 1000}", ("card", "loan", "account")[index % 3]) for index in range(1_500)]
@@ -82,12 +87,31 @@ def _plan(labels: tuple[str, ...]) -> Plan:
     return Plan(name="x", task="x", labels=labels, source=Source("x", "x", "x"), mini=True, epochs=2, max_tokens=16, buckets=1 << 12)
 
 
-def test_a_pack_with_a_mini_has_an_artefact_and_certificates_for_each_processor(tmp_path: Path) -> None:
-    pack = train(_plan(("account", "card", "loan")), _examples(), tmp_path, lambda _name, _total: lambda: None)
+def test_training_a_mini_twice_gives_the_same_bytes_and_certificates_for_each_processor(tmp_path: Path) -> None:
+    packs = [
+        train(_plan(("account", "card", "loan")), _examples(), tmp_path / folder, lambda _name, _total: lambda: None)
+        for folder in ("a", "b")
+    ]
+    assert packs[0] == packs[1]
+    pack = packs[0]
     assert {found.variant for found in pack.certificates} == {"vnni", "portable"}
     assert [tier.name for tier in pack.tiers] == ["nano", "mini"]
-    assert all((tmp_path / name).is_file() for name in pack.files)
+    assert all((tmp_path / "a" / name).is_file() for name in pack.files)
     assert pack.report["tiers"]["mini"]["accuracy"] > 0.95
+
+
+def test_a_teacher_of_fewer_layers_and_pieces_learns_the_task_and_becomes_a_smaller_tier(tmp_path: Path) -> None:
+    plan = replace(_plan(("account", "card", "loan")), mini=False, teacher=MINILM, finetune=1, layers=1, rare=100, variants=False)
+    pack = train(plan, _examples()[:600], tmp_path, lambda _name, _total: lambda: None)
+    nano, large = pack.tiers
+    pieces = json.loads((tmp_path / "x-large-tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    assert {"lost", "card"} <= set(pieces)
+    assert all(len(piece.removeprefix("##")) == 1 or piece.startswith("[") for piece in set(pieces) - COMMON)
+    words, layer = len(pieces) * 384, 12 * 384 * 384
+    assert words + layer < large.artefacts[0].bytes < 1.5 * (words + layer)
+    assert (nano.name, large.name) == ("nano", "large")
+    assert pack.report["tiers"]["large"]["alone_accuracy"] > 0.9
+    assert pack.training["teacher_layers"] == 1
 
 
 def test_minilm_is_the_file_that_was_checked() -> None:
