@@ -46,6 +46,7 @@ class Case:
     """A claimed case whose payload has been read.
 
     Attributes:
+        covariate: as the automation declares it, from facts known before the arm was drawn; None without one.
         fingerprint: 32 bytes, equal for the same business document; None where there is none.
         duplicate_of: the earlier case with this fingerprint; never told to the control arm.
     """
@@ -53,6 +54,7 @@ class Case:
     claim: Claimed
     data: BaseModel
     stratum: str
+    covariate: float | None = None
     fingerprint: bytes | None = None
     duplicate_of: UUID | None = field(default=None)
     terms: Terms = NO_TERMS
@@ -100,4 +102,4 @@ def read(automation: Automation, claim: Claimed) -> Case:
     data = _envelope(automation.data_model).model_validate_json(claim.body).data  # type: ignore[attr-defined]  # its one field
     fingerprint = automation.fingerprint(data)
     digest = None if fingerprint is None else hashlib.sha256(fingerprint.encode()).digest()
-    return Case(claim, data, automation.stratum(data), digest)
+    return Case(claim, data, automation.stratum(data), automation.covariate_of(data), digest)

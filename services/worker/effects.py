@@ -88,7 +88,7 @@ def _cash(case: Case, decided: Decided, automation: Automation) -> Line | None:
 
 
 def _mark(case: Case, state: str) -> Mark:
-    return Mark(case.claim.case_id, case.claim.attempt, state, case.stratum)
+    return Mark(case.claim.case_id, case.claim.attempt, state, case.stratum, case.covariate)
 
 
 def _review(case: Case, kind: ReviewKind, reasons: tuple[str, ...] = (), proposal: dict[str, object] | None = None) -> NewReview:
@@ -132,4 +132,5 @@ def _decided(case: Case, result: CascadeResult, verdict: Verdict, automation: Au
         decided_at=at,
         # Zero is no chance, and a decision without one says nothing about errors.
         audit_probability=policy.probability(case.stratum) or None,
+        covariate=case.covariate,
     )

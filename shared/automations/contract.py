@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from pydantic import BaseModel
 
+from shared.errors import InvariantBroken
 from shared.money import Money
 
 Attributes = Mapping[str, str]
+# Of a covariate, either way: sums of its squares over millions of cases stay exact enough.
+LARGEST_COVARIATE: Final = 1e6
+# Decimals of a covariate that count, so that sums of it are the same wherever they are made.
+_DECIMALS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,10 @@ def _one_stratum(_data: BaseModel) -> str:
     return "all"
 
 
+def _no_covariate(_data: BaseModel) -> float | None:
+    return None
+
+
 def _label_is_outcome(_data: BaseModel, label: str, confidence: float) -> Verdict:
     return Verdict(outcome=label, confidence=confidence, reasons=(f"model:{label}",), label=label)
 
@@ -119,6 +129,7 @@ class Automation:
         features: what model tiers see, or None where no model applies to this case.
         conclude: turns a model's label into a verdict (outcome, reasons, attributes).
         stratum: cases whose manual handling times are comparable; computed from pre-decision facts only.
+        covariate: a number that goes with manual handling time within a stratum, computed from pre-decision facts only; None for none.
         fingerprint: equal for two events that describe the same business document, or None.
         cash: money that the final outcome saved in cash, or None.
 
@@ -135,9 +146,24 @@ class Automation:
     features: Callable[..., Features | None] = _no_features
     conclude: Callable[..., Verdict] = _label_is_outcome
     stratum: Callable[..., str] = _one_stratum
+    covariate: Callable[..., float | None] = _no_covariate
     fingerprint: Callable[..., str | None] = _never_a_duplicate
     cash: Callable[..., Money | None] = _no_cash
 
     def requires_person(self, outcome: str) -> bool:
         """True where no tier may make this outcome final."""
         return not self.outcomes[outcome].final_without_person
+
+    def covariate_of(self, data: BaseModel) -> float | None:
+        """The covariate of a case, as it is kept.
+
+        Raises:
+            InvariantBroken: it is not a number between -1e6 and 1e6.
+        """
+        value = self.covariate(data)
+        if value is None:
+            return None
+        # Not a number compares as false.
+        if not -LARGEST_COVARIATE <= value <= LARGEST_COVARIATE:
+            raise InvariantBroken("a covariate is out of range", automation=self.name)
+        return round(float(value), _DECIMALS)

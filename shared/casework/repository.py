@@ -27,14 +27,16 @@ def mark_processed(connection: Connection, marks: Sequence[Mark]) -> set[UUID]:
     A case is absent from the answer where its lease ran out and somebody else has claimed or settled it since.
     """
     returned = connection.exec_driver_sql(
-        "UPDATE cases c SET state = m.state, stratum = m.stratum, lease_until = NULL, last_error = NULL"
-        " FROM unnest(%(ids)b::uuid[], %(attempts)b::int[], %(states)b::text[], %(strata)b::text[]) AS m (id, attempt, state, stratum)"
+        "UPDATE cases c SET state = m.state, stratum = m.stratum, covariate = m.covariate, lease_until = NULL, last_error = NULL"
+        " FROM unnest(%(ids)b::uuid[], %(attempts)b::int[], %(states)b::text[], %(strata)b::text[], %(covariates)b::float8[])"
+        " AS m (id, attempt, state, stratum, covariate)"
         " WHERE c.id = m.id AND c.state = 'processing' AND c.attempt = m.attempt RETURNING c.id",
         {
             "ids": [mark.case_id for mark in marks],
             "attempts": [mark.attempt for mark in marks],
             "states": [mark.state for mark in marks],
             "strata": [mark.stratum for mark in marks],
+            "covariates": [mark.covariate for mark in marks],
         },
     )
     return set(returned.scalars())
@@ -95,15 +97,16 @@ def record_decisions(connection: Connection, decided: Sequence[Decided]) -> None
 def _insert_decisions(connection: Connection, decided: Sequence[Decided]) -> None:
     connection.exec_driver_sql(
         "INSERT INTO decisions (case_id, tenant_id, automation, arm, stratum, source, outcome, adverse, confidence, reasons, attributes,"
-        " tier, model_version, decided_by, received_at, decided_at, audit_probability)"
+        " tier, model_version, decided_by, received_at, decided_at, audit_probability, covariate)"
         " SELECT d.case_id, d.tenant_id, d.automation, d.arm, d.stratum, d.source, d.outcome, d.adverse, d.confidence, d.reasons::jsonb,"
         " d.attributes::jsonb, d.tier, d.model_version, d.decided_by, d.received_at, d.decided_at,"
-        " d.audit_probability"
+        " d.audit_probability, d.covariate"
         " FROM unnest(%(cases)b::uuid[], %(tenants)b::text[], %(automations)b::text[], %(arms)b::text[], %(strata)b::text[],"
         " %(sources)b::text[], %(outcomes)b::text[], %(adverse)b::bool[], %(confidence)b::float8[], %(reasons)b::text[],"
         " %(attributes)b::text[], %(tiers)b::text[], %(versions)b::text[], %(deciders)b::text[], %(received)b::timestamptz[],"
-        " %(decided)b::timestamptz[], %(audited)b::numeric[]) AS d (case_id, tenant_id, automation, arm, stratum, source, outcome, adverse,"
-        " confidence, reasons, attributes, tier, model_version, decided_by, received_at, decided_at, audit_probability)",
+        " %(decided)b::timestamptz[], %(audited)b::numeric[], %(covariates)b::float8[]) AS d (case_id, tenant_id, automation, arm, stratum,"
+        " source, outcome, adverse, confidence, reasons, attributes, tier, model_version, decided_by, received_at, decided_at,"
+        " audit_probability, covariate)",
         {
             "cases": [d.case_id for d in decided],
             "tenants": [d.tenant_id for d in decided],
@@ -122,6 +125,7 @@ def _insert_decisions(connection: Connection, decided: Sequence[Decided]) -> Non
             "received": [d.received_at for d in decided],
             "decided": [d.decided_at for d in decided],
             "audited": [d.audit_probability for d in decided],
+            "covariates": [d.covariate for d in decided],
         },
     )
 

@@ -48,6 +48,7 @@ class Decided:
         tier: `rules`, `nano`, … or `human`.
         decided_by: `model`, or the name of the person's key.
         audit_probability: that the decision is drawn for a second look; None where it cannot be.
+        covariate: what the automation declares to go with handling time; None without one, or where nobody could read the case.
     """
 
     case_id: UUID
@@ -71,6 +72,7 @@ class Decided:
     decided_by: str
     decided_at: datetime
     audit_probability: Decimal | None = None
+    covariate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ class Mark:
     attempt: int
     state: str
     stratum: str
+    covariate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ def test_the_split_is_compared_with_the_plan(board: Board) -> None:
     assert float(findings(answer)["split_now"]["value"]) == pytest.approx(chance, rel=0.001)
     assert answer["soundness"] == one["soundness"] == {"integrity": "sound", "reasons": []}
     assert (one["opted_out"], one["crossovers"], one["undecided_control"]) == (0, 0, 0)
+    assert one["adjustment"] is None, "these cases have no covariate"
     headline = board.ask("summary")["headline"]
     assert headline.startswith("At least ")
     assert headline.endswith("; evidence A; experiment sound.")

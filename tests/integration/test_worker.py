@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -191,6 +192,20 @@ def test_unreadable_data_and_unwritable_effects_stop_only_their_own_case(engine:
         ("x", "pending", "ValidationError"),
         ("y", "pending", "DataError"),
     ]
+
+
+def test_a_covariate_that_fails_or_is_no_number_stops_only_its_own_case(engine: Engine, database: Database) -> None:
+    values = {"fine": 2.5, "nan": math.nan, "huge": 1e7}
+    odd = replace(BRITTLE, covariate=lambda data: values[data.word])
+    ids = waiting(engine, [record(word, {"word": word}, BRITTLE) for word in ("fine", "nan", "huge", "unknown")])
+    decider(engine, rules_only([odd])).decide("brittle", ids)
+    assert rows(database, "SELECT event_id, state, covariate, last_error FROM cases ORDER BY event_id") == [
+        ("fine", "decided", 2.5, None),
+        ("huge", "pending", None, "InvariantBroken"),
+        ("nan", "pending", None, "InvariantBroken"),
+        ("unknown", "pending", None, "KeyError"),
+    ]
+    assert rows(database, "SELECT covariate FROM decisions") == [(2.5,)]
 
 
 def test_a_case_that_fails_at_the_attempt_cap_is_quarantined_and_given_to_a_person(engine: Engine, database: Database) -> None:

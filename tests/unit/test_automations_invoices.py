@@ -142,6 +142,14 @@ def test_each_planted_fault_has_its_reason(changes: dict[str, Any], reason: str)
     assert reason in _reasons(_structured(**changes))
 
 
+def test_the_covariate_counts_the_checks_that_the_document_fails() -> None:
+    fine = AUTOMATION.data_model.model_validate(_structured())
+    odd = AUTOMATION.data_model.model_validate(_structured(tax="20.00", number=None))
+    unreadable = AUTOMATION.data_model.model_validate({"document": "<Invoice"})
+    assert [AUTOMATION.covariate_of(data) for data in (fine, odd, unreadable)] == [0.0, float(len(_reasons(odd.model_dump()))), 0.0]
+    assert len(_reasons(odd.model_dump())) >= 2
+
+
 def test_a_duplicate_is_proposed_for_rejection_and_saves_what_was_payable() -> None:
     data = AUTOMATION.data_model.model_validate(_structured(prepaid="19", payable="100"))
     verdict = AUTOMATION.rules(data, Context(duplicate_of="case-1"))

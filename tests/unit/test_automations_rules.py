@@ -5,14 +5,19 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.lab.synth import TASKS, SyntheticEvent, generate
 from shared.automations.contract import Context
 from shared.automations.registry import automation, automations
+from shared.errors import InvariantBroken
 
 CLAIM: dict[str, Any] = {
     "policy_number": "M1",
@@ -131,3 +136,30 @@ def test_synthetic_events_are_the_same_for_the_same_seed_and_others_for_another(
 def test_helped_people_are_faster_on_average() -> None:
     events = [event for task in TASKS for event in generate(task, 1_000, 3)]
     assert sum(event.exception_seconds for event in events) < 0.8 * sum(event.manual_seconds for event in events)
+
+
+def test_covariates_count_what_a_person_has_to_clear_up_and_read() -> None:
+    claims, complaints = automation("claims"), automation("complaints")
+    plain = claims.data_model.model_validate(CLAIM)
+    odd = claims.data_model.model_validate({**CLAIM, "injured_persons": 1, "prior_claims": 7, "reported_date": "2026-05-01"})
+    assert (claims.covariate_of(plain), claims.covariate_of(odd)) == (0.0, 3.0)
+    short, long = (complaints.covariate_of(complaints.data_model.model_validate({"text": "word " * n})) for n in (10, 70))
+    assert short is not None
+    assert long is not None
+    assert short < long
+
+
+@given(st.floats() | st.integers() | st.none())
+def test_a_covariate_is_a_number_of_few_digits_in_its_range_or_an_error(value: float | None) -> None:
+    found = replace(automation("claims"), covariate=lambda _data: value)
+    data = found.data_model.model_validate(CLAIM)
+    if value is None:
+        assert found.covariate_of(data) is None
+    elif not -1e6 <= value <= 1e6:
+        with pytest.raises(InvariantBroken):
+            found.covariate_of(data)
+    else:
+        kept = found.covariate_of(data)
+        assert kept is not None
+        assert abs(kept - value) <= 5e-7
+        assert kept == float(Decimal(repr(kept)).quantize(Decimal("1e-6")))

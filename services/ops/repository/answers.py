@@ -26,7 +26,8 @@ SELECT r.id, r.case_id, r.automation, r.kind, r.round, r.state, r.claimed_by, r.
        r.reasons AS asked_because, r.active_seconds, r.earlier_seconds, r.span_seconds, r.booked_seconds,
        greatest(0, extract(epoch FROM now() - r.claimed_at)) AS claim_seconds,
        greatest(0, extract(epoch FROM r.claim_expires_at - r.claimed_at)) AS lease_seconds, now() AS now,
-       t.time_scale, c.tenant_id, c.arm, c.stratum, c.source, c.event_id, c.event_type, c.occurred_at, c.received_at, c.traceparent, p.body
+       t.time_scale, c.tenant_id, c.arm, c.stratum, c.covariate, c.source, c.event_id, c.event_type, c.occurred_at, c.received_at,
+       c.traceparent, p.body
 FROM reviews r JOIN cases c ON c.id = r.case_id JOIN tenants t ON t.id = c.tenant_id
 LEFT JOIN payloads p ON p.received_at = c.received_at AND p.case_id = c.id
 WHERE r.id = %(id)s FOR UPDATE OF r
@@ -92,6 +93,7 @@ class Work:
     tenant_id: str
     arm: Literal["automated", "control"]
     stratum: str | None
+    covariate: float | None
     source: str
     event_id: str
     event_type: str

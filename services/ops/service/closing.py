@@ -80,6 +80,7 @@ def decision(work: Work, reviewer: str, answer: ReviewSubmission, *, adverse: bo
         model_version=None,
         decided_by=reviewer,
         decided_at=work.now,
+        covariate=work.covariate,
     )
 
 

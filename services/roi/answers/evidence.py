@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.roi import figures
 from services.roi.answers import soundness
+from services.roi.answers.adjustment import adjustment
 from services.roi.answers.evidence_schemas import AutomationEvidence, BaselineInUse, Clocks, Draw, Errors, Evidence, Finding
 from services.roi.facts import Audited, Decided, Experiment, Wanted
 from services.roi.period import Period
@@ -34,6 +35,13 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _CONCURRENT = "concurrent randomised control"
 
 
+class _Behind(NamedTuple):
+    """Of one automation's estimate. Attributes: account: None where the period has neither cases nor money."""
+
+    account: Account | None
+    baselines: list[BaselineInUse]
+
+
 def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
     period, tally = roi.tally(tenant, question)
     now = question.as_of or roi.clock.now()
@@ -52,10 +60,13 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
             name,
             [draw for draw in draws if draw.automation == name],
             [row for row in decided if row.automation == name],
-            [
-                *_concurrent(accounts.get(name), period),
-                *(_stored(known, min(now, period.end)) for known in stored if known.automation == name),
-            ],
+            _Behind(
+                accounts.get(name),
+                [
+                    *_concurrent(accounts.get(name), period),
+                    *(_stored(known, min(now, period.end)) for known in stored if known.automation == name),
+                ],
+            ),
             _errors(audited[name], rates[name], prices.loss(name)) if name in audited else None,
         )
         for name in names
@@ -88,9 +99,7 @@ def _by_automation(draws: Iterable[Experiment]) -> dict[str, list[Experiment]]:
     return found
 
 
-def _one(
-    name: str, draws: Sequence[Experiment], decided: Sequence[Decided], baselines: list[BaselineInUse], errors: Errors | None
-) -> AutomationEvidence:
+def _one(name: str, draws: Sequence[Experiment], decided: Sequence[Decided], behind: _Behind, errors: Errors | None) -> AutomationEvidence:
     found = soundness.examined(draws, decided)
     control = sum(draw.drawn_control for draw in draws)
     return AutomationEvidence(
@@ -101,7 +110,8 @@ def _one(
         opted_out=sum(draw.drawn_control + draw.drawn_automated for draw in draws if not 0 < draw.share < 1),
         crossovers=sum(draw.crossed_automated for draw in draws),
         undecided_control=max(control - sum(row.cases for row in decided if row.arm == "control"), 0),
-        baselines=baselines,
+        baselines=behind.baselines,
+        adjustment=None if behind.account is None else adjustment(behind.account),
         clocks=_clocks(draws),
         errors=errors,
     )

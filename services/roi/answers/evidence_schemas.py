@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from services.roi.schemas import Amount, Asked, Hours, Output, Soundness
+from services.roi.schemas import Amount, Asked, Hours, Interval, Output, Soundness
 from shared.measure.baselines import Grade
 from shared.measure.integrity import Verdict
 from shared.web.decimals import Plain
@@ -85,6 +85,23 @@ class Errors(Output):
     conservative_loss: Amount | None = Field(description="By the upper bound: what a careful figure charges.")
 
 
+class Adjustment(Output):
+    """Seconds saved in the period, without and with the covariate that the automation declares. One look at a moment chosen beforehand."""
+
+    unadjusted: Interval = Field(description="As in `/v1/roi/summary`.")
+    adjusted: Interval = Field(
+        description="Augmented inverse-probability weighting with the control shares that applied. Beside the figure, never in its place."
+    )
+    width_ratio: Plain | None = Field(
+        description="Width of the adjusted interval by that of the other; null where that has none.", examples=["0.7312"]
+    )
+    slope: Plain = Field(description="Seconds of manual handling per unit of the covariate, within strata.", examples=["41.250"])
+    explained: Share = Field(description="Share of the variance of manual times within strata that the covariate explains.")
+    undrawn_cases: int = Field(
+        description="Cases of the automated arm from times without a control group: in the first interval only.", examples=[0]
+    )
+
+
 class AutomationEvidence(Output):
     automation: str = Field(examples=["claims"])
     soundness: Soundness
@@ -94,6 +111,7 @@ class AutomationEvidence(Output):
     crossovers: int = Field(description="Automated-arm cases that a person decided without any tier having been asked.", examples=[12])
     undecided_control: int = Field(description="Control cases that are drawn and not decided yet.", examples=[9])
     baselines: list[BaselineInUse]
+    adjustment: Adjustment | None = Field(description="Null below 50 control cases in the period, and where cases have no covariate.")
     clocks: Clocks
     errors: Errors | None = Field(description="Null where the automation was never set up, and with `as_of`: these sums know only now.")
 

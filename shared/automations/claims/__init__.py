@@ -1,6 +1,6 @@
 """First notice of loss: pay small clear claims at once, give the rest to an adjuster, show the suspicious ones to a person."""
 
-from shared.automations.claims.decisions import conclude, features, rules, stratum
+from shared.automations.claims.decisions import conclude, covariate, features, rules, stratum
 from shared.automations.claims.schema import ClaimFiled
 from shared.automations.contract import Automation, Outcome
 
@@ -20,4 +20,5 @@ AUTOMATION = Automation(
     features=features,
     conclude=conclude,
     stratum=stratum,
+    covariate=covariate,
 )

@@ -98,6 +98,11 @@ def stratum(claim: ClaimFiled) -> str:
     return f"{_CAUSE_GROUP[claim.cause]}/{band(claim)}"
 
 
+def covariate(claim: ClaimFiled) -> float:
+    """How many circumstances need a look of their own, whoever decides: each takes a person some time to clear up."""
+    return float(sum(applies(claim) for _, applies in (*_INVESTIGATE, *_ADJUSTER)))
+
+
 def _bin(value: int, edges: tuple[int, ...]) -> str:
     return next((f"<={edge}" for edge in edges if value <= edge), f">{edges[-1]}")
 

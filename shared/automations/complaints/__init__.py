@@ -1,6 +1,6 @@
 """Consumer complaints in free text: which product team, how urgent."""
 
-from shared.automations.complaints.decisions import PRODUCTS, conclude, features, rules, stratum
+from shared.automations.complaints.decisions import PRODUCTS, conclude, covariate, features, rules, stratum
 from shared.automations.complaints.schema import ComplaintReceived
 from shared.automations.contract import Automation, Outcome
 
@@ -16,4 +16,5 @@ AUTOMATION = Automation(
     features=features,
     conclude=conclude,
     stratum=stratum,
+    covariate=covariate,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -71,6 +72,11 @@ def stratum(complaint: ComplaintReceived) -> str:
     """Reading time goes with length."""
     words = _words_up_to(complaint.text, 401)
     return "short" if words <= 80 else "medium" if words <= 400 else "long"
+
+
+def covariate(complaint: ComplaintReceived) -> float:
+    """Within a stratum reading time goes with length too: by the logarithm, as times do."""
+    return math.log1p(len(complaint.text))
 
 
 def conclude(complaint: ComplaintReceived, label: str, confidence: float) -> Verdict:

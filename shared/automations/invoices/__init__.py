@@ -1,7 +1,7 @@
 """Invoices, as e-invoice XML or as fields: check them by arithmetic, post the good ones, show the rest to a person."""
 
 from shared.automations.contract import Automation, Outcome
-from shared.automations.invoices.decisions import cash, conclude, features, fingerprint, rules, stratum
+from shared.automations.invoices.decisions import cash, conclude, covariate, features, fingerprint, rules, stratum
 from shared.automations.invoices.schema import InvoiceReceived
 
 __all__ = ["AUTOMATION"]
@@ -20,6 +20,7 @@ AUTOMATION = Automation(
     features=features,
     conclude=conclude,
     stratum=stratum,
+    covariate=covariate,
     fingerprint=fingerprint,
     cash=cash,
 )

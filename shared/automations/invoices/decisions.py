@@ -67,6 +67,12 @@ def stratum(data: InvoiceReceived) -> str:
     return f"{kind}/{'small' if amount <= 500 else 'medium' if amount <= 10_000 else 'large'}"
 
 
+def covariate(data: InvoiceReceived) -> float:
+    """How many checks the document fails by itself: each is something that a person has to clear up."""
+    invoice = data.invoice
+    return float(len(findings(invoice))) if isinstance(invoice, Invoice) else 0.0
+
+
 def _terms(invoice: Invoice) -> str:
     if invoice.issue_date is None or invoice.due_date is None:
         return "none"
