@@ -8,12 +8,14 @@ import string
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import lightgbm
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 
+from services.lab import trees
 from services.worker.runtime.build import SHIPPED, Kit, Room
 from services.worker.runtime.pack import load
 from shared.automations.pack import Artefact, Certificate, Pack, TierModel
@@ -24,6 +26,8 @@ from shared.inference.session import Session
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from shared.automations.tabular import Columns
 
 WIDTH = 32
 _WORDS = ("mortgage", "escrow", "loan", "card", "fee", "bank", "credit", "report", "debt", "paid", "claim", "car", "the", "my")
@@ -125,6 +129,19 @@ def tiny_pack(folder: Path, task: str) -> Pack:
     thresholds = {"nano": 0.97, "mini": 0.8, "large": 0.5}
     levels = [_certificate("0.02", thresholds), _certificate("0.1", dict.fromkeys(thresholds, 0.3))]
     return replace(shipped, version="tiny", tiers=(nano, mini, large), level="0.02", certificates=tuple(levels))
+
+
+def tiny_trees(folder: Path, columns: Columns, labels: int) -> TierModel:
+    """A real ensemble over numbers below 1,000 and categories; the first column decides most."""
+    draw = np.random.default_rng(0)
+    rows = np.column_stack([draw.integers(0, len(known) or 1_000, 400) for known in columns.values()]).astype(np.float64)
+    truth = (draw.random(400) < 0.1) * 1 + rows[:, 0] * labels / (rows[:, 0].max() + 1)
+    data = lightgbm.Dataset(rows, np.minimum(truth.astype(np.int64), labels - 1), params={"verbosity": -1})
+    model = lightgbm.train(trees.settings(labels, (8, False), 0), data, 10)
+    content = trees.to_onnx(model, "tiny-trees")
+    (folder / "trees.onnx").write_bytes(content)
+    graph = Artefact(file="trees.onnx", sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+    return trees.tier(graph, columns, labels)
 
 
 def tiny_kit(folder: Path, task: str, room: Room | None = None) -> Kit:

@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from services.lab.examples import Example
 from services.lab.thresholds import TierScores
-from shared.automations.bins import binned
-from shared.automations.contract import Features
 from shared.automations.pack import Pack, Variant
 from shared.inference.models import Models
 from shared.inference.scorers import mixed
@@ -53,13 +51,6 @@ class Answers:
         return TierScores(found.max(axis=1).astype(np.float64), predicted != self.truth, final[predicted])
 
 
-def inputs(pack: Pack, examples: Sequence[Example]) -> list[Features]:
-    """What models of the pack read: numbers of fields as bins."""
-    if not pack.bins:
-        return [example.features for example in examples]
-    return [replace(example.features, fields=binned(example.features.fields, pack.bins)) for example in examples]
-
-
 def answers(
     pack: Pack,
     folder: Path,
@@ -68,7 +59,7 @@ def answers(
     passed: Callable[[int], None] = lambda _count: None,
 ) -> Answers:
     """Every tier's answers; labels must be the pack's. ``passed`` is told how many answers have come since it was last called."""
-    models, documents = Models(folder, variant), inputs(pack, examples)
+    models, documents = Models(folder, variant), [example.features for example in examples]
     alone: dict[str, Floats] = {}
     for tier in pack.tiers:
         scorer = models.scorer(pack, tier)

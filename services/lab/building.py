@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.lab import bert, graphs, linear, mixing, nano
-from services.lab.answers import Answers, answers, inputs, mix
+from services.lab.answers import Answers, answers, mix
 from services.lab.bert import Head, Shape, Weights
 from services.lab.certify import Promise, Sample, certify
 from services.lab.examples import Example, digest, parts
@@ -22,11 +22,12 @@ from services.lab.plan import Plan, checked
 from services.lab.teacher import Teacher, fitted_head, load
 from services.lab.thresholds import path
 from services.lab.wordpiece import encoded
-from shared.automations.bins import Edges
+from shared.automations.bins import Edges, binned
 from shared.automations.pack import Artefact, Certificate, Pack, TierModel, Variant
 
 VERSION: Final = "2.0.0"
 _LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "onnx", "onnxruntime", "tokenizers")
+_GROWERS: Final = ("lightgbm", "onnxmltools")
 Stage = Callable[[str, int], Callable[[], None]]
 
 
@@ -51,19 +52,22 @@ class Bench:
     stage: Stage
 
     def texts(self, part: str) -> list[str]:
-        return [document.as_document() for document in inputs(self._blank, self.examples[part])]
+        return [example.features.as_document() for example in self.binned(part)]
 
     def targets(self, part: str) -> npt.NDArray[np.int64]:
         positions = {label: index for index, label in enumerate(self.plan.labels)}
         return np.array([positions[example.label] for example in self.examples[part]], dtype=np.int64)
 
-    @property
-    def _blank(self) -> Pack:
-        return Pack(name="", version="", task="", labels=self.plan.labels, level="", tiers=(), bins=self.bins)
-
     def binned(self, part: str) -> list[Example]:
-        found = inputs(self._blank, self.examples[part])
-        return [replace(example, features=features) for example, features in zip(self.examples[part], found, strict=True)]
+        """Numbers of fields as bins, as all models but trees read them."""
+        if not self.bins:
+            return list(self.examples[part])
+        return [_binned(example, self.bins) for example in self.examples[part]]
+
+
+def _binned(example: Example, edges: Edges) -> Example:
+    features = example.features
+    return replace(example, features=replace(features, fields=binned(features.fields, edges)))
 
 
 def bench(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -> Bench:
@@ -84,6 +88,17 @@ def nano_tier(bench: Bench) -> TierModel:
     passed()
     written(bench.folder, file, content)
     return nano.tier(file, content, how.buckets, len(plan.labels))
+
+
+def trees_tier(bench: Bench) -> TierModel:
+    from services.lab import trees  # noqa: PLC0415 - importing it takes longer than most commands of the lab, and few train trees
+
+    plan, examples = bench.plan, bench.examples["train"]
+    known = trees.columns(examples)
+    passed = bench.stage("trees", len(trees.WAYS))
+    model = trees.fit(examples, bench.targets("train"), known, len(plan.labels), plan.seed, passed)
+    file = f"{plan.name}-{trees.NAME}.onnx"
+    return trees.tier(written(bench.folder, file, trees.to_onnx(model, f"{plan.name}-{trees.NAME}")), known, len(plan.labels))
 
 
 def transformer_tier(bench: Bench, name: str, weights: Weights, shape: Shape, head: Head, tokenizer: Artefact) -> TierModel:
@@ -129,7 +144,7 @@ def assembled(bench: Bench, tiers: Sequence[TierModel], made_of: Mapping[str, An
         level=plan.level,
         tiers=tuple(tiers),
         person=plan.person,
-        bins=bench.bins,
+        bins=bench.bins if any(tier.kind != "trees" for tier in tiers) else {},
         licence=plan.licence,
         training={
             "data": plan.source.name,
@@ -137,7 +152,7 @@ def assembled(bench: Bench, tiers: Sequence[TierModel], made_of: Mapping[str, An
             "data_sha256": plan.source.sha256,
             "seed": plan.seed,
             **made_of,
-            "libraries": [f"{name} {version(name)}" for name in _LIBRARIES],
+            "libraries": [f"{name} {version(name)}" for name in (*_LIBRARIES, *(_GROWERS if plan.trees else ()))],
         },
     )
     kinds: tuple[Variant, ...] = ("vnni", "portable") if any(len(tier.artefacts) > 1 for tier in tiers) else ("any",)
@@ -164,10 +179,11 @@ def _answers(bench: Bench, pack: Pack, part: str, kind: Variant) -> Answers:
 
 
 def _mixing(tune: Answers) -> Pack:
-    """Every tier but the first answers with those before it, by weights that fit the tuning labels best."""
+    """Every tier answers with those before it, by weights that fit the tuning labels; nano as the first has its temperature already."""
     names, made = list(tune.alone), []
     for index, tier in enumerate(tune.pack.tiers):
-        weights = mixing.fit([tune.alone[name] for name in names[: index + 1]], tune.truth) if index else ()
+        is_cooled = index == 0 and tier.kind == "linear"
+        weights = () if is_cooled else mixing.fit([tune.alone[name] for name in names[: index + 1]], tune.truth)
         # A weight of nothing would only cost a logarithm.
         made.append(replace(tier, mix={name: weight for name, weight in zip(names, weights, strict=False) if weight > 0}))
     return replace(tune.pack, tiers=tuple(made))

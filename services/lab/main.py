@@ -111,7 +111,8 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     one_file: Annotated[
         bool, typer.Option("--one-file", help="One artefact for all processors, with 7-bit weights, instead of one for each kind.")
     ] = False,
-    mini: Annotated[bool | None, typer.Option(help="Train the small transformer; by default where torch is installed.")] = None,
+    trees: Annotated[bool | None, typer.Option(help="Train trees over the fields; by default where fields are named.")] = None,
+    mini: Annotated[bool | None, typer.Option(help="Train the small transformer; by default where there is text, and torch.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Of the small transformer.")] = 12,
     max_tokens: Annotated[int, typer.Option(min=8, max=512, help="Of a document that a transformer reads.")] = 128,
     n: Annotated[int, typer.Option(min=1_000, help="Number of synthetic events, where there are no columns.")] = examples.SYNTHETIC,
@@ -122,7 +123,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     with _explained(), _progress() as progress:
         stage = _stages(progress)
         plan, found = _planned(task, data, named, (_listed(person), licence), (n, seed, stage))
-        wants_mini = find_spec("torch") is not None if mini is None and data is not None and (text or fields) else bool(mini)
+        grows = bool(named.fields) if trees is None else trees
         plan = replace(
             plan,
             teacher=teacher,
@@ -130,7 +131,10 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             layers=layers,
             rare=rare,
             variants=not one_file,
-            mini=wants_mini,
+            # Where there are only fields, trees know all that a linear model does.
+            nano=bool(text) or not grows,
+            trees=grows,
+            mini=text is not None and find_spec("torch") is not None if mini is None else mini,
             epochs=epochs,
             max_tokens=max_tokens,
             level=level or plan.level,

@@ -30,6 +30,7 @@ class Plan:
         person: labels that a person must make final.
         teacher: ``minilm`` or the folder of an encoder; empty: none.
         large: the teacher is shipped as a tier of its own.
+        nano: train the linear model; ``trees``: gradient boosting over the fields.
         mini: train the small transformer; ``epochs`` long.
         finetune: epochs for which the teacher learns the task; 0: only its head does.
         layers: of the teacher that are kept, from the first; None: all.
@@ -48,6 +49,8 @@ class Plan:
     seed: int = 0
     teacher: str = ""
     large: bool = False
+    nano: bool = True
+    trees: bool = False
     mini: bool = False
     epochs: int = 12
     finetune: int = 0

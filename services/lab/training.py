@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from services.lab.answers import answers
-from services.lab.building import Bench, Stage, assembled, bench, certificates_of, large_tier, nano_tier, transformer_tier, written
+from services.lab.building import (
+    Bench,
+    Stage,
+    assembled,
+    bench,
+    certificates_of,
+    large_tier,
+    nano_tier,
+    transformer_tier,
+    trees_tier,
+    written,
+)
 from services.lab.examples import Example, digest, parts
 from services.lab.plan import Plan, TooFewExamples
 from services.lab.teacher import load
@@ -30,7 +41,7 @@ def train(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -
         NeedsTorch: the plan asks for what only torch can do.
     """
     made = bench(plan, examples, folder, stage)
-    tiers = [nano_tier(made)]
+    tiers = [build(made) for build, is_wanted in ((nano_tier, plan.nano), (trees_tier, plan.trees)) if is_wanted]
     learnt, made_of = _transformers(made)
     return assembled(made, [*tiers, *learnt], made_of)
 

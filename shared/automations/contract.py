@@ -141,7 +141,7 @@ class Automation:
     data_model: type[BaseModel]
     outcomes: Mapping[str, Outcome]
     title: str = ""
-    tiers: tuple[str, ...] = ("rules", "cache", "nano", "mini", "large")
+    tiers: tuple[str, ...] = ("rules", "cache", "nano", "trees", "mini", "large")
     rules: Callable[..., Verdict | None] = _no_rules
     features: Callable[..., Features | None] = _no_features
     conclude: Callable[..., Verdict] = _label_is_outcome

@@ -19,7 +19,7 @@ MANIFEST: Final = "models.toml"
 Value = str | int | float | bool | list[Any] | dict[str, Any]
 # Any processor; one with 8-bit dot products (VNNI); one without, where full-range int8 saturates and 7-bit weights are faster too.
 Variant = Literal["any", "vnni", "portable"]
-Kind = Literal["linear", "transformer"]
+Kind = Literal["linear", "trees", "transformer"]
 # Above every probability: a tier with this threshold decides nothing.
 NEVER: Final = 1.01
 
@@ -39,13 +39,15 @@ class TierModel:
     """One model of a pack.
 
     Attributes:
-        name: ``nano``, ``mini`` or ``large``.
-        kind: ``linear`` reads `shared.automations.hashing`; ``transformer`` reads one document a call as ``input_ids``, ``int64[1,
-            tokens]`` without padding or mask: the tokens of `Features.as_document`.
+        name: ``nano``, ``trees``, ``mini`` or ``large``.
+        kind: ``linear`` reads `shared.automations.hashing`; ``trees`` read `shared.automations.tabular` as ``fields``, ``float32[batch,
+            columns]``; ``transformer`` reads one document a call as ``input_ids``, ``int64[1, tokens]`` without padding or mask: the
+            tokens of `Features.as_document`.
         artefacts: ONNX graphs that compute the same, one for each variant.
         output: name of the graph's output, ``float32[batch, labels]`` probabilities; a shared encoder has one for each pack.
         inputs: name, type and shape of each graph input; same for ``outputs``.
         buckets: linear: size of the hash space; ``hashing`` is the version of the hashing code it was trained with.
+        columns: trees: by field, in the graph's order, its categories, or none where it is a number.
         tokenizer: transformer: file of the ``tokenizers`` library, which cuts at ``max_tokens``, special tokens included.
         mix: weights of tiers in this tier's answer, softmax of the weighted sum of their log probabilities; empty: its own alone. It
             names this tier and earlier ones only, so a tier that mixes needs their answers too.
@@ -59,6 +61,7 @@ class TierModel:
     outputs: Mapping[str, str] = field(default_factory=dict)
     buckets: int = 0
     hashing: int = 0
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tokenizer: Artefact | None = None
     max_tokens: int = 0
     mix: Mapping[str, float] = field(default_factory=dict)
@@ -186,8 +189,12 @@ def _artefact(entry: Mapping[str, Any]) -> Artefact:
 
 def _tier(entry: Mapping[str, Any]) -> TierModel:
     tokenizer = entry.get("tokenizer")
-    artefacts = tuple(_artefact(found) for found in entry["artefacts"])
-    return TierModel(**{**entry, "artefacts": artefacts, "tokenizer": _artefact(tokenizer) if tokenizer else None})
+    made: dict[str, Any] = {
+        "artefacts": tuple(_artefact(found) for found in entry["artefacts"]),
+        "columns": {name: tuple(known) for name, known in entry.get("columns", {}).items()},
+        "tokenizer": _artefact(tokenizer) if tokenizer else None,
+    }
+    return TierModel(**{**entry, **made})
 
 
 def _certificate(entry: Mapping[str, Any]) -> Certificate:
@@ -229,13 +236,21 @@ def _check(pack: Pack) -> None:
         "a label for people is no label": set(pack.person) <= set(pack.labels),
         "a certificate speaks of other tiers": all(set(found.thresholds) <= set(names) for found in pack.certificates),
         "a tier mixes answers that it cannot have": all(set(tier.mix) <= earlier[tier.name] for tier in pack.tiers),
-        "a tier lacks what its kind needs": all(
-            tier.buckets > 0 if tier.kind == "linear" else tier.tokenizer is not None and tier.max_tokens > 0 for tier in pack.tiers
-        ),
+        "a tier lacks what its kind needs": all(_is_complete(tier) for tier in pack.tiers),
     }
     for broken, is_kept in promises.items():
         if not is_kept:
             raise InvariantBroken(broken, pack=pack.name)
+
+
+def _is_complete(tier: TierModel) -> bool:
+    match tier.kind:
+        case "linear":
+            return tier.buckets > 0
+        case "trees":
+            return bool(tier.columns)
+        case "transformer":
+            return tier.tokenizer is not None and tier.max_tokens > 0
 
 
 def _scalar(value: Value) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from shared.automations.pack import Artefact, Pack, TierModel, Variant, render
 from shared.errors import InvariantBroken
 from shared.inference.processor import processor
-from shared.inference.scorers import DocumentTokenizer, LinearScorer, Scorer, TransformerScorer
+from shared.inference.scorers import BinnedScorer, DocumentTokenizer, LinearScorer, Scorer, TransformerScorer, TreesScorer
 from shared.inference.session import Session
 
 
@@ -27,14 +27,18 @@ class Models:
         return processor().variant if has_choice else "any"
 
     def scorer(self, pack: Pack, tier: TierModel) -> Scorer:
-        """The model of one tier alone, without what its pack mixes in.
+        """The model of one tier alone, without what its pack mixes in. It is shown fields as they are, and bins them where it must.
 
         Raises:
             InvariantBroken: there is no artefact for this processor. Files are read, and may be refused, at first use.
         """
         session = self._session(tier.artefact(self.variant(pack)))
-        if tier.kind == "linear":
-            return LinearScorer(session, tier.output, tier.buckets)
+        if tier.kind == "trees":
+            return TreesScorer(session, tier.output, tier.columns)
+        made = LinearScorer(session, tier.output, tier.buckets) if tier.kind == "linear" else self._transformer(session, tier)
+        return BinnedScorer(made, pack.bins) if pack.bins else made
+
+    def _transformer(self, session: Session, tier: TierModel) -> Scorer:
         return TransformerScorer(session, tier.output, self._tokenizer(tier))
 
     def digest(self, pack: Pack) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -12,7 +13,9 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from shared.automations import hashing
+from shared.automations.bins import Edges, binned
 from shared.automations.contract import Features
+from shared.automations.tabular import Columns, Table
 from shared.errors import InvariantBroken
 from shared.inference.files import verified
 from shared.inference.session import Session
@@ -47,6 +50,30 @@ class LinearScorer:
             "batch": np.array([sparse.batch], dtype=np.int64),
         }
         return self._session.run(inputs, self._output)
+
+
+class TreesScorer:
+    """Fields as numbers in one ensemble of trees; a whole batch a call, because a row's leaves are added in the order of the trees."""
+
+    def __init__(self, session: Session, output: str, columns: Columns) -> None:
+        self._session, self._output, self._table = session, output, Table(columns)
+
+    def probabilities(self, documents: Sequence[Features]) -> Probabilities:
+        if not documents:
+            return np.zeros((0, self._session.width(self._output)), dtype=np.float32)
+        with np.errstate(over="ignore"):  # beyond 32 bits a number is larger than every threshold
+            fields = np.array(self._table.rows(documents), dtype=np.float64).astype(np.float32)
+        return self._session.run({"fields": fields}, self._output)
+
+
+class BinnedScorer:
+    """A model that was trained on numbers as bins."""
+
+    def __init__(self, scorer: Scorer, edges: Edges) -> None:
+        self._scorer, self._edges = scorer, edges
+
+    def probabilities(self, documents: Sequence[Features]) -> Probabilities:
+        return self._scorer.probabilities([replace(document, fields=binned(document.fields, self._edges)) for document in documents])
 
 
 class DocumentTokenizer:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,12 +19,12 @@ from services.worker.runtime.build import Kit, Room, build_cascade
 from services.worker.tiers import NOTHING, Budget, CaseInput, Tier, TierResult
 from shared.automations.registry import automation
 from tests.memory_store import MemoryStore
-from tests.tiny_models import tiny_kit
+from tests.tiny_models import tiny_kit, tiny_trees
 
 if TYPE_CHECKING:
     from shared.automations.contract import Automation, Features, Verdict
 
-LOCAL = ("rules", "cache", "nano", "mini", "large")
+LOCAL = ("rules", "cache", "nano", "trees", "mini", "large")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,15 @@ def _cases(task: Automation) -> list[CaseInput]:
 
 @pytest.fixture(scope="module")
 def kits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kit]:
-    return {task: tiny_kit(tmp_path_factory.mktemp(task), task) for task in TASKS}
+    return {task: _with_trees(tiny_kit(folder, task), folder) for task in TASKS for folder in [tmp_path_factory.mktemp(task)]}
+
+
+def _with_trees(kit: Kit, folder: Path) -> Kit:
+    """Claims have both fields and invoices one; where complaints have none, trees say the same of all."""
+    ((task, pack),) = kit.packs.items()
+    columns = {"band": ("10k", "2k", "500", "100", "50k"), "police": ("False", "True")}
+    nano, *later = pack.tiers
+    return replace(kit, packs={task: replace(pack, tiers=(nano, tiny_trees(folder, columns, len(pack.labels)), *later))})
 
 
 @pytest.fixture(params=[(task, name) for task in TASKS for name in LOCAL], ids="-".join)

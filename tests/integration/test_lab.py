@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import os
+import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner, Result
 
-from services.lab import certify
+from services.lab import certify, trees
 from services.lab.examples import Example, split
 from services.lab.main import app
 from services.worker.runtime.build import SHIPPED, Kit, build_cascade
@@ -125,6 +133,66 @@ def test_fields_without_text_are_enough(tmp_path: Path) -> None:
     figures = _figures("--pack", tmp_path / "pack", "--data", tmp_path / "rows.csv", "--fields", "amount,kind", "--label", "what")
     assert figures["accuracy"] > 0.97
     assert figures["auc"] > 0.99
+    assert set(figures["tiers"]) == {"trees"}
+    assert figures["levels"]["0.02"]["by_tier"]["trees"]["accepted"] > 2_000
+
+
+def test_trees_over_fields_and_a_linear_model_over_text_are_one_certified_cascade(tmp_path: Path) -> None:
+    draws = random.Random(3)
+    rows = ["words,amount,what"]
+    for index in range(2_000):
+        amount, is_urgent = draws.randrange(1_000), draws.random() < 0.5
+        signs = is_urgent + (300 < amount < 800)
+        label = "ask" if draws.random() < (0.005, 0.5, 0.995)[signs] else "pay"
+        rows.append(f"{'please hurry' if is_urgent else 'no haste'} {index},{amount},{label}")
+    (tmp_path / "rows.csv").write_text("\n".join(rows), encoding="utf-8")
+    trained = _lab("train", "--task", "both", "--data", tmp_path / "rows.csv", "--text", "words", "--fields", "amount", "--label", "what",
+                   "--no-mini", "--out", tmp_path / "pack")  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    (pack,) = parse((tmp_path / "pack" / MANIFEST).read_text(encoding="utf-8"))
+    assert [tier.kind for tier in pack.tiers] == ["linear", "trees"]
+    assert (list(pack.bins), list(pack.tiers[1].columns)) == (["amount"], ["amount"])
+    assert pack.report["tiers"]["trees"]["auc"] > 0.83
+    assert pack.certificates[-1].decided["trees"] > 100
+
+
+FRAUD = DATA / "fraud-oracle/fraud_oracle_1994_1995.csv.gz"
+# Row order, the year itself and the label tell what nobody knows beforehand.
+NO_FIELDS = ("FraudFound_P", "PolicyNumber", "Year")
+
+
+@pytest.mark.slow
+def test_frauds_of_the_next_year_are_ranked_as_well_as_by_another_library_that_was_tuned_beside(tmp_path: Path) -> None:
+    """The pack keeps a quarter of the first year for tuning and proof; scikit-learn's trees are tuned and trained on all of it."""
+    with gzip.open(FRAUD, "rt", encoding="utf-8-sig") as file:
+        claims = list(csv.DictReader(file))
+    fields = [name for name in claims[0] if name not in NO_FIELDS]
+    years = {year: [claim for claim in claims if claim["Year"] == year] for year in ("1994", "1995")}
+    for year, found in years.items():
+        with (tmp_path / f"{year}.csv").open("w", encoding="utf-8", newline="") as file:
+            written = csv.DictWriter(file, claims[0])
+            written.writeheader()
+            written.writerows(found)
+    named = ("--fields", ",".join(fields), "--label", "FraudFound_P")
+    trained = _lab("train", "--task", "fraud", "--data", tmp_path / "1994.csv", *named, "--person", "1", "--out", tmp_path / "pack")
+    assert trained.exit_code == 0, trained.output
+    figures = _figures("--pack", tmp_path / "pack", "--data", tmp_path / "1995.csv", *named)
+    beside = _beside(years["1994"], years["1995"], fields)
+    assert figures["auc"] >= beside - 0.005, beside
+    assert figures["auc"] > 0.74
+
+
+def _beside(first: Sequence[Mapping[str, str]], later: Sequence[Mapping[str, str]], fields: Sequence[str]) -> float:
+    known = trees.columns([Example(Features(fields={name: claim[name] for name in fields}), "", "") for claim in first])
+    inputs, targets = [], []
+    for claims in (first, later):
+        inputs.append(trees.matrix([Example(Features(fields={name: claim[name] for name in fields}), "", "") for claim in claims], known))
+        targets.append([claim["FraudFound_P"] == "1" for claim in claims])
+    model = HistGradientBoostingClassifier(learning_rate=0.05, early_stopping=False, random_state=0)
+    tuned = GridSearchCV(model, {"max_leaf_nodes": [4, 8], "max_iter": [50, 100, 200]}, scoring="roc_auc", cv=3)
+    with threadpool_limits(limits=1):
+        tuned.fit(inputs[0], targets[0])
+    return float(roc_auc_score(targets[1], tuned.predict_proba(inputs[1])[:, 1]))
 
 
 def test_labels_that_cannot_be_told_are_not_published(tmp_path: Path) -> None:

@@ -136,6 +136,13 @@ def _whole() -> Pack:
             name="nano", kind="linear", artefacts=(Artefact(file="n.onnx", sha256="3", bytes=7),), buckets=8, hashing=hashing.VERSION
         ),
         TierModel(
+            name="trees",
+            kind="trees",
+            artefacts=(Artefact(file="b.onnx", sha256="5", bytes=5),),
+            columns={"amount": (), 'kind of "loss"': ("fire", "a = b", "")},
+            mix={"trees": 0.75},
+        ),
+        TierModel(
             name="mini",
             kind="transformer",
             artefacts=graph,
@@ -175,7 +182,7 @@ def test_thresholds_hold_for_the_variant_that_was_certified_and_for_no_other() -
 
 
 def test_the_artefact_for_the_processor_is_preferred_and_one_for_any_serves_all() -> None:
-    nano, mini = _whole().tiers
+    nano, _, mini = _whole().tiers
     assert [mini.artefact(variant).file for variant in ("vnni", "portable")] == ["e.vnni.onnx", "e.onnx"]
     assert nano.artefact("vnni").file == "n.onnx"
     with pytest.raises(InvariantBroken):
@@ -190,9 +197,20 @@ def test_the_artefact_for_the_processor_is_preferred_and_one_for_any_serves_all(
         {"person": ("nobody",)},
         {"tiers": _whole().tiers[:1]},
         {"tiers": _whole().tiers[::-1]},
-        {"tiers": (dataclasses.replace(_whole().tiers[1], tokenizer=None),)},
+        {"tiers": (dataclasses.replace(_whole().tiers[2], tokenizer=None, mix={}),), "certificates": ()},
+        {"tiers": (dataclasses.replace(_whole().tiers[1], columns={}),), "certificates": ()},
+        {"tiers": (dataclasses.replace(_whole().tiers[0], buckets=0),), "certificates": ()},
     ],
-    ids=["no tier", "a label twice", "no such label", "certified tier gone", "mixes what comes later", "no tokenizer"],
+    ids=[
+        "no tier",
+        "a label twice",
+        "no such label",
+        "certified tier gone",
+        "mixes what comes later",
+        "no tokenizer",
+        "no columns",
+        "no buckets",
+    ],
 )
 def test_a_pack_that_contradicts_itself_stops_the_start(changes: dict[str, Any]) -> None:
     with pytest.raises(InvariantBroken):

@@ -18,12 +18,12 @@ from services.worker.rules import RulesTier
 from services.worker.runtime.build import SHIPPED, Kit, build_cascade, build_cascades
 from services.worker.runtime.model import ModelTier
 from services.worker.runtime.pack import load
-from services.worker.tiers import CaseInput, shares
+from services.worker.tiers import NOTHING, CaseInput, shares
 from shared.automations.contract import Automation, Context, Features, Outcome, Verdict
 from shared.errors import InvariantBroken
 from shared.inference.explanation import explain
 from shared.inference.models import Models
-from tests.tiny_models import tiny_pack
+from tests.tiny_models import tiny_pack, tiny_trees
 
 CASCADES = build_cascades()
 EVENTS = {task: [event.data for event in generate(task, 120, 11)] for task in TASKS}
@@ -150,6 +150,17 @@ def test_an_explanation_names_words_that_move_the_score() -> None:
     scorer, label = Models(SHIPPED).scorer(pack, pack.tiers[0]), pack.labels.index("mortgage")
     assert any("mortgage" in token or "escrow" in token for token in explain(scorer, label, Features(LONG)))
     assert explain(scorer, label, Features()) == ()
+
+
+def test_trees_see_numbers_as_they_are_beside_models_that_see_bins(tmp_path: Path) -> None:
+    automation = _notes(features=lambda note: Features("a claim", {"amount": note.text}))
+    pack = tiny_pack(tmp_path, "complaints")
+    trees = tiny_trees(tmp_path, {"amount": ()}, len(pack.labels))
+    pack = dataclasses.replace(pack, bins={"amount": (100.0, 500.0)}, tiers=(pack.tiers[0], trees))
+    tier = ModelTier(automation, pack, "trees", Models(tmp_path))
+    scores = [result.score for result in tier.decide(_note_cases("101", "300", "499", "no number"))]
+    assert len(set(scores[:3])) == 3
+    assert tier.needs == NOTHING
 
 
 @pytest.mark.parametrize("name", ["nano", "mini"])

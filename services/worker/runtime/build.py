@@ -82,7 +82,7 @@ def _model(name: str, automation: Automation, kit: Kit) -> Tier | None:
 _BUILDERS: Final[Mapping[str, Callable[[Automation, Kit], Tier | None]]] = {
     "rules": _rules,
     "cache": _cache,
-    **{name: partial(_model, name) for name in ("nano", "mini", "large")},
+    **{name: partial(_model, name) for name in ("nano", "trees", "mini", "large")},
 }
 
 

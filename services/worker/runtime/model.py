@@ -1,4 +1,4 @@
-"""The tiers that models are: nano, mini and large differ in what they run, not in what they promise."""
+"""The tiers that models are: nano, trees, mini and large differ in what they run, not in what they promise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from services.worker.tiers import (
     isolated,
     metered,
 )
-from shared.automations.bins import binned
 from shared.automations.contract import Automation, Features, Verdict
 from shared.automations.pack import Pack
 from shared.errors import InvariantBroken
@@ -38,8 +37,8 @@ _NO_ANSWERS: Final[Answers] = MappingProxyType({})
 class ModelTier:
     """Decides where the likeliest label reaches its minimum, abstains with ``uncertain`` below, and without a reason where no features are.
 
-    Linear models score a whole batch at once and cost too little to be counted against a budget. Transformers take one document a call,
-    and stop where the budget of the batch ends.
+    Linear models and trees score a whole batch at once and cost too little to be counted against a budget. Transformers take one document
+    a call, and stop where the budget of the batch ends.
 
     Raises:
         InvariantBroken: a label of the pack is no outcome of the automation, or the pack has no such tier.
@@ -52,7 +51,7 @@ class ModelTier:
         self.name = name
         self._automation, self._pack, self._tier, self._models = automation, pack, model, models
         self._version = f"{pack.name}@{pack.version}"
-        self._is_instant = model.kind == "linear"
+        self._is_instant = model.kind in {"linear", "trees"}
         self._is_mixed_later = any(name in other.mix for other in pack.tiers if other.name != name)
         # Never nothing: a budget of nothing pays for no transformer.
         self._needs = NOTHING if self._is_instant else Usage(cpu_ns=1, wall_ns=1)
@@ -109,20 +108,13 @@ class ModelTier:
         return {tier.name: self._models.scorer(self._pack, tier) for tier in others}
 
     def _decide(self, batch: Sequence[CaseInput]) -> Sequence[TierResult]:
-        features = [self._features(case) for case in batch]
+        features: list[Features | None] = [self._automation.features(case.data) for case in batch]
         documents = [document for document in features if document is not None]
         rows = iter(self.probabilities(documents)) if documents else iter(())
         return [
             TierResult(ABSTAINED, model=self._version) if document is None else self._result(case, document, next(rows))
             for case, document in zip(batch, features, strict=True)
         ]
-
-    def _features(self, case: CaseInput) -> Features | None:
-        """As the models were trained on them: numbers as bins, where the pack has edges for them."""
-        found = self._automation.features(case.data)
-        if found is None or not self._pack.bins:
-            return found
-        return replace(found, fields=binned(found.fields, self._pack.bins))
 
     def _result(self, case: CaseInput, document: Features, row: Probabilities) -> TierResult:
         labels = self._pack.labels
