@@ -153,7 +153,8 @@ def test_trees_over_fields_and_a_linear_model_over_text_are_one_certified_cascad
     assert [tier.kind for tier in pack.tiers] == ["linear", "trees"]
     assert (list(pack.bins), list(pack.tiers[1].columns)) == (["amount"], ["amount"])
     assert pack.report["tiers"]["trees"]["auc"] > 0.83
-    assert pack.certificates[-1].decided["trees"] > 100
+    assert pack.certificates[-1].accepted > 100
+    assert set(pack.tiers[1].mix) <= {"nano", "trees"}
 
 
 FRAUD = DATA / "fraud-oracle/fraud_oracle_1994_1995.csv.gz"
