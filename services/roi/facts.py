@@ -45,12 +45,6 @@ class CaseSum(NamedTuple):
     def moments(self) -> Moments:
         return Moments(self.cases, float(self.seconds), float(self.squares))
 
-    @property
-    def weighted(self) -> float:
-        """As `sequence.third_moment` needs it, of control cases."""
-        share = float(self.share)
-        return self.cases * (1 - share) * (1 - 2 * share) / share**3 if share > 0 else 0.0
-
 
 class MoneySum(NamedTuple):
     """Ledger lines with an amount, net of reversals; ``reversed`` is the part of what corrects others: reversals, cash after rework."""

@@ -12,7 +12,7 @@ from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Inte
 from shared.measure.adjusted import weighted
 from shared.measure.baselines import EMPTY, Grade, Moments
 from shared.measure.savings import Estimate, Fit, combine, estimate, fit
-from shared.measure.sequence import Bounds, Progress, bounds, third_moment
+from shared.measure.sequence import Bounds, Progress, bounds, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -163,27 +163,13 @@ def _in_hours(found: Estimate | Bounds) -> HoursInterval:
     return HoursInterval(low=low, point=point, high=high)
 
 
-def _progress(cases: Iterable[CaseSum], control: Mapping[str, Moments]) -> Progress:
-    rows = [row for row in cases if row.share > 0]
-    weighted: dict[str, float] = {}
-    for row in rows:
-        if row.arm == "control":
-            weighted[row.stratum] = weighted.get(row.stratum, 0.0) + row.weighted
-    return Progress(
-        gain=math.fsum(float(row.gain) for row in rows),
-        variance=math.fsum(float(row.variance) for row in rows),
-        third=math.fsum(third_moment(control[stratum], weight) for stratum, weight in weighted.items()),
-        control=sum(row.cases for row in rows if row.arm == "control"),
-    )
-
-
 def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     cases = [row for row in tally.cases if row.automation == name]
     stored = {row.stratum: row.baseline for row in tally.baselines if row.automation == name}
     control, automated = _by_stratum(cases, "control"), _by_stratum(cases, "automated")
     fitted = fit(like_automated(cases), automated, stored)
     money = [row for row in tally.money if row.automation == name]
-    return Account(name, cases, money, fitted, graded(estimate(fitted, automated), min_grade), _progress(cases, control))
+    return Account(name, cases, money, fitted, graded(estimate(fitted, automated), min_grade), progress(cases, control))
 
 
 def like_automated(rows: Iterable[CaseSum]) -> Mapping[str, Moments]:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from services.steward.repository import telling
 from shared.casework.notices import EVERY, Notice, NoticeKind, tell
 from shared.db import unit_of_work
 from shared.ledger.seals import Seal, written
+from shared.measure.baselines import EMPTY, Moments
+from shared.measure.sequence import bounds, progress
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
+
+    from services.steward.repository.telling import DaySum
 
 DAY: Final = timedelta(days=1)
 # Told about when nobody was there to do so earlier.
 DAYS: Final = 3
 # What is booked at midnight is summed up a moment later.
 GRACE: Final = timedelta(minutes=5)
+_THOUSANDTH: Final = Decimal("0.001")
 
 
 def tell_savings(engine: Engine, now: datetime) -> int:
@@ -28,7 +36,7 @@ def tell_savings(engine: Engine, now: datetime) -> int:
         if not tenants or telling.rolled_through(connection) < today + GRACE:
             return 0
         days = [today - back * DAY for back in range(DAYS, 0, -1)]
-        return tell(connection, [_recorded(row, day) for day in days for row in telling.figures(connection, tenants, day)])
+        return tell(connection, [notice for day in days for notice in _of_day(connection, tenants, day)])
 
 
 def tell_seals(engine: Engine, now: datetime) -> int:
@@ -41,10 +49,30 @@ def tell_seals(engine: Engine, now: datetime) -> int:
         return tell(connection, [_sealed(seal, day) for seal, day in seals if seal is not None and seal.sealed_at >= day])
 
 
-def _recorded(row: dict[str, Any], day: datetime) -> Notice:
+def _of_day(connection: Connection, tenants: Sequence[str], day: datetime) -> list[Notice]:
+    sums = defaultdict(list)
+    for part in telling.sums(connection, tenants, day):
+        sums[part.tenant, part.automation].append(part)
+    return [
+        _recorded(row, day, lower_bound(sums[row["tenant_id"], row["automation"]])) for row in telling.figures(connection, tenants, day)
+    ]
+
+
+def lower_bound(sums: Sequence[DaySum]) -> Decimal | None:
+    """Of the always-valid interval that begins with the day, s; None below 50 control cases."""
+    control: dict[str, Moments] = {}
+    for part in sums:
+        if part.arm == "control":
+            found = Moments(part.cases, float(part.seconds), float(part.squares))
+            control[part.stratum] = control.get(part.stratum, EMPTY) + found
+    held = bounds(progress(sums, control))
+    return None if held is None else Decimal(repr(held.low)).quantize(_THOUSANDTH)
+
+
+def _recorded(row: dict[str, Any], day: datetime, low: Decimal | None) -> Notice:
     tenant, automation = row.pop("tenant_id"), row.pop("automation")
     cases = {name: row.pop(name) for name in ("automated", "human", "control")}
-    saved = {"point": row.pop("saved_seconds"), "standard_error": row.pop("standard_error")}
+    saved = {"low": low, "point": row.pop("saved_seconds"), "standard_error": row.pop("standard_error")}
     return Notice(
         tenant_id=tenant,
         kind=NoticeKind.SAVINGS_RECORDED,

@@ -14,7 +14,10 @@ with a log-normal in each stratum.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
 
 import numpy as np
 
@@ -107,6 +110,48 @@ def third_moment(control: Moments, weighted: float) -> float:
     if control.variance is None:
         return 0.0
     return weighted * log_normal_third(control.mean, control.variance)
+
+
+class Summed(Protocol):
+    """Sums of decided cases of one stratum and arm that were drawn with one control share."""
+
+    @property
+    def arm(self) -> str: ...
+    @property
+    def stratum(self) -> str: ...
+    @property
+    def share(self) -> Decimal: ...
+    @property
+    def cases(self) -> int: ...
+    @property
+    def gain(self) -> Decimal: ...
+    @property
+    def variance(self) -> Decimal: ...
+
+
+def weighted_cases(cases: int, share: Decimal) -> float:
+    """The sum that `third_moment` needs of so many control cases."""
+    p = float(share)
+    return cases * (1 - p) * (1 - 2 * p) / p**3 if p > 0 else 0.0
+
+
+def progress(rows: Iterable[Summed], control: Mapping[str, Moments]) -> Progress:
+    """How far the estimate of one automation has come.
+
+    Args:
+        control: seconds of its control cases, by stratum.
+    """
+    drawn = [row for row in rows if row.share > 0]
+    weighted: dict[str, float] = {}
+    for row in drawn:
+        if row.arm == "control":
+            weighted[row.stratum] = weighted.get(row.stratum, 0.0) + weighted_cases(row.cases, row.share)
+    return Progress(
+        gain=math.fsum(float(row.gain) for row in drawn),
+        variance=math.fsum(float(row.variance) for row in drawn),
+        third=math.fsum(third_moment(control[stratum], weight) for stratum, weight in weighted.items()),
+        control=sum(row.cases for row in drawn if row.arm == "control"),
+    )
 
 
 def bounds(progress: Progress, *, planned: float = PLANNED, alpha: float = ALPHA) -> Bounds | None:

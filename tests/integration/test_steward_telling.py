@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from shared.ledger.seals import Seal
 from tests.horizon import roll_up
 from tests.integration.facts import CPU_HOUR, add_tenant, decide, engine_of, receive
 from tests.ledger_world import found, seal
+from tests.roi_world import open_board
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Database
 
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TODAY = SystemClock().now().replace(hour=0, minute=0, second=0, microsecond=0)
 YESTERDAY = TODAY - DAY
 
@@ -46,6 +48,14 @@ def _subscribe(engine: Engine, *kinds: str) -> None:
             "INSERT INTO endpoints (id, tenant_id, url, events) VALUES (%(id)s, 'acme', 'https://x.example', %(kinds)s)",
             {"id": uuid7(), "kinds": list(kinds)},
         )
+
+
+def receive_and_decide(engine: Engine, n: int, at: datetime) -> int:
+    """How many of them were control cases."""
+    with unit_of_work(engine) as connection:
+        cases = receive(connection, n, at=at)
+        decide(connection, cases, at=at)
+    return sum(case.arm == "control" for case in cases)
 
 
 def _told(engine: Engine) -> list[tuple[str, str, dict[str, Any]]]:
@@ -77,6 +87,31 @@ def test_the_figures_of_yesterday_are_told_once_when_they_are_summed_up(engine: 
     assert (money["kind"], money["currency"]) == ("compute", "EUR")
     assert Decimal(money["amount"]) == (60 - control) * (CPU_HOUR.amount / 3600 / 1000).quantize(Decimal("1e-10"))
     assert (datetime.fromisoformat(data["from"]), datetime.fromisoformat(data["to"])) == (YESTERDAY, TODAY)
+
+
+def test_the_message_claims_no_more_than_the_always_valid_figure_of_its_day(database: Database) -> None:
+    with open_board(database) as board:
+        _subscribe(board.line, "savings.recorded")
+        rng = random.Random(4)
+        for hour in range(12):
+            times = [str(round(rng.lognormvariate(5, 0.7), 3)) for _ in range(30)]
+            with unit_of_work(board.line) as connection:
+                for stratum, some in (("s", times[:20]), ("t", times[20:])):
+                    cases = receive(connection, len(some), at=YESTERDAY + hour * HOUR)
+                    for case, seconds in zip(cases, some, strict=True):
+                        decide(connection, [case], seconds=seconds, at=YESTERDAY + hour * HOUR, stratum=stratum)
+            roll_up(board.line)
+        few = receive_and_decide(board.line, 20, YESTERDAY - DAY)
+        roll_up(board.line)
+        board.execute("UPDATE rollup_horizons SET rolled_at = %(at)s", {"at": TODAY + HOUR})
+        assert telling.tell_savings(board.line, TODAY + 2 * HOUR) == 2
+        told = {subject: data for _, subject, data in _told(board.line)}
+        period = {"from": YESTERDAY.isoformat(), "to": TODAY.isoformat()}
+        shown = board.client.get("/v1/roi/summary", params=period).json()["automations"][0]["saved"]["always_valid"]
+    saved = told[f"claims:{YESTERDAY:%Y-%m-%d}"]["saved_seconds"]
+    assert float(saved["low"]) / 3600 == pytest.approx(float(shown["low"]), abs=0.001)
+    assert Decimal(saved["low"]) < Decimal(saved["point"])
+    assert told[f"claims:{YESTERDAY - DAY:%Y-%m-%d}"]["saved_seconds"]["low"] is None, f"{few} control cases are too few"
 
 
 def test_the_last_seal_of_a_day_is_told_once_in_the_form_that_verify_takes(engine: Engine) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.ledger import tree
 
@@ -43,6 +44,28 @@ FROM cases FULL JOIN money USING (tenant_id, automation) ORDER BY 1, 2
 """
 
 
+_SUMS = """
+SELECT tenant_id, automation, arm, stratum, share, sum(cases)::bigint, sum(human_seconds), sum(human_seconds2), sum(gain),
+       sum(gain_variance)
+FROM case_sums WHERE tenant_id = ANY (%(tenants)s) AND grain = 'day' AND period = %(day)s GROUP BY 1, 2, 3, 4, 5
+"""
+
+
+class DaySum(NamedTuple):
+    """Decided cases of one day, stratum and arm that were drawn with one control share."""
+
+    tenant: str
+    automation: str
+    arm: str
+    stratum: str
+    share: Decimal
+    cases: int
+    seconds: Decimal
+    squares: Decimal
+    gain: Decimal
+    variance: Decimal
+
+
 def wanted(connection: Connection, kind: NoticeKind) -> list[str]:
     """Tenants with an endpoint that receives messages of this kind."""
     return list(connection.exec_driver_sql(_WANTED, {"kind": kind.value}).scalars())
@@ -62,6 +85,11 @@ def figures(connection: Connection, tenants: Sequence[str], day: datetime) -> li
     """
     rows = connection.exec_driver_sql(_FIGURES, {"tenants": list(tenants), "day": day}).mappings()
     return [dict(row) for row in rows]
+
+
+def sums(connection: Connection, tenants: Sequence[str], day: datetime) -> list[DaySum]:
+    """What the always-valid interval of that day needs."""
+    return [DaySum(*row) for row in connection.exec_driver_sql(_SUMS, {"tenants": list(tenants), "day": day})]
 
 
 def last_seal(connection: Connection, tenant: str, before: datetime) -> Seal | None:
