@@ -70,17 +70,19 @@ class Roi:
     clock: Clock
     assumed: Assumptions = field(default_factory=Assumptions)
 
-    def summary(self, tenant: str, question: Question) -> Totals:
+    def summary(self, tenant: str, question: Question) -> tuple[Totals, Valuation]:
+        """With the rates that hold for it."""
         period, tally = self.tally(tenant, question)
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
         parts = [figures.figures(account, prices, question.min_grade) for account in found]
-        return Totals(
+        totals = Totals(
             **dict(asked(question, period, tally)),
             total=figures.total(found, parts, prices, question.min_grade),
             by_grade=figures.by_grade(found),
             automations=parts,
         )
+        return totals, prices
 
     def timeseries(self, tenant: str, question: Question, bucket: Bucket) -> Timeseries:
         period, tally = self.tally(tenant, question, bucket)

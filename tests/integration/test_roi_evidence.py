@@ -193,3 +193,27 @@ def test_errors_are_what_audits_found_with_bounds_and_their_loss(board: Board) -
     assert float(errors["rate_high"]) == pytest.approx(looks.high[0], abs=1e-6)
     assert float(errors["conservative_loss"]) == pytest.approx(120 * 150 * looks.high[0], abs=0.02)
     assert Decimal(errors["limit"]) == Decimal("0.05")
+    summary = board.ask("summary")
+    margin = 120 * 150 * (looks.high[0] - 15 / 148)
+    for figures in (summary["total"], *summary["automations"]):
+        assert float(figures["money"]["error_margin"]) == pytest.approx(margin, abs=0.02)
+        assert Decimal(figures["money"]["error_cost"]) == 0, "these errors were found without being booked, and no sum has them"
+    past = board.ask("summary", **{"from": hours_ago(72).isoformat(), "to": hours_ago(48).isoformat()})
+    assert past["automations"] == []
+    assert past["total"]["money"]["error_margin"] is None
+
+
+def test_a_total_without_the_margin_of_a_part_is_not_shown_as_careful(board: Board) -> None:
+    with unit_of_work(board.line) as connection:
+        arm = [case for case in receive(connection, 60) if case.arm == "automated"]
+        audited_decisions(connection, arm, Decimal("0.2"))
+        others = [case for case in receive(connection, 20, automation="invoices") if case.arm == "automated"]
+        decide(connection, others)
+    board.rate("loss_per_error", "120")
+    settle(board.line)
+    judge_audits(board.line)
+    summary = board.ask("summary")
+    claims, invoices = summary["automations"]
+    assert Decimal(claims["money"]["error_margin"]) > 0
+    assert invoices["money"]["error_margin"] is None, "none of its decisions could be drawn"
+    assert summary["total"]["money"]["error_margin"] is None

@@ -10,6 +10,7 @@ from services.roi import figures
 from services.roi.answers import soundness
 from services.roi.answers.adjustment import adjustment
 from services.roi.answers.evidence_schemas import AutomationEvidence, BaselineInUse, Clocks, Draw, Errors, Evidence, Finding
+from services.roi.answers.margins import charged
 from services.roi.facts import Audited, Decided, Experiment, Wanted
 from services.roi.period import Period
 from services.roi.repository import evidence as repository
@@ -84,12 +85,13 @@ def _decided(connection: Connection, ever: Wanted) -> list[Decided]:
 
 
 def judged(roi: Roi, tenant: str, question: Question) -> Summary:
-    """The summary with its headline, which says so where the experiment is broken."""
-    answer = roi.summary(tenant, question)
+    """The summary with its headline, which says so where the experiment is broken, and with what a careful figure adds for errors."""
+    answer, prices = roi.summary(tenant, question)
     with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
+        audited = {} if question.as_of is not None else scores.audits(connection, tenant, question.automation)
     found = soundness.worst((name, soundness.shown(soundness.examined(own))) for name, own in _by_automation(draws).items())
-    return Summary(**dict(answer), soundness=found, headline=soundness.headline(answer.total, found))
+    return Summary(**charged(answer, audited, prices), soundness=found, headline=soundness.headline(answer.total, found))
 
 
 def _by_automation(draws: Iterable[Experiment]) -> dict[str, list[Experiment]]:
