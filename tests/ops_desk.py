@@ -166,6 +166,19 @@ class Desk:
         )
         return delivery_id
 
+    def outcome(self, case: UUID | str, result: str = "reopened", *, tenant: str = "acme", **more: Any) -> UUID:
+        """A late outcome that waits to be applied; ``case`` is an id of ours or of the case's event. Members in ``more``: loss, age."""
+        outcome_id, named = uuid7(), case if isinstance(case, UUID) else None
+        at = datetime.now(UTC) - more.get("age", timedelta(0))  # noqa: TID251  # the test's own moment
+        event = (None, None) if named is not None else ("/test", case)
+        loss = (None, None) if "loss" not in more else (more["loss"], "EUR")
+        self.sql.execute(
+            "INSERT INTO case_outcomes (id, tenant_id, source, event_id, body_sha256, named_case, named_source, named_event_id, result,"
+            " amount, currency, occurred_at, received_at) VALUES (%s, %s, '/erp', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (outcome_id, tenant, str(outcome_id), bytes(32), named, *event, result, *loss, at, at),
+        )
+        return outcome_id
+
     def poison(self, tenant: str = "acme") -> UUID:
         poison_id = uuid7()
         self.sql.execute(

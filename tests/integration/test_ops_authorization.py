@@ -28,6 +28,7 @@ MATRIX: Mapping[tuple[str, str], set[str]] = {
     ("POST", "/v1/cases/{case_id}/reopen"): OPERATORS,
     ("POST", "/v1/cases/{case_id}/replay"): OPERATORS,
     ("POST", "/v1/replay"): OPERATORS,
+    ("GET", "/v1/outcomes"): ENGINEERS,
     ("GET", "/v1/reviews"): OPERATORS,
     ("GET", "/v1/reviews/clocks"): ANALYSTS,
     ("GET", "/v1/reviews/{review_id}"): OPERATORS,
@@ -131,6 +132,7 @@ def _belongings_of_other(desk: Desk) -> dict[str, str]:
     key = desk.post("/v1/keys", {"name": "k", "roles": ["operator"]}, tenant="other")
     delivery = desk.delivery(case, endpoint["id"], "dead")
     baseline = desk.post("/v1/baselines", {"automation": "claims", "mean_seconds": "840", "method": "m"}, tenant="other")
+    desk.outcome(case, tenant="other")
     ids = {"case_id": case, "review_id": review, "delivery_id": delivery, "letter_id": desk.poison("other")}
     ids |= {"source_id": source["id"], "endpoint_id": endpoint["id"], "key_id": key["id"], "baseline_id": baseline["id"]}
     return {name: str(value) for name, value in ids.items()}

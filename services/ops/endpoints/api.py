@@ -18,6 +18,7 @@ from services.ops.endpoints import (
     dead_letters,
     deliveries,
     models,
+    outcomes,
     pages,
     rates,
     receivers,
@@ -29,7 +30,21 @@ from shared.web.app import create_app
 if TYPE_CHECKING:
     from services.ops.service.session import Ops
 
-_NOUNS = (cases, reviews, deliveries, dead_letters, automations, models, audits, baselines, rates, sources, receivers, administration)
+_NOUNS = (
+    cases,
+    outcomes,
+    reviews,
+    deliveries,
+    dead_letters,
+    automations,
+    models,
+    audits,
+    baselines,
+    rates,
+    sources,
+    receivers,
+    administration,
+)
 
 _DESCRIPTION = """
 For people who run the line: reviews, inspection of cases, replay, configuration, keys.
