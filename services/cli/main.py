@@ -41,6 +41,7 @@ COMMANDS = (
     Command("baselines", "services.cli.baselines", "", "What manual handling takes: list, declare, study, renew."),
     Command("ledger", "services.steward.ledger", "", "Verify the sealed ledger."),
     Command("keys", "services.ops.keys", "", "Tenants, API keys and the vault's key."),
+    Command("plan", "services.cli.planning", "measure", "How many cases to hold out: what that gives, and what it costs."),
     Command("truth", "services.lab.truth.main", "measure", "Simulate deployments with known truth and judge the figures."),
     Command("lab", "services.lab.main", "lab", "Synthesise, train and evaluate models."),
 )

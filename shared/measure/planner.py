@@ -86,6 +86,16 @@ def holdout(process: Process, share: float, weeks: float, alpha: float = ALPHA) 
     )
 
 
+def sentence(found: Holdout) -> str:
+    """Such as "5 % control gives ± 20 % in 3 weeks and costs 90 minutes a day"."""
+    width = "no precision, because nothing is saved," if math.isinf(found.precision) else f"± {percent(found.precision)}"
+    return f"{percent(found.share)} control gives {width} in {found.weeks:g} weeks and costs {found.minutes_per_day:.0f} minutes a day"
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.2g} %" if share < 1 else f"{share * 100:.0f} %"
+
+
 def share_for(process: Process, precision: float, weeks: float) -> float | None:
     """The least control share, at most one half, that reaches a precision in time; None where none does."""
     return _least(lambda share: holdout(process, share, weeks).precision <= precision, 1e-6, 0.5)

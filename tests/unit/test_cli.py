@@ -29,6 +29,7 @@ NAMES = (
     "baselines",
     "ledger",
     "keys",
+    "plan",
     "truth",
     "lab",
 )

@@ -112,8 +112,6 @@ def measured(account: Account, ran: timedelta) -> Process | None:
 def _option(process: Process, share: Decimal, weeks: Decimal) -> Holdout:
     found = planner.holdout(process, float(share), float(weeks))
     precision = None if math.isinf(found.precision) else _rounded(found.precision, "0.001")
-    minutes = _rounded(found.minutes_per_day, "0.1")
-    width = "no precision, because nothing is saved," if precision is None else f"± {_percent(found.precision)}"
     return Holdout(
         control_share=share,
         weeks=weeks,
@@ -122,8 +120,8 @@ def _option(process: Process, share: Decimal, weeks: Decimal) -> Holdout:
         always_valid_hours=_hours(found.always_valid),
         fixed_time_hours=_hours(found.fixed_time),
         precision=precision,
-        minutes_per_day=minutes,
-        sentence=f"{_percent(float(share))} control gives {width} in {weeks.normalize():f} weeks and costs {minutes:.0f} minutes a day",
+        minutes_per_day=_rounded(found.minutes_per_day, "0.1"),
+        sentence=planner.sentence(found),
     )
 
 
@@ -134,10 +132,6 @@ def _shown(process: Process) -> MeasuredProcess:
         deviation_seconds=_rounded(process.deviation, "0.001"),
         assisted_seconds=_rounded(process.assisted, "0.001"),
     )
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.2g} %" if share < 1 else f"{share * 100:.0f} %"
 
 
 def _hours(seconds: float) -> Decimal:

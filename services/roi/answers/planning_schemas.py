@@ -30,9 +30,11 @@ class Holdout(Output):
     saved_hours: Hours = Field(description="Expected in these weeks, on the automated cases.")
     always_valid_hours: Hours = Field(description="Half-width of the interval that holds at every look.")
     fixed_time_hours: Hours = Field(description="Half-width of the interval that holds at one look.")
-    precision: Plain | None = Field(description="Half-width at every look over the saving; null where nothing is saved.", examples=["0.19"])
+    precision: Plain | None = Field(
+        description="Half-width at every look over the saving; null where nothing is saved.", examples=["0.199"]
+    )
     minutes_per_day: Plain = Field(description="What holding out costs: time that automation would have saved.", examples=["90.0"])
-    sentence: str = Field(examples=["5 % control gives ± 19 % in 3 weeks and costs 90 minutes a day"])
+    sentence: str = Field(examples=["5 % control gives ± 20 % in 3 weeks and costs 90 minutes a day"])
 
 
 class HoldoutPlan(Asked):

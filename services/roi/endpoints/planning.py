@@ -48,7 +48,7 @@ def planner(  # noqa: PLR0913  # a parameter for each thing that may be asked
         "0.05"
     ),
 ) -> HoldoutPlan:
-    """Such as "5 % control gives ± 19 % in 3 weeks and costs 90 minutes a day". 409 where nothing is measured and too little is stated."""
+    """Such as "5 % control gives ± 20 % in 3 weeks and costs 90 minutes a day". 409 where nothing is measured and too little is stated."""
     return planning.plan(roi, tenant, question, automation, planning.Wanted(control_share, weeks, precision, assumed))
 
 
