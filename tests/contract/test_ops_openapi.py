@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 import schemathesis
-from pydantic import Field
-from pydantic_settings import BaseSettings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
+from tests.openapi_snapshots import refuse_unreviewed
 from tests.ops_desk import Desk, open_desk
 
 if TYPE_CHECKING:
@@ -22,14 +19,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Database
 
-SNAPSHOT = Path(__file__).parent / "snapshots" / "ops.openapi.json"
-UPDATE = "the API has changed: review the difference, then RECOUP_TEST_UPDATE_SNAPSHOTS=1 pytest tests/contract/test_ops_openapi.py"
 EXAMPLES = 6
-_PROSE = {"description", "title", "summary", "examples", "tags", "operationId"}
-
-
-class _Update(BaseSettings):
-    wanted: bool = Field(default=False, validation_alias="RECOUP_TEST_UPDATE_SNAPSHOTS")
 
 
 @pytest.fixture
@@ -38,33 +28,8 @@ def desk(database: Database) -> Iterator[Desk]:
         yield desk
 
 
-def _essence(node: Any) -> Any:
-    """The document without prose: paths, methods, schemas."""
-    if isinstance(node, dict):
-        # `properties` holds names of ours, which may be `title` or `description`.
-        return {k: {n: _essence(s) for n, s in v.items()} if k == "properties" else _essence(v) for k, v in node.items() if k not in _PROSE}
-    return [_essence(member) for member in node] if isinstance(node, list) else node
-
-
-def _operation(operation: dict[str, Any]) -> dict[str, Any]:
-    """Without the problems, which every operation shares."""
-    answers = {status: answer for status, answer in operation["responses"].items() if status.startswith("2")}
-    essence: dict[str, Any] = _essence(
-        {"parameters": operation.get("parameters", []), "body": operation.get("requestBody"), "answers": answers}
-    )
-    return essence
-
-
-def _normalized(document: dict[str, Any]) -> str:
-    paths = {path: {method: _operation(o) for method, o in methods.items()} for path, methods in document["paths"].items()}
-    return json.dumps({"paths": paths, "schemas": _essence(document["components"]["schemas"])}, indent=1, sort_keys=True) + "\n"
-
-
 def test_the_document_is_the_reviewed_one(desk: Desk) -> None:
-    current = _normalized(desk.app.openapi())
-    if _Update().wanted:
-        SNAPSHOT.write_text(current, encoding="utf-8")
-    assert SNAPSHOT.read_text(encoding="utf-8") == current, UPDATE
+    refuse_unreviewed("ops", desk.app.openapi(), "tests/contract/test_ops_openapi.py")
 
 
 def test_every_body_has_an_example_that_its_own_schema_accepts(desk: Desk) -> None:
