@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 from dataclasses import fields
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, DirectoryPath, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 if TYPE_CHECKING:
@@ -125,10 +126,23 @@ FernetKeys = Annotated[SecretStr, AfterValidator(_fernet_keys)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 
 
-class ProcessSettings(BaseSettings):
-    """Read by every process."""
+def _with_manifest(folder: Path) -> Path:
+    if not (folder / "models.toml").is_file():
+        raise ValueError("must hold a models.toml, as `recoup lab train` writes it")
+    return folder
+
+
+class PackSettings(BaseSettings):
+    """Read by every process, and by the registry of automations."""
 
     model_config = prefixed("RECOUP_")
+
+    # Folder of packs of models: each is an automation, or the models of an installed one.
+    packs: Annotated[DirectoryPath, AfterValidator(_with_manifest)] | None = None
+
+
+class ProcessSettings(PackSettings):
+    """Read by every process."""
 
     # `local` is the embedded profile: everything on this machine, for one team.
     profile: Literal["local", "production"] = "production"

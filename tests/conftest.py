@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPLATE = "recoup_template"
-ON_THE_LINE = ("tests/chaos/", "tests/e2e/test_main_job", "tests/e2e/test_readme_story", "tests/e2e/test_traces_and_privacy")
+ON_THE_LINE = (
+    "tests/chaos/",
+    "tests/e2e/test_declared_automation",
+    "tests/e2e/test_main_job",
+    "tests/e2e/test_readme_story",
+    "tests/e2e/test_traces_and_privacy",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,7 @@ def assembled(bench: Bench, tiers: Sequence[TierModel], made_of: Mapping[str, An
         level=plan.level,
         tiers=tuple(tiers),
         person=plan.person,
+        declares=plan.declares,
         bins=bench.bins if any(tier.kind != "trees" for tier in tiers) else {},
         licence=plan.licence,
         training={

@@ -103,6 +103,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     level: Annotated[
         str, typer.Option(help="The promise that holds where nobody chooses another: greatest share of wrong decisions.")
     ] = "",
+    event_type: Annotated[str, typer.Option(help="CloudEvents type of the cases; by default recoup.TASK.received.v1.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "",
     teacher: Annotated[str, typer.Option(help="minilm, or the folder of a BERT encoder: a large tier, and what mini learns from.")] = "",
     finetune: Annotated[int, typer.Option(min=0, help="Epochs for which the teacher learns the task.")] = 0,
@@ -138,6 +139,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             epochs=epochs,
             max_tokens=max_tokens,
             level=level or plan.level,
+            declares=replace(plan.declares, event_type=event_type) if plan.declares and event_type else plan.declares,
             seed=seed,
         )
         made = publish(training.train(plan, found, out, stage), out, found, seed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.lab.examples import Example, Source
+from shared.automations.pack import Declaration
 from shared.errors import Rejected
 
 LEVELS: Final = ("0.01", "0.02", "0.05")
@@ -35,6 +36,7 @@ class Plan:
         finetune: epochs for which the teacher learns the task; 0: only its head does.
         layers: of the teacher that are kept, from the first; None: all.
         rare: pieces of the teacher's vocabulary that the training texts have less often are cut; their words fall into shorter pieces.
+        declares: what makes an automation of the pack, where none is installed.
         max_tokens: of a document; a transformer sees no more.
         variants: write an artefact for processors with VNNI and one for others, else one for all.
     """
@@ -60,6 +62,7 @@ class Plan:
     variants: bool = True
     strength: float = 30.0
     buckets: int | None = None
+    declares: Declaration | None = None
 
     @property
     def levels(self) -> tuple[str, ...]:

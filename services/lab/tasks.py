@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,8 @@ from services.lab.columns import Columns
 from services.lab.examples import Example, Source
 from services.lab.plan import Plan, labels_of
 from services.lab.synth import TASKS
-from shared.automations.registry import automations
+from shared.automations import registry
+from shared.automations.pack import Declaration
 from shared.errors import Rejected
 
 # Inverse regularisation, size of the hash space and promise of the tasks that are trained on events instead of a user's table.
@@ -33,7 +34,8 @@ class BadName(Rejected):
 
 
 def from_table(task: str, path: Path, named: Columns, person: Sequence[str], licence: str) -> tuple[Plan, list[Example]]:
-    """A user's own table. Where an automation of that name is installed, its outcomes say which labels need a person.
+    """A user's own table. Where an automation of that name is installed, its outcomes say which labels need a person, else the pack
+    declares one.
 
     Raises:
         BadName, UnreadableData, TooFewExamples: as they say.
@@ -43,19 +45,24 @@ def from_table(task: str, path: Path, named: Columns, person: Sequence[str], lic
         raise BadName(name=task)
     found = list(columns.labelled(path, named))
     labels = labels_of(found)
-    installed = automations().get(task)
+    installed = registry.installed().get(task)
     unfit = set(labels) - set(installed.outcomes) if installed else set(person) - set(labels)
     if unfit:
         raise UnfitLabels(labels=sorted(unfit), known=sorted(installed.outcomes if installed else labels))
     people = tuple(label for label in labels if (installed.requires_person(label) if installed else label in person))
     source = Source(path.name, licence or "not stated", columns.sha256(path))
-    return Plan(name=task, task=task, labels=labels, source=source, person=people), found
+    declares = None if installed else _declaration(task, named, {example.label for example in found} - set(labels))
+    return Plan(name=task, task=task, labels=labels, source=source, person=people, declares=declares), found
+
+
+def _declaration(task: str, named: Columns, rare: Iterable[str]) -> Declaration:
+    return Declaration(event_type=f"recoup.{task}.received.v1", text=named.text or "", fields=named.fields, rare=tuple(sorted(rare)))
 
 
 def from_events(task: str, data: Path | None, n: int, seed: int, passed: Callable[[], None]) -> tuple[Plan, list[Example]]:
     """A task with an automation, on generated events, or complaints on narratives."""
     strength, buckets, level = _KNOWN[task]
-    installed = automations()[task]
+    installed = registry.installed()[task]
     if task == "complaints":
         products = [name for name, outcome in installed.outcomes.items() if outcome.automatic]
         found, source = examples.cfpb(data or examples.CFPB, products)
@@ -75,4 +82,4 @@ def for_pack(task: str, data: Path, named: Columns | None, label: str) -> list[E
         return list(columns.labelled(data, named))
     if task not in TASKS:
         raise examples.UnreadableData(path=str(data), reason="rows are no events of an installed automation: name the columns")
-    return list(examples.events(automations()[task], examples.rows(data), label))
+    return list(examples.events(registry.installed()[task], examples.rows(data), label))

@@ -117,7 +117,9 @@ def _models(settings: Settings, engine: Engine) -> tuple[Mapping[str, Cascade], 
     """Raises InvariantBroken or Blocked where packs or remote models are not what they must be."""
     folder, room = settings.worker.models or SHIPPED, _room(settings)
     remote = build_tiers(settings.remote.models, StoredSpending(engine), SystemClock())
-    fleets = build_fleets(folder, remote, room)
+    fleets = dict(build_fleets(folder, remote, room))
+    if settings.process.packs is not None:
+        fleets |= build_fleets(settings.process.packs, remote, room)
     return build_cascades(folder, remote, room) | {name: fleet.cascades[fleet.default] for name, fleet in fleets.items()}, fleets
 
 

@@ -117,6 +117,22 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What the events of a task look like for which no automation is installed (`shared.automations.declared`).
+
+    Attributes:
+        event_type: their CloudEvents ``type``.
+        text: name of the text in their data; empty: there is none. ``fields``: of the fields, as in the training data.
+        rare: labels that were too rare to learn; people may choose them.
+    """
+
+    event_type: str
+    text: str = ""
+    fields: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
     """What answers one task.
 
@@ -127,6 +143,7 @@ class Pack:
         bins: by numeric field, the edges that turn a raw number into a category (`shared.automations.bins`); an automation that bins
             for itself has none.
         level: the certificate that holds where nobody chose another.
+        declares: makes an automation of the pack where none is installed.
         tiers: cheapest first.
         licence: of the weights, with what their data ask for; ``notice`` and ``card`` are files beside the manifest, or empty.
         training: where the data came from, their licence and hash, seed, library versions.
@@ -141,12 +158,17 @@ class Pack:
     tiers: tuple[TierModel, ...]
     person: tuple[str, ...] = ()
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    declares: Declaration | None = None
     certificates: tuple[Certificate, ...] = ()
     licence: str = ""
     notice: str = ""
     card: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_number(self, name: str) -> bool:
+        """Every value of that field in the training data was one, as far as a model says so."""
+        return name in self.bins or any(not tier.columns[name] for tier in self.tiers if name in tier.columns)
 
     def tier(self, name: str) -> TierModel | None:
         return next((tier for tier in self.tiers if tier.name == name), None)
@@ -201,11 +223,16 @@ def _certificate(entry: Mapping[str, Any]) -> Certificate:
     return Certificate(**{**entry, "groups": {name: Bound(**bound) for name, bound in entry.get("groups", {}).items()}})
 
 
+def _declaration(entry: Mapping[str, Any]) -> Declaration:
+    return Declaration(**{**entry, **{name: tuple(entry.get(name, ())) for name in ("fields", "rare")}})
+
+
 def _pack(entry: Mapping[str, Any]) -> Pack:
     made: dict[str, Any] = {
         "labels": tuple(entry["labels"]),
         "person": tuple(entry.get("person", ())),
         "bins": {name: tuple(edges) for name, edges in entry.get("bins", {}).items()},
+        "declares": _declaration(entry["declares"]) if "declares" in entry else None,
         "tiers": tuple(_tier(found) for found in entry["tiers"]),
         "certificates": tuple(_certificate(found) for found in entry.get("certificates", ())),
     }
@@ -294,7 +321,7 @@ def _without_defaults(pack: Pack) -> Mapping[str, Any]:
 
     entry: dict[str, Any] = kept(asdict(pack))
     entry["tiers"] = [{key: value for key, value in tier.items() if value not in ({}, 0, None)} for tier in entry["tiers"]]
-    return {key: value for key, value in entry.items() if value not in ("", [], {})}
+    return {key: value for key, value in entry.items() if value not in ("", [], {}, None)}
 
 
 def render(packs: Iterable[Pack]) -> str:

@@ -1,37 +1,63 @@
-"""Finds automations: every installed distribution may publish some under the entry-point group ``recoup.automations``."""
+"""Finds automations: every installed distribution may publish some under the entry-point group ``recoup.automations``, and packs of models
+in the folder ``RECOUP_PACKS`` declare theirs.
+
+The folder is read here and not by each `main`, as are the entry points: a process that forgot it would refuse what all others know.
+"""
 
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from shared.automations.contract import Automation
+from shared.automations.declared import declared
 from shared.errors import InvariantBroken, UnknownAutomation, UnknownEventType
+from shared.settings import PackSettings, load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 GROUP = "recoup.automations"
 
 
 @cache
-def automations() -> Mapping[str, Automation]:
-    """All installed automations by name.
+def installed() -> Mapping[str, Automation]:
+    """Those of installed distributions, by name.
 
     Raises:
         InvariantBroken: two of them claim one name or one event type, or an entry point is not an `Automation`.
     """
+    return _unique(_loaded(entry) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name))
+
+
+@cache
+def automations() -> Mapping[str, Automation]:
+    """All automations by name; an installed one goes before what a pack declares for the same name.
+
+    Raises:
+        InvariantBroken: as `installed`, or the manifest of ``RECOUP_PACKS`` cannot be read.
+    """
+    folder = load(PackSettings).packs
+    given = {} if folder is None else declared(folder)
+    return _unique([*installed().values(), *(found for name, found in given.items() if name not in installed())])
+
+
+def _loaded(entry: EntryPoint) -> Automation:
+    automation = entry.load()
+    if not isinstance(automation, Automation):
+        raise InvariantBroken(f"entry point {entry.value!r} is not an Automation", entry=entry.value)
+    return automation
+
+
+def _unique(given: Iterable[Automation]) -> Mapping[str, Automation]:
     found: dict[str, Automation] = {}
-    types: dict[str, str] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
-        automation = entry.load()
-        if not isinstance(automation, Automation):
-            raise InvariantBroken(f"entry point {entry.value!r} is not an Automation", entry=entry.value)
+    types: set[str] = set()
+    for automation in given:
         if automation.name in found or automation.event_type in types:
             raise InvariantBroken("two automations claim one name or event type", name=automation.name, event_type=automation.event_type)
         found[automation.name] = automation
-        types[automation.event_type] = automation.name
+        types.add(automation.event_type)
     return found
 
 

@@ -12,6 +12,7 @@ import pytest
 from services.supervisor.embedded.kafka_jars import java, kafka_jars
 from services.supervisor.errors import MissingTool
 from tests.environment import Environment, cannot
+from tests.harness import tickets
 from tests.harness.line import ReadyLine, running_line
 from tests.servers import KAFKA_CACHE
 
@@ -26,6 +27,6 @@ def line(environment: Environment) -> Iterator[ReadyLine]:
         cannot(f"NO KAFKA, NOT TESTED: {error.message}", environment)
     folder = Path(tempfile.mkdtemp(prefix="recoup-line-"))
     folder.chmod(0o755)
-    with running_line(folder, kafka=True) as found:
+    with running_line(folder, kafka=True, packs=tickets.train(folder)) as found:
         yield found
     shutil.rmtree(folder, ignore_errors=True)

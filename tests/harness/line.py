@@ -105,12 +105,13 @@ def _own_ports() -> dict[str, str]:
 
 
 @contextmanager
-def running_line(data: Path, *, kafka: bool, packages: Path | None = None) -> Iterator[ReadyLine]:
+def running_line(data: Path, *, kafka: bool, packages: Path | None = None, packs: Path | None = None) -> Iterator[ReadyLine]:
     """A line of one's own.
 
     Args:
         data: an empty folder that other users may enter, because PostgreSQL does not run as root.
         packages: folder of distributions that are installed beside Recoup, such as one that publishes an automation.
+        packs: folder of packs of models that declare automations.
     """
     ready_file = data / "ready.json"
     if kafka:
@@ -120,11 +121,12 @@ def running_line(data: Path, *, kafka: bool, packages: Path | None = None) -> It
     # A test run that is cut off ends no fixture; the kernel ends the line for it.
     ends_with_us = [sys.executable, launcher.__file__, str(os.getpid()), str(int(signal.SIGTERM)), "-1", "-1"]
     command = [sys.executable, "-m", "services.cli.main", "up", "--data-dir", str(data), "--ready-file", str(ready_file)]
+    beside = {"PYTHONPATH": packages, "RECOUP_PACKS": packs}
     with (data / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [*ends_with_us, *command, "--kafka" if kafka else "--no-kafka"],
             cwd=ROOT,
-            env={**inherited_environment(), **HASTE, **_own_ports(), **({} if packages is None else {"PYTHONPATH": str(packages)})},
+            env={**inherited_environment(), **HASTE, **_own_ports(), **{name: str(path) for name, path in beside.items() if path}},
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -17,7 +17,7 @@ from services.worker.runtime.build import SHIPPED
 from services.worker.runtime.pack import load
 from shared.automations import hashing
 from shared.automations.contract import Features
-from shared.automations.pack import MANIFEST, NEVER, Artefact, Bound, Certificate, Pack, TierModel, parse, render
+from shared.automations.pack import MANIFEST, NEVER, Artefact, Bound, Certificate, Declaration, Pack, TierModel, parse, render
 from shared.automations.registry import automations
 from shared.errors import InvariantBroken
 from shared.inference.session import Session
@@ -166,7 +166,8 @@ def _whole() -> Pack:
         groups={"in person, by phone": Bound(accepted=1, errors=0, upper=0.9)},
     )
     labels = ("a", 'b "quoted"', "oos")
-    return Pack(name="x", version="1", task="x", labels=labels, level="0.02", tiers=tiers, person=("oos",), certificates=(certificate,))
+    return Pack(name="x", version="1", task="x", labels=labels, level="0.02", tiers=tiers, person=("oos",), certificates=(certificate,),
+                declares=Declaration(event_type="com.example.x.v1", text="b c", fields=("amount",), rare=("once",)))  # fmt: skip
 
 
 def test_everything_that_a_pack_can_hold_survives() -> None:
