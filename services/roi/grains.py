@@ -1,4 +1,4 @@
-"""Which rows of the sums make up a period as known at a moment: months where they are whole, days and hours at its ends."""
+"""Which rows of the sums make up a period as known at a moment: months where they are whole, weeks, days and hours at its ends."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ class Grain(StrEnum):
 
     HOUR = "hour"
     DAY = "day"
+    WEEK = "week"
+    """Begins on Monday, 00:00 UTC."""
     MONTH = "month"
 
     def start(self, moment: datetime) -> datetime:
-        """Start of the hour, day or month that an aware UTC moment is in."""
+        """Start of the hour, day, week or month that an aware UTC moment is in."""
         hour = moment.replace(minute=0, second=0, microsecond=0)
         match self:
             case Grain.HOUR:
                 return hour
             case Grain.DAY:
                 return hour.replace(hour=0)
+            case Grain.WEEK:
+                return hour.replace(hour=0) - timedelta(days=hour.weekday())
             case Grain.MONTH:
                 return hour.replace(hour=0, day=1)
 
@@ -38,8 +42,15 @@ class Grain(StrEnum):
         start = self.start(moment)
         if start == moment:
             return start
-        # Into the next hour, day or month.
-        return self.start(start + {Grain.HOUR: timedelta(hours=1), Grain.DAY: timedelta(days=1), Grain.MONTH: timedelta(days=31)}[self])
+        return self.start(start + _INTO_THE_NEXT[self])
+
+
+_INTO_THE_NEXT = {
+    Grain.HOUR: timedelta(hours=1),
+    Grain.DAY: timedelta(days=1),
+    Grain.WEEK: timedelta(days=7),
+    Grain.MONTH: timedelta(days=31),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +87,15 @@ def _spans(start: datetime, end: datetime, grain: Grain) -> Iterator[tuple[Grain
         return
     first, last = grain.up(start), grain.start(end)
     if first >= last:
-        yield from _spans(start, end, _FINER[grain])
+        yield from _spans(start, end, _SHORTER[grain])
         return
     yield grain, first, last
-    yield from _spans(start, first, _FINER[grain])
-    yield from _spans(last, end, _FINER[grain])
+    yield from _spans(start, first, _SHORTER[grain])
+    yield from _spans(last, end, _SHORTER[grain])
 
 
 def _known(grain: Grain, start: datetime, end: datetime, as_of: datetime | None) -> Iterator[Run]:
-    """What was booked in whole months before the moment, in whole days since, and in whole hours since."""
+    """What was booked in whole weeks or months before the moment, in whole days since, and in whole hours since."""
     if as_of is None:
         yield Run(grain, start, end, ALWAYS, NEVER)
         return
@@ -95,4 +106,6 @@ def _known(grain: Grain, start: datetime, end: datetime, as_of: datetime | None)
         grain = finer
 
 
-_FINER = {Grain.MONTH: Grain.DAY, Grain.DAY: Grain.HOUR}
+_SHORTER = {Grain.MONTH: Grain.WEEK, Grain.WEEK: Grain.DAY, Grain.DAY: Grain.HOUR}
+# Weeks do not fit into months, days fit into both.
+_FINER = {Grain.MONTH: Grain.DAY, Grain.WEEK: Grain.DAY, Grain.DAY: Grain.HOUR}

@@ -6,15 +6,15 @@ from sqlalchemy import BigInteger, Column, Index, Numeric, SmallInteger, Table, 
 
 from shared.models.base import Instant, TransactionId, metadata
 
-# Both tables of sums hold every fact three times, by hour, by day and by month, so that a long period is a few rows and its ends are exact.
+# Both tables of sums hold every fact four times, by hour, day, week and month, so that a long period is a few rows and its ends are exact.
 # `booked` is when the facts were booked, in the same grain: a figure as known at an earlier moment leaves out what was booked later.
 case_sums = Table(
     "case_sums",
     metadata,
     Column("tenant_id", Text, primary_key=True),
-    # `hour`, `day` or `month`, of UTC.
+    # `hour`, `day`, `week` (from Monday) or `month`, of UTC.
     Column("grain", Text, primary_key=True),
-    # Start of the hour, day or month in which the case was decided.
+    # Start of the hour, day, week or month in which the case was decided.
     Column("period", Instant, primary_key=True),
     Column("booked", Instant, primary_key=True),
     Column("automation", Text, primary_key=True),
@@ -47,7 +47,7 @@ ledger_sums = Table(
     metadata,
     Column("tenant_id", Text, primary_key=True),
     Column("grain", Text, primary_key=True),
-    # Start of the hour, day or month of `occurred_at`.
+    # Start of the hour, day, week or month of `occurred_at`.
     Column("period", Instant, primary_key=True),
     Column("booked", Instant, primary_key=True),
     Column("automation", Text, primary_key=True),
@@ -133,9 +133,9 @@ score_sums = Table(
     metadata,
     Column("tenant_id", Text, primary_key=True),
     Column("automation", Text, primary_key=True),
-    # `day` or `month`: every case is in one row of each, so that a long period is few rows.
+    # `day`, `week` or `month`: every case is in one row of each, so that a long period is few rows.
     Column("grain", Text, primary_key=True),
-    # Start of the day or month, UTC, in which the case was decided.
+    # Start of the day, week or month, UTC, in which the case was decided.
     Column("period", Instant, primary_key=True),
     # The tier that decided, or the last one that had a score before a person did.
     Column("tier", Text, primary_key=True),

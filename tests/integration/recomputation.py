@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, RowMapping
 
-GRAINS = ("hour", "day", "month")
+GRAINS = ("hour", "day", "week", "month")
 TIME_KINDS = ("manual_time", "review_time", "reversal")
 Sums = dict[tuple[object, ...], tuple[Decimal, ...]]
 
@@ -23,7 +23,7 @@ Sums = dict[tuple[object, ...], tuple[Decimal, ...]]
 def start_of(grain: str, moment: datetime) -> datetime:
     hour = moment.replace(minute=0, second=0, microsecond=0)
     day = hour.replace(hour=0)
-    return {"hour": hour, "day": day, "month": day.replace(day=1)}[grain]
+    return {"hour": hour, "day": day, "week": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}[grain]
 
 
 @dataclass(frozen=True, slots=True)

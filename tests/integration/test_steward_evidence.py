@@ -44,11 +44,11 @@ def gathered(engine: Engine, table: str) -> list[dict[str, Any]]:
 
 
 def scored(engine: Engine) -> list[dict[str, Any]]:
-    """By day; by month they must be the same in sum."""
+    """By day; by week and by month they must be the same in sum."""
     rows = gathered(engine, "score_sums")
-    days, months = ([row for row in rows if row["grain"] == grain] for grain in ("day", "month"))
+    days, weeks, months = ([row for row in rows if row["grain"] == grain] for grain in ("day", "week", "month"))
     for name in ("cases", "automatic", "reviewed_wrong", "audited", "weighted_wrong"):
-        assert total(days, name) == total(months, name)
+        assert total(days, name) == total(weeks, name) == total(months, name)
     return days
 
 

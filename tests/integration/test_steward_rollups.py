@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from migrations.run import downgrade, upgrade
 from services.steward import service
 from services.steward.repository import rollups
 from shared.db import unit_of_work
@@ -80,6 +81,17 @@ def test_roll_ups_equal_a_full_recomputation(engine: Engine) -> None:
             decide(connection, cases[20:35], tier="human", stratum="other", at=hours_ago(hours))
         roll_up(engine)
     assert _cases_rolled_up(engine) == 105
+    assert_rolled_up(engine)
+
+
+def test_a_database_from_before_sums_by_week_gets_them_from_its_days(engine: Engine, database: Database) -> None:
+    for hours in (0, 200, 900):
+        with unit_of_work(engine) as connection:
+            decide(connection, receive(connection, 10, at=hours_ago(hours)), seconds="61.5", at=hours_ago(hours))
+    roll_up(engine)
+    engine.dispose()
+    downgrade(database.admin_url, "0011")
+    upgrade(database.admin_url)
     assert_rolled_up(engine)
 
 

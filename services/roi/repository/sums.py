@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from services.roi.facts import Wanted
     from services.roi.period import Period
 
-_COARSEST = {None: Grain.MONTH, Bucket.WEEK: Grain.DAY, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
+_COARSEST = {None: Grain.MONTH, Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
 _APART = {"source", "model_version"}
 # Buckets share the estimate of their period, so what only that needs is not summed for each of them.

@@ -80,7 +80,7 @@ _SCORED = (
     f" INSERT INTO score_sums AS r ({_SCORE_KEY}, {', '.join(_SCORES)}, least)"
     " SELECT tenant_id, automation, g.grain, date_trunc(g.grain, decided_at, 'UTC'), tier, model_version, proposed, bin,"
     f" {', '.join(f'sum({name})' for name in _SCORES)}, min(least)"
-    " FROM facts CROSS JOIN (VALUES ('day'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+    " FROM facts CROSS JOIN (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
     f" ON CONFLICT ({_SCORE_KEY}) DO UPDATE SET {_added(_SCORES)},"
     " least = least(r.least, excluded.least)"
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _WINDOW = "{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8"
-_GRAINS = "(VALUES ('hour'), ('day'), ('month')) AS g (grain)"
+_GRAINS = "(VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain)"
 _CASE_KEY = "tenant_id, grain, period, booked, automation, arm, stratum, tier, source, model_version, share"
 _LINE_KEY = "tenant_id, grain, period, booked, automation, arm, kind, grade, currency"
 # Transactions rolled up at once: a long outage is caught up in steps that each end well before the statement timeout.

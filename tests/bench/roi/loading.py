@@ -171,14 +171,14 @@ _CASE_SUMS = (
     f" FROM (SELECT tenant, automation, arm, stratum, {_TIER} AS tier, decided_at, {_BOOKED} AS booked, 0.05 AS share, 0::numeric AS x,"
     f"   CASE WHEN {_TIER} = 'nano' THEN '1.' || (n * 8 / (SELECT max(n) FROM staged))::int ELSE '-' END AS version,"
     f"   340::numeric AS forecast, {_SECONDS} AS seconds, 0::numeric AS late FROM staged) s, LATERAL (SELECT s.seconds, s.late) k,"
-    " (VALUES ('hour'), ('day'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+    " (VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
 )
 _LEDGER_SUMS = (
     f"INSERT INTO ledger_sums (tenant_id, grain, period, booked, automation, arm, kind, grade, currency, {', '.join(LINE_MEASURES)})"
     " SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at), date_trunc(g.grain, l.booked_at), l.automation,"
     " coalesce(l.arm, '-'),"
     f" l.kind, l.grade, coalesce(l.currency, '-'), {', '.join(LINE_MEASURES.values())}"
-    " FROM ledger_lines l, (VALUES ('hour'), ('day'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    " FROM ledger_lines l, (VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
 )
 _INTAKE = (
     "INSERT INTO intake_batches (tenant_id, automation, hour, received, duplicate, rejected, control, automated, share, booked_at)"
@@ -200,7 +200,7 @@ _SCORES = (
     " FROM (SELECT *, u < 0.2 AS human, CASE WHEN u BETWEEN 0.2 AND 0.5 THEN 'rules' ELSE 'nano' END AS tier,"
     "  CASE WHEN u BETWEEN 0.2 AND 0.5 THEN '-' ELSE '1.' || (n * 8 / (SELECT max(n) FROM staged))::int END AS version"
     "  FROM staged WHERE arm = 'automated') s,"
-    " (VALUES ('day'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+    " (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
 )
 _AUDITS = (
     "INSERT INTO audit_hourly (tenant_id, automation, hour, decisions, probability, least, drawn, done)"
