@@ -12,11 +12,15 @@ from services.roi.period import Bucket, Period
 from shared.measure.baselines import Baseline, Grade, Moments
 from shared.measure.error_rate import AuditSums
 
+# The tier of whatever a person decided.
+HUMAN = "human"
+
 
 class CaseSum(NamedTuple):
     """Decided cases that were drawn with one control share; ``bucket`` is None where the whole period is one.
 
     Attributes:
+        tier: of buckets `HUMAN` or empty.
         source, model_version: empty unless they were asked for.
         late_seconds: those of the seconds that were booked after their case's decision.
         covariate, covariate2, covariate_seconds: sums of the covariate, its square and its product with the seconds.

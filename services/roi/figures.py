@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from services.roi import valuation
+from services.roi.facts import HUMAN
 from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
 from shared.measure.adjusted import weighted
 from shared.measure.baselines import EMPTY, Grade, Moments
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from services.roi.facts import CaseSum, MoneySum, Tally
     from services.roi.valuation import Valuation
 
-HUMAN = "human"
 _THOUSANDTH = Decimal("0.001")
 
 

@@ -78,12 +78,14 @@ def case_changes(*, touched: str, visible: str, old: str, booked: str) -> str:
         " steps AS ("
         "  SELECT state.fresh, f.case_id, f.booked, bool_or(f.decision) AS decision, sum(f.seconds) AS seconds, sum(f.late) AS late"
         "  FROM facts f JOIN (VALUES (false), (true)) AS state (fresh) ON state.fresh OR f.old GROUP BY 1, 2, 3),"
-        " known AS ("
+        # Materialized: however few cases the planner expects, nothing is computed more than once.
+        " known AS MATERIALIZED ("
         "  SELECT fresh, case_id, booked, bool_or(decision) OVER w AS decided, sum(seconds) OVER w AS seconds, sum(late) OVER w AS late"
         "  FROM steps WINDOW w AS (PARTITION BY fresh, case_id ORDER BY booked)),"
         f" valued AS (SELECT k.fresh, k.case_id, k.booked, {values} FROM known k JOIN subjects s ON s.case_id = k.case_id WHERE k.decided),"
+        " moved AS MATERIALIZED ("
+        f"  SELECT case_id, booked, {changes} FROM valued WINDOW w AS (PARTITION BY fresh, case_id ORDER BY booked)),"
         " changes AS ("
-        "  SELECT s.tenant_id, s.automation, s.arm, s.stratum, s.tier, s.source, s.model_version, s.share, s.decided_at, v.*"
-        f"  FROM (SELECT case_id, booked, {changes} FROM valued WINDOW w AS (PARTITION BY fresh, case_id ORDER BY booked)) v"
-        "  JOIN subjects s ON s.case_id = v.case_id)"
+        "  SELECT s.tenant_id, s.automation, s.arm, s.stratum, s.tier, s.source, s.model_version, s.share, s.decided_at, m.*"
+        "  FROM moved m JOIN subjects s ON s.case_id = m.case_id)"
     )

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from services.roi import figures
 from services.roi.answers.capacity_schemas import AutomationCapacity, Capacity, MeasuredQueue, Released
-from services.roi.facts import Queue
-from services.roi.figures import HUMAN
+from services.roi.facts import HUMAN, Queue
 from services.roi.repository import queue as repository
 from services.roi.schemas import HoursInterval
 from services.roi.service import asked

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from services.roi import figures
 from services.roi.answers.whatif_schemas import ErrorCount, LossInterval, Scenario, WhatIf
-from services.roi.figures import HUMAN
+from services.roi.facts import HUMAN
 from services.roi.grains import Grain
 from services.roi.period import Period
 from services.roi.repository import scores as repository

@@ -23,10 +23,7 @@ _NOW = (
     f" FROM conservation WHERE tenant_id = %(tenant)s AND {_HOURS} ORDER BY hour, automation"
 )
 # Booked after the moment: later hours as they are summed up, the rest of its own hour and what is not summed up yet as single facts.
-_LATER = (
-    "f.tenant_id = %(tenant)s AND f.booked_at > %(as_of)s AND (f.booked_at < %(next)s"
-    " OR f.xid >= (SELECT horizon FROM rollup_horizons WHERE name = 'rollups'))"
-)
+_LATER = "f.tenant_id = %(tenant)s AND f.booked_at > %(as_of)s AND (f.booked_at < %(next)s OR f.xid >= rollup_horizon('rollups'))"
 _SINCE = (
     "SELECT automation, hour, sum(received) AS received, sum(duplicate) AS duplicate, sum(rejected) AS rejected,"  # noqa: S608  # constants
     " sum(automated) AS automated, sum(human) AS human, sum(control) AS control, sum(poison) AS poison,"

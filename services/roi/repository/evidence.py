@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
-_HORIZON = "(SELECT horizon FROM rollup_horizons WHERE name = 'evidence')"
 _ROLLED_UP = f"SELECT automation, share, {', '.join(MEASURES)} FROM experiment_days WHERE tenant_id = %(tenant)s AND {_OF_ITS_AUTOMATION}"  # noqa: S608  # constants
 # Facts of the day of `as_of`, and those before it that are not in the sums yet.
-_VISIBLE = f"{{0}}.tenant_id = %(tenant)s AND {{0}}.booked_at <= %(as_of)s AND ({{0}}.booked_at >= %(day)s OR {{0}}.xid >= {_HORIZON})"
+_OF_THE_DAY = "{0}.tenant_id = %(tenant)s AND {0}.booked_at >= %(day)s AND {0}.booked_at <= %(as_of)s"
+_BEFORE = "{0}.tenant_id = %(tenant)s AND {0}.booked_at < %(day)s AND {0}.xid >= rollup_horizon('evidence')"
 _TOTALS = ", ".join([*(f"sum({name})::bigint" for name in COUNTS), *(f"sum({name})" for name in SECONDS)])
 _SUMMED = f"SELECT automation, share, {_TOTALS} FROM ({{0}}) AS known GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608  # constants
 _NOW: Final = _SUMMED.format(_ROLLED_UP)
 _THEN: Final = _SUMMED.format(
     f"{_ROLLED_UP} AND day < %(day)s UNION ALL"  # noqa: S608  # constants
-    f" SELECT automation, share, {', '.join(MEASURES)} FROM ({facts(_VISIBLE)}) AS tail WHERE {_OF_ITS_AUTOMATION}"  # constants
+    f" SELECT automation, share, {', '.join(MEASURES)} FROM ({facts(_OF_THE_DAY)} UNION ALL {facts(_BEFORE)}) AS tail"
+    f" WHERE {_OF_ITS_AUTOMATION}"
 )
 _DECIDED = (
     "SELECT automation, arm, stratum, share, sum(cases)::bigint FROM case_sums"  # noqa: S608  # constants

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
 # Cases that needed a person, by hour of receipt; nothing else ever waited for one. The sums and what is not summed up yet, as in the view
 # `conservation`, but not hour by hour: two years have fifty thousand of those.
-_HORIZON = "(SELECT horizon FROM rollup_horizons WHERE name = 'rollups')"
 _ARRIVED = (
-    "SELECT automation, sum(people)::bigint, min(hour) FROM ("  # noqa: S608  # constants
+    "SELECT automation, sum(people)::bigint, min(hour) FROM ("
     "  SELECT automation, human + control AS people, hour FROM conservation_hourly"
     "  WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s"
     "  UNION ALL SELECT automation, (tier = 'human')::int, date_trunc('hour', received_at, 'UTC') FROM decisions"
-    f"  WHERE tenant_id = %(tenant)s AND xid >= {_HORIZON}"
-    f"  UNION ALL SELECT automation, 0, hour FROM intake_batches WHERE tenant_id = %(tenant)s AND xid >= {_HORIZON}"
+    "  WHERE tenant_id = %(tenant)s AND xid >= rollup_horizon('rollups')"
+    "  UNION ALL SELECT automation, 0, hour FROM intake_batches WHERE tenant_id = %(tenant)s AND xid >= rollup_horizon('rollups')"
     "  UNION ALL SELECT automation, (state IN ('review', 'quarantined'))::int, date_trunc('hour', received_at, 'UTC') FROM cases"
     "  WHERE tenant_id = %(tenant)s AND state <> 'decided'"
     " ) AS came WHERE hour >= %(start)s AND hour < %(end)s AND (%(automation)s::text IS NULL OR automation = %(automation)s)"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from services.roi.facts import CaseSum, MoneySum
+from services.roi.facts import HUMAN, CaseSum, MoneySum
 from services.roi.grains import ALWAYS, Grain, Run, runs
 from services.roi.period import Bucket
 from shared.ledger.sums import CASE_MEASURES, CORRECTS, TIME, case_changes
@@ -34,13 +34,21 @@ _BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::te
 
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
     """Sums of the period's decided cases; of buckets only the number of cases and their seconds."""
-    columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
+    columns = [_column(name, wanted) for name in _CASE_ATTRIBUTES]
     rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted)
     if wanted.as_of is not None:
         rows += _CASE_TAIL
-        values["horizon"] = _horizon(connection)
     measures = CASE_MEASURES if wanted.bucket is None else [name if name in _OF_BUCKETS else "0" for name in CASE_MEASURES]
     return [CaseSum(*row) for row in connection.exec_driver_sql(_summed(rows, columns, measures), values)]
+
+
+def _column(name: str, wanted: Wanted) -> str:
+    """Attributes that the answer does not tell apart are not kept apart."""
+    if name in _APART and name not in wanted.apart:
+        return f"'' AS {name}"
+    if name == "tier" and wanted.bucket is not None:
+        return f"CASE WHEN tier = '{HUMAN}' THEN tier ELSE '' END AS tier"
+    return name
 
 
 def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
@@ -48,15 +56,8 @@ def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
     rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted)
     if wanted.as_of is not None:
         rows += _LINE_TAIL
-        values["horizon"] = _horizon(connection)
     statement = _summed(rows, _MONEY_ATTRIBUTES, _MONEY_MEASURES, "WHERE currency <> '-'")
     return [MoneySum(*row) for row in connection.exec_driver_sql(statement, values)]
-
-
-def _horizon(connection: Connection) -> str:
-    """As a value: of a subquery the planner expects a third of the table."""
-    found: str = connection.exec_driver_sql("SELECT horizon::text FROM rollup_horizons WHERE name = 'rollups'").scalar_one()
-    return found
 
 
 def first_day(connection: Connection, tenant: str, automation: str, period: Period) -> datetime | None:
@@ -74,7 +75,6 @@ def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, D
     rows, values = _known("ledger_sums", ("automation", "kind", "quantity"), wanted)
     if wanted.as_of is not None:
         rows += _QUANTITY_TAIL
-        values["horizon"] = _horizon(connection)
     statement = f"SELECT automation, sum(quantity) FROM ({rows}) AS known WHERE kind = %(kind)s GROUP BY 1"  # noqa: S608  # constants
     return dict(connection.exec_driver_sql(statement, {**values, "kind": kind}).tuples().all())
 
@@ -118,11 +118,11 @@ def _bounds(run: Run, number: int) -> dict[str, object]:
 
 
 # Facts of the hour of `as_of`, and those before it that are not in the sums yet.
-_ROLLED_UP = "{0}.xid < %(horizon)s::xid8"
+_ROLLED_UP = "{0}.xid < rollup_horizon('rollups')"
 _FRESH = (
     "SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at >= %(hour)s AND f.booked_at <= %(as_of)s{2}"
     " UNION ALL SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at < %(hour)s"
-    " AND f.xid >= %(horizon)s::xid8{2}"
+    " AND f.xid >= rollup_horizon('rollups'){2}"
 )
 _CASE_TAIL = (
     " UNION ALL SELECT * FROM (WITH "  # noqa: S608  # constants
