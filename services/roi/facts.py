@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,10 +17,9 @@ HUMAN = "human"
 
 
 class CaseSum(NamedTuple):
-    """Decided cases that were drawn with one control share; ``bucket`` is None where the whole period is one.
+    """Decided cases of a period that were drawn with one control share.
 
     Attributes:
-        tier: of buckets `HUMAN` or empty.
         source, model_version: empty unless they were asked for.
         late_seconds: those of the seconds that were booked after their case's decision.
         covariate, covariate2, covariate_seconds: sums of the covariate, its square and its product with the seconds.
@@ -34,7 +33,6 @@ class CaseSum(NamedTuple):
     source: str
     model_version: str
     share: Decimal
-    bucket: datetime | None
     cases: int
     seconds: Decimal
     squares: Decimal
@@ -50,8 +48,34 @@ class CaseSum(NamedTuple):
         return Moments(self.cases, float(self.seconds), float(self.squares))
 
 
+class BucketSum(NamedTuple):
+    """Decided cases of one bucket, and the human seconds on those of the automated arm.
+
+    Attributes:
+        control: cases of the control arm.
+        human, automatic: cases of the automated arm that a person decided, and the others.
+    """
+
+    automation: str
+    stratum: str
+    bucket: datetime | None
+    control: int
+    human: int
+    automatic: int
+    seconds: float
+
+    @property
+    def automated(self) -> Moments:
+        """Without squares: a part of a period is compared with the baselines of the whole."""
+        return Moments(self.human + self.automatic, self.seconds, 0.0)
+
+
 class MoneySum(NamedTuple):
-    """Ledger lines with an amount, net of reversals; ``reversed`` is the part of what corrects others: reversals, cash after rework."""
+    """Ledger lines with an amount, net of reversals; ``reversed`` is the part of what corrects others: reversals, cash after rework.
+
+    Attributes:
+        bucket: None where the whole period is one.
+    """
 
     automation: str
     arm: str
@@ -191,8 +215,19 @@ class Wanted:
     apart: frozenset[str] = frozenset()
 
 
+class Booked(NamedTuple):
+    """Sums of one period, as of one moment."""
+
+    cases: list[CaseSum]
+    money: list[MoneySum]
+
+
 class Tally(NamedTuple):
-    """Everything that an answer about one period is computed from, as of one moment."""
+    """Everything that an answer about one period is computed from, as of one moment.
+
+    Attributes:
+        buckets: the cases once more, by bucket; empty where nobody asked for buckets.
+    """
 
     cases: list[CaseSum]
     money: list[MoneySum]
@@ -200,9 +235,10 @@ class Tally(NamedTuple):
     rates: list[DatedRate]
     currency: str
     rolled_at: datetime
+    buckets: Sequence[BucketSum] = ()
 
 
-Sum = TypeVar("Sum", CaseSum, MoneySum)
+Sum = TypeVar("Sum", BucketSum, MoneySum)
 
 
 def by_bucket(rows: Iterable[Sum]) -> dict[datetime | None, list[Sum]]:

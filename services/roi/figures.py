@@ -11,14 +11,14 @@ from services.roi import valuation
 from services.roi.facts import HUMAN
 from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
 from shared.measure.adjusted import weighted
-from shared.measure.baselines import EMPTY, Grade, Moments
+from shared.measure.baselines import Grade, Moments
 from shared.measure.savings import Estimate, Fit, combine, estimate, fit
 from shared.measure.sequence import Bounds, Progress, bounds, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from services.roi.facts import CaseSum, MoneySum, Tally
+    from services.roi.facts import BucketSum, CaseSum, MoneySum, Tally
     from services.roi.valuation import Valuation
 
 _THOUSANDTH = Decimal("0.001")
@@ -29,6 +29,7 @@ class Account:
     """One automation in one period.
 
     Attributes:
+        buckets: its cases once more, by bucket, where buckets were asked for.
         fitted: its baselines, for estimates of parts of the period.
         progress: of the always-valid estimate.
     """
@@ -39,6 +40,7 @@ class Account:
     fitted: Fit
     estimate: Estimate
     progress: Progress
+    buckets: Sequence[BucketSum] = ()
 
     @property
     def always_valid(self) -> Bounds | None:
@@ -65,9 +67,14 @@ def part(account: Account, cases: Iterable[CaseSum], min_grade: Grade) -> Estima
     return graded(estimate(account.fitted, _by_stratum(cases, "automated")), min_grade)
 
 
-def saved_seconds(account: Account, cases: Sequence[CaseSum]) -> float | None:
-    """The point for some of an account's cases; nothing is saved where there are none, and None where there is no baseline."""
-    return estimate(account.fitted, _by_stratum(cases, "automated")).point
+def part_of_buckets(account: Account, buckets: Iterable[BucketSum], min_grade: Grade) -> Estimate:
+    """As `part`, of the cases of some buckets."""
+    return graded(estimate(account.fitted, _automated(buckets)), min_grade)
+
+
+def saved_seconds(account: Account, buckets: Iterable[BucketSum]) -> float | None:
+    """The point for some of an account's buckets; nothing is saved where there are no cases, and None where there is no baseline."""
+    return estimate(account.fitted, _automated(buckets)).point
 
 
 def graded(found: Estimate, min_grade: Grade) -> Estimate:
@@ -141,6 +148,15 @@ def count(rows: Iterable[CaseSum]) -> Cases:
     return Cases(total=control + automated + human, automated=automated, human=human, control=control)
 
 
+def count_buckets(rows: Iterable[BucketSum]) -> Cases:
+    control = automatic = human = 0
+    for row in rows:
+        control += row.control
+        human += row.human
+        automatic += row.automatic
+    return Cases(total=control + automatic + human, automated=automatic, human=human, control=control)
+
+
 def interval(found: Estimate) -> Interval:
     low, point, high = (None if value is None else _seconds(value) for value in (found.low, found.point, found.high))
     return Interval(low=low, point=point, high=high)
@@ -169,7 +185,8 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     control, automated = _by_stratum(cases, "control"), _by_stratum(cases, "automated")
     fitted = fit(like_automated(cases), automated, stored)
     money = [row for row in tally.money if row.automation == name]
-    return Account(name, cases, money, fitted, graded(estimate(fitted, automated), min_grade), progress(cases, control))
+    buckets = [row for row in tally.buckets if row.automation == name]
+    return Account(name, cases, money, fitted, graded(estimate(fitted, automated), min_grade), progress(cases, control), buckets)
 
 
 def like_automated(rows: Iterable[CaseSum]) -> Mapping[str, Moments]:
@@ -182,11 +199,27 @@ def like_automated(rows: Iterable[CaseSum]) -> Mapping[str, Moments]:
 
 
 def _by_stratum(rows: Iterable[CaseSum], arm: str) -> Mapping[str, Moments]:
-    sums: dict[str, Moments] = {}
+    found: dict[str, list[CaseSum]] = {}
     for row in rows:
         if row.arm == arm:
-            sums[row.stratum] = sums.get(row.stratum, EMPTY) + row.moments
+            found.setdefault(row.stratum, []).append(row)
+    return {stratum: _together(own) for stratum, own in found.items()}
+
+
+def _automated(buckets: Iterable[BucketSum]) -> Mapping[str, Moments]:
+    sums: dict[str, Moments] = {}
+    for row in buckets:
+        sums[row.stratum] = sums[row.stratum] + row.automated if row.stratum in sums else row.automated
     return sums
+
+
+def _together(rows: Sequence[CaseSum]) -> Moments:
+    """Added up before they become floats: an answer about two years has thousands of rows."""
+    return Moments(
+        sum(row.cases for row in rows),
+        float(sum((row.seconds for row in rows), Decimal(0))),
+        float(sum((row.squares for row in rows), Decimal(0))),
+    )
 
 
 def _worth(converted: valuation.Converted, cases: int, labour: LabourValue | None) -> Worth:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from services.roi import breakdown, figures
@@ -26,9 +26,10 @@ from shared.web.pagination import Cursor, Page
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from services.roi.facts import Tally
+    from services.roi.facts import BucketSum, MoneySum, Tally
     from services.roi.figures import Account
     from shared.clock import Clock
+    from shared.measure.savings import Estimate
 
 CONSERVATION_LENGTH = timedelta(days=2)
 
@@ -89,8 +90,9 @@ class Roi:
         starts = list(period.buckets(bucket))
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
-        total = Series(automation=None, points=_series(found, starts, prices, question.min_grade))
-        series = [Series(automation=a.automation, points=_series([a], starts, prices, question.min_grade)) for a in found]
+        parts = [_by_bucket(account, starts, question.min_grade) for account in found]
+        total = Series(automation=None, points=_points(parts, starts, prices))
+        series = [Series(automation=a.automation, points=_points([p], starts, prices)) for a, p in zip(found, parts, strict=True)]
         return Timeseries(**dict(asked(question, period, tally)), bucket=bucket.value, series=[total, *series])
 
     def breakdown(self, tenant: str, question: Question, by: Dimension) -> Breakdown:
@@ -146,19 +148,30 @@ class Roi:
             return period, sums.tally(connection, wanted)
 
 
-def _series(found: Sequence[Account], starts: Sequence[datetime], prices: Valuation, min_grade: Grade) -> list[Point]:
-    """One point for every start, of all these accounts together."""
-    cases = {account.automation: by_bucket(account.cases) for account in found}
-    money = by_bucket([row for account in found for row in account.money])
+class _Part(NamedTuple):
+    """One account by bucket; the same estimates are its own series and parts of the total's."""
+
+    cases: Mapping[datetime | None, Sequence[BucketSum]]
+    money: Mapping[datetime | None, Sequence[MoneySum]]
+    estimates: Mapping[datetime, Estimate]
+
+
+def _by_bucket(account: Account, starts: Sequence[datetime], min_grade: Grade) -> _Part:
+    cases = by_bucket(account.buckets)
+    credited = by_bucket(figures.credited(account.money, min_grade))
+    return _Part(cases, credited, {start: figures.part_of_buckets(account, cases.get(start, ()), min_grade) for start in starts})
+
+
+def _points(parts: Sequence[_Part], starts: Sequence[datetime], prices: Valuation) -> list[Point]:
+    """One for every start, of all these parts together."""
     points = []
     for start in starts:
-        converted = prices.convert(figures.credited(money.get(start, []), min_grade))
-        estimates = (figures.part(account, cases[account.automation].get(start, []), min_grade) for account in found)
+        converted = prices.convert([row for part in parts for row in part.money.get(start, ())])
         points.append(
             Point(
                 start=start,
-                cases=figures.count([row for buckets in cases.values() for row in buckets.get(start, [])]),
-                seconds=figures.interval(combine(estimates)),
+                cases=figures.count_buckets(row for part in parts for row in part.cases.get(start, ())),
+                seconds=figures.interval(combine(part.estimates[start] for part in parts)),
                 total_cost=amount(converted.cost),
                 cash=amount(converted.sums.get("cash", Decimal(0))),
             )

@@ -31,7 +31,7 @@ def _number(text: str) -> Decimal:
 def _sum(stratum: str, arm: str, tier: str, cases: int, moments: tuple[Decimal, Decimal], estimate: tuple[Decimal, Decimal]) -> CaseSum:
     none = Decimal(0)
     return CaseSum(
-        "claims", arm, stratum, tier, "", "", SHARE, None, cases, *moments, late_seconds=none, covariate=none, covariate2=none,
+        "claims", arm, stratum, tier, "", "", SHARE, cases, *moments, late_seconds=none, covariate=none, covariate2=none,
         covariate_seconds=none, gain=estimate[0], variance=estimate[1],
     )  # fmt: skip
 

@@ -61,12 +61,12 @@ def _up(moment: datetime) -> datetime:
 
 def first_day(accounts: Sequence[Account]) -> datetime | None:
     """Of the first decided case: before it nothing ran."""
-    return min((row.bucket for account in accounts for row in account.cases if row.bucket is not None), default=None)
+    return min((row.bucket for account in accounts for row in account.buckets if row.bucket is not None), default=None)
 
 
 def saved_in(account: Account, blocks: Blocks) -> list[float] | None:
     """Seconds saved in each block, by the baselines of the whole period; None where a block cannot be estimated."""
-    found = [figures.saved_seconds(account, block) for block in blocks.split(account.cases)]
+    found = [figures.saved_seconds(account, block) for block in blocks.split(account.buckets)]
     known = [seconds for seconds in found if seconds is not None]
     return known if len(known) == len(found) and known else None
 
@@ -74,10 +74,10 @@ def saved_in(account: Account, blocks: Blocks) -> list[float] | None:
 def baselined(account: Account, blocks: Blocks) -> list[Baselined] | None:
     """The groups of strata that the blocks were compared with; None where one has no spread."""
     sums: dict[str, int] = {}
-    for row in blocks.inside(account.cases):
-        if row.arm == "automated":
+    for row in blocks.inside(account.buckets):
+        if row.automated.n:
             group = account.fitted.group_of(row.stratum)
-            sums[group] = sums.get(group, 0) + row.cases
+            sums[group] = sums.get(group, 0) + row.automated.n
     found = []
     for group, cases in sums.items():
         baseline = account.fitted.baselines.get(group)

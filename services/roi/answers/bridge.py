@@ -11,7 +11,7 @@ from services.roi.answers.bridge_steps import Known, Levels, steps
 from services.roi.facts import Wanted
 from services.roi.grains import Grain
 from services.roi.period import BadPeriod, Period, moment
-from services.roi.repository import figures as sums
+from services.roi.repository import figures
 from shared.db import unit_of_work
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ def _known(connection: Connection, tenant: str, question: Question, period: Peri
     earlier, as_of = moments
     boundary = min(max(Grain.HOUR.start(earlier), period.start), period.end)
     early, recent = (
-        sums.tally(connection, Wanted(tenant, part, min(as_of, period.end), as_of, question.automation))
+        Wanted(tenant, part, min(as_of, period.end), as_of, question.automation)
         for part in (Period(period.start, boundary), Period(boundary, period.end))
     )
-    return Known(early, recent)
+    return Known(figures.booked(connection, early), figures.tally(connection, recent))
 
 
 def _movement(figure: Figure, found: list[tuple[Cause | None, Levels]], unit: str) -> Movement:

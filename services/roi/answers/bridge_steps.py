@@ -20,7 +20,7 @@ from shared.measure.baselines import EMPTY, Grade, Moments
 from shared.measure.savings import MINIMUM_CONTROL, Fit, estimate, fit
 
 if TYPE_CHECKING:
-    from services.roi.facts import CaseSum, MoneySum, Tally
+    from services.roi.facts import Booked, CaseSum, MoneySum, Tally
 
 Levels = dict[Figure, Decimal]
 _THOUSANDTH = Decimal("0.001")
@@ -33,7 +33,7 @@ Work = Mapping[tuple[str, str], Moments]
 class Known:
     """What was known at one moment: of the part of the period before the hour of the earlier moment, and of the rest."""
 
-    early: Tally
+    early: Booked
     recent: Tally
 
     @property

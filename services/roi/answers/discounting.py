@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 _YEAR = Decimal(365)
 WEEK = timedelta(weeks=1)
@@ -24,6 +25,12 @@ class Flow:
     measured: bool
 
 
+@lru_cache(maxsize=10_000)
+def _growth(rate: Decimal, days: int) -> Decimal:
+    """What one becomes; kept, because a power to a fraction is slow and every flow of every stream is discounted several times."""
+    return (1 + rate) ** (days / _YEAR)
+
+
 @dataclass(frozen=True, slots=True)
 class Investment:
     """Attributes: rate: per year; end: of the horizon."""
@@ -35,8 +42,7 @@ class Investment:
 
     def present(self, flow: Flow) -> Decimal:
         """What a flow is worth on the day of the investment; earlier ones count as they are."""
-        days = max((flow.on - self.on).days, 0)
-        return flow.amount / (1 + self.rate) ** (days / _YEAR)
+        return flow.amount / _growth(self.rate, max((flow.on - self.on).days, 0))
 
     def npv(self, flows: Sequence[Flow]) -> Decimal:
         return sum((self.present(flow) for flow in flows), Decimal(0)) - self.amount

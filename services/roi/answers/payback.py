@@ -19,7 +19,7 @@ from shared.measure.savings import combine
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from services.roi.facts import CaseSum
+    from services.roi.facts import BucketSum
     from services.roi.figures import Account
     from services.roi.period import Period
     from services.roi.service import Question, Roi
@@ -59,7 +59,7 @@ class _Worked(NamedTuple):
 
     account: Account
     hour: tuple[Decimal, object] | None
-    weeks: Mapping[datetime | None, Sequence[CaseSum]]
+    weeks: Mapping[datetime | None, Sequence[BucketSum]]
 
 
 def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
@@ -69,7 +69,7 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     accounts = figures.accounts(tally, question.min_grade)
     money = _money(accounts, prices, question)
-    worked = [_Worked(account, prices.labour(account.automation), by_bucket(account.cases)) for account in accounts]
+    worked = [_Worked(account, prices.labour(account.automation), by_bucket(account.buckets)) for account in accounts]
     weeks = [
         _week(start, worked, money.get(start), (period, min(period.end, roi.clock.now())))
         for start in period.buckets(Bucket.WEEK)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from services.roi.facts import DatedRate, StoredBaseline, Tally
+from services.roi.facts import Booked, DatedRate, StoredBaseline, Tally
 from services.roi.repository import sums
 from services.roi.schemas import LedgerLine
 from shared.measure.baselines import Baseline, Grade
@@ -49,7 +49,13 @@ def tally(connection: Connection, wanted: Wanted) -> Tally:
         currency=connection.exec_driver_sql("SELECT currency FROM tenants WHERE id = %(tenant)s", values).scalar_one(),
         # Of an earlier moment everything is known, the tail of the facts included.
         rolled_at=wanted.as_of or rolled_at,
+        buckets=() if wanted.bucket is None else sums.buckets(connection, wanted, wanted.bucket),
     )
+
+
+def booked(connection: Connection, wanted: Wanted) -> Booked:
+    """As `tally`, without what the sums are priced and compared with."""
+    return Booked(sums.cases(connection, wanted), sums.money(connection, wanted))
 
 
 def ledger_page(connection: Connection, tenant: str, filters: Mapping[str, object], cursor: Cursor | None, limit: int) -> list[LedgerLine]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import starmap
 from typing import TYPE_CHECKING
 
-from services.roi.facts import HUMAN, CaseSum, MoneySum
+from services.roi.facts import HUMAN, BucketSum, CaseSum, MoneySum
 from services.roi.grains import ALWAYS, Grain, Run, runs
 from services.roi.period import Bucket
 from shared.ledger.sums import CASE_MEASURES, CORRECTS, TIME, case_changes
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
     from services.roi.facts import Wanted
     from services.roi.period import Period
 
-_COARSEST = {None: Grain.MONTH, Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
+_COARSEST = {Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
 _APART = {"source", "model_version"}
-# Buckets share the estimate of their period, so what only that needs is not summed for each of them.
-_OF_BUCKETS = {"cases", "human_seconds", "human_seconds2"}
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
 _OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
@@ -33,31 +32,30 @@ _BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::te
 
 
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
-    """Sums of the period's decided cases; of buckets only the number of cases and their seconds."""
-    columns = [_column(name, wanted) for name in _CASE_ATTRIBUTES]
-    rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted)
+    """Sums of the period's decided cases."""
+    columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
+    rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted, Grain.MONTH)
     if wanted.as_of is not None:
         rows += _CASE_TAIL
-    measures = CASE_MEASURES if wanted.bucket is None else [name if name in _OF_BUCKETS else "0" for name in CASE_MEASURES]
-    return [CaseSum(*row) for row in connection.exec_driver_sql(_summed(rows, columns, measures), values)]
+    return list(starmap(CaseSum, connection.exec_driver_sql(_summed(rows, columns, CASE_MEASURES), values).all()))
 
 
-def _column(name: str, wanted: Wanted) -> str:
-    """Attributes that the answer does not tell apart are not kept apart."""
-    if name in _APART and name not in wanted.apart:
-        return f"'' AS {name}"
-    if name == "tier" and wanted.bucket is not None:
-        return f"CASE WHEN tier = '{HUMAN}' THEN tier ELSE '' END AS tier"
-    return name
+def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSum]:
+    """The period's decided cases by bucket, with as little of each as a part of a period needs."""
+    rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted, _COARSEST[bucket])
+    if wanted.as_of is not None:
+        rows += _CASE_TAIL
+    return list(starmap(BucketSum, connection.exec_driver_sql(_BUCKETS.format(rows), values).all()))
 
 
 def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
-    """Sums of the period's ledger lines with an amount."""
-    rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted)
+    """Sums of the period's ledger lines with an amount, by bucket where that is wanted."""
+    coarsest = Grain.MONTH if wanted.bucket is None else _COARSEST[wanted.bucket]
+    rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted, coarsest)
     if wanted.as_of is not None:
         rows += _LINE_TAIL
-    statement = _summed(rows, _MONEY_ATTRIBUTES, _MONEY_MEASURES, "WHERE currency <> '-'")
-    return [MoneySum(*row) for row in connection.exec_driver_sql(statement, values)]
+    statement = _summed(rows, (*_MONEY_ATTRIBUTES, f"{_BUCKET} AS bucket"), _MONEY_MEASURES, "WHERE currency <> '-'")
+    return list(starmap(MoneySum, connection.exec_driver_sql(statement, values).all()))
 
 
 def first_day(connection: Connection, tenant: str, automation: str, period: Period) -> datetime | None:
@@ -72,7 +70,7 @@ def first_day(connection: Connection, tenant: str, automation: str, period: Peri
 
 def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, Decimal]:
     """Sums of the quantities of one kind of line, net of reversals, by automation."""
-    rows, values = _known("ledger_sums", ("automation", "kind", "quantity"), wanted)
+    rows, values = _known("ledger_sums", ("automation", "kind", "quantity"), wanted, Grain.MONTH)
     if wanted.as_of is not None:
         rows += _QUANTITY_TAIL
     statement = f"SELECT automation, sum(quantity) FROM ({rows}) AS known WHERE kind = %(kind)s GROUP BY 1"  # noqa: S608  # constants
@@ -80,14 +78,14 @@ def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, D
 
 
 def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], condition: str = "") -> str:
-    groups = [*attributes, f"{_BUCKET} AS bucket"]
-    totals = ", ".join("0" if name == "0" else f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures)
+    groups = list(attributes)
+    totals = ", ".join(f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures)
     numbers = ", ".join(str(place) for place in range(1, len(groups) + 1))
     return f"SELECT {', '.join(groups)}, {totals} FROM ({rows}) AS known {condition} GROUP BY {numbers}"  # noqa: S608  # constants
 
 
-def _known(table: str, columns: Iterable[str], wanted: Wanted) -> tuple[str, dict[str, object]]:
-    """Rows of a table of sums, and the values of the whole statement."""
+def _known(table: str, columns: Iterable[str], wanted: Wanted, coarsest: Grain) -> tuple[str, dict[str, object]]:
+    """Rows of a table of sums, of no coarser grain than one, and the values of the whole statement."""
     values: dict[str, object] = {
         "tenant": wanted.tenant,
         "automation": wanted.automation,
@@ -98,7 +96,7 @@ def _known(table: str, columns: Iterable[str], wanted: Wanted) -> tuple[str, dic
         "hour": None if wanted.as_of is None else Grain.HOUR.start(wanted.as_of),
     }
     parts = []
-    for number, run in enumerate(runs(wanted.period, _COARSEST[wanted.bucket], wanted.as_of) or [_NOTHING]):
+    for number, run in enumerate(runs(wanted.period, coarsest, wanted.as_of) or [_NOTHING]):
         parts.append(_part(table, columns, number))
         values |= _bounds(run, number)
     return " UNION ALL ".join(parts), values
@@ -117,6 +115,12 @@ def _bounds(run: Run, number: int) -> dict[str, object]:
     return {f"{name}_{number}": value for name, value in values.items()}
 
 
+_BUCKETS = (
+    f"SELECT automation, stratum, {_BUCKET} AS bucket, coalesce(sum(cases) FILTER (WHERE arm = 'control'), 0)::bigint,"  # noqa: S608  # constants
+    f" coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier = '{HUMAN}'), 0)::bigint,"
+    f" coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier <> '{HUMAN}'), 0)::bigint,"
+    " coalesce(sum(human_seconds) FILTER (WHERE arm <> 'control'), 0)::float8 FROM ({0}) AS known GROUP BY 1, 2, 3"
+)
 # Facts of the hour of `as_of`, and those before it that are not in the sums yet.
 _ROLLED_UP = "{0}.xid < rollup_horizon('rollups')"
 _FRESH = (
