@@ -90,7 +90,7 @@ def test_a_database_from_before_sums_by_week_gets_them_from_its_days(engine: Eng
             decide(connection, receive(connection, 10, at=hours_ago(hours)), seconds="61.5", at=hours_ago(hours))
     roll_up(engine)
     engine.dispose()
-    downgrade(database.admin_url, "0011")
+    downgrade(database.admin_url, "0012")
     upgrade(database.admin_url)
     assert_rolled_up(engine)
 
