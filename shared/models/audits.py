@@ -65,13 +65,13 @@ audit_findings = Table(
     Index(None, "tenant_id", "created_at"),
 )
 
-audit_hourly = Table(
-    "audit_hourly",
+audit_days = Table(
+    "audit_days",
     metadata,
     Column("tenant_id", Text, primary_key=True),
     Column("automation", Text, primary_key=True),
-    # Hour in which the cases were decided, start, UTC.
-    Column("hour", Instant, primary_key=True),
+    # Day on which the cases were decided, start, UTC.
+    Column("day", Instant, primary_key=True),
     # Automatic decisions that could be drawn, the sum of their probabilities, and the least of these.
     Column("decisions", BigInteger, nullable=False, server_default=text("0")),
     Column("probability", Numeric(24, 4), nullable=False, server_default=text("0")),

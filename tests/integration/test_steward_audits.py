@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
+from migrations.run import downgrade, upgrade
 from services.steward import braking
 from services.steward.repository import auditing
 from shared.casework import audits
@@ -79,7 +80,7 @@ def _judge(engine: Engine) -> int:
     return braking.judge_audits(engine)
 
 
-SUMS = "SELECT decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_hourly WHERE tenant_id = 'acme'"
+SUMS = "SELECT decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_days WHERE tenant_id = 'acme'"
 
 
 def test_decisions_draws_and_findings_are_summed_once_whenever_they_are_looked_at(engine: Engine) -> None:
@@ -93,6 +94,23 @@ def test_decisions_draws_and_findings_are_summed_once_whenever_they_are_looked_a
     _judge(engine)
     _judge(engine)
     assert _rows(engine, SUMS) == [(50, Decimal(10), SHARE, 10, 8, 0, 1, Decimal(5))]
+
+
+def test_a_database_from_before_sums_by_day_gets_them_from_its_hours(engine: Engine, database: Database) -> None:
+    ids = _decide(engine, 50, drawn=10)
+    _find(engine, ids[:8], ["adjuster"] * 8)
+    _judge(engine)
+    found = _rows(engine, SUMS)
+    engine.dispose()
+    downgrade(database.admin_url, "0016")
+    with unit_of_work(engine) as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO audit_hourly (tenant_id, automation, hour, decisions, probability, least, drawn, done, disputed, wrong, weighted)"
+            " SELECT tenant_id, automation, hour + interval '1 minute', 1, 0.5, 0.5, 1, 1, 0, 1, 2 FROM audit_hourly"
+        )
+    upgrade(database.admin_url)
+    ((decisions, probability, least, *rest),) = found
+    assert _rows(engine, SUMS) == [(decisions + 1, probability + Decimal("0.5"), least, rest[0] + 1, rest[1] + 1, 0, 1, Decimal(2))]
 
 
 def test_a_likelier_draw_counts_less(engine: Engine) -> None:

@@ -32,7 +32,7 @@ _AUDITS = (
     " coalesce(sum(h.decisions), 0)::bigint, coalesce(sum(h.drawn), 0)::bigint, coalesce(sum(h.done), 0)::bigint,"
     " coalesce(sum(h.disputed), 0)::bigint, coalesce(sum(h.wrong), 0)::bigint, coalesce(sum(h.weighted), 0),"
     " coalesce(sum(h.probability), 0), min(h.least)"
-    " FROM automation_settings s LEFT JOIN audit_hourly h ON h.tenant_id = s.tenant_id AND h.automation = s.automation"
+    " FROM automation_settings s LEFT JOIN audit_days h ON h.tenant_id = s.tenant_id AND h.automation = s.automation"
     " WHERE s.tenant_id = %(tenant)s AND (%(automation)s::text IS NULL OR s.automation = %(automation)s) GROUP BY s.tenant_id, s.automation"
 )
 

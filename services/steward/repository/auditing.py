@@ -49,7 +49,7 @@ class StoredEvidence:
 
 
 def add_sums(connection: Connection, window: Window) -> int:
-    """Decisions that could be drawn, those that were, and what was found, all by the hour of the decision."""
+    """Decisions that could be drawn, those that were, and what was found, all by the day of the decision."""
     added = connection.exec_driver_sql(
         "WITH bounds AS (SELECT %(lower)s::xid8 AS lower, %(upper)s::xid8 AS upper),"
         " facts AS ("
@@ -64,11 +64,11 @@ def add_sums(connection: Connection, window: Window) -> int:
         "   CASE WHEN f.round = 1 THEN -1 WHEN f.wrong IS NULL THEN 1 ELSE 0 END, coalesce(f.wrong, false)::int,"
         "   CASE WHEN f.wrong THEN 1 / a.probability ELSE 0 END"
         "  FROM audit_findings f JOIN audits a ON a.case_id = f.case_id, bounds b WHERE f.xid >= b.lower AND f.xid < b.upper)"
-        " INSERT INTO audit_hourly AS h"
-        " (tenant_id, automation, hour, decisions, probability, least, drawn, done, disputed, wrong, weighted)"
-        " SELECT tenant_id, automation, date_trunc('hour', decided_at, 'UTC'), sum(decisions), sum(probability), min(least), sum(drawn),"
+        " INSERT INTO audit_days AS h"
+        " (tenant_id, automation, day, decisions, probability, least, drawn, done, disputed, wrong, weighted)"
+        " SELECT tenant_id, automation, date_trunc('day', decided_at, 'UTC'), sum(decisions), sum(probability), min(least), sum(drawn),"
         " sum(done), sum(disputed), sum(wrong), sum(weighted) FROM facts GROUP BY 1, 2, 3"
-        " ON CONFLICT (tenant_id, automation, hour) DO UPDATE SET decisions = h.decisions + excluded.decisions,"
+        " ON CONFLICT (tenant_id, automation, day) DO UPDATE SET decisions = h.decisions + excluded.decisions,"
         " probability = h.probability + excluded.probability, least = least(h.least, excluded.least), drawn = h.drawn + excluded.drawn,"
         " done = h.done + excluded.done, disputed = h.disputed + excluded.disputed, wrong = h.wrong + excluded.wrong,"
         " weighted = h.weighted + excluded.weighted",
@@ -134,7 +134,7 @@ def sums(connection: Connection, tenant: str, automation: str) -> AuditSums:
     row = connection.exec_driver_sql(
         "SELECT coalesce(sum(decisions), 0)::bigint, coalesce(sum(drawn), 0)::bigint, coalesce(sum(done), 0)::bigint,"
         " coalesce(sum(disputed), 0)::bigint, coalesce(sum(wrong), 0)::bigint, coalesce(sum(weighted), 0),"
-        " coalesce(sum(probability), 0), min(least) FROM audit_hourly WHERE tenant_id = %(tenant)s AND automation = %(automation)s",
+        " coalesce(sum(probability), 0), min(least) FROM audit_days WHERE tenant_id = %(tenant)s AND automation = %(automation)s",
         {"tenant": tenant, "automation": automation},
     ).one()
     decisions, drawn, done, disputed, wrong, weighted, probability, least = row

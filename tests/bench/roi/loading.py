@@ -203,7 +203,7 @@ _SCORES = (
     " (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
 )
 _AUDITS = (
-    "INSERT INTO audit_hourly (tenant_id, automation, hour, decisions, probability, least, drawn, done)"
+    "INSERT INTO audit_days (tenant_id, automation, day, decisions, probability, least, drawn, done)"
     " SELECT tenant_id, automation, period, sum(auditable), 0.02 * sum(auditable), 0.02, sum(drawn), sum(audited) FROM score_sums"
     " WHERE grain = 'day' GROUP BY 1, 2, 3"
 )
