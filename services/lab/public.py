@@ -18,7 +18,11 @@ Read = Callable[[Path], list[Example]]
 
 @dataclass(frozen=True, slots=True)
 class PublicSet:
-    """One task's data below the folder of public data."""
+    """One task's data below the folder of public data.
+
+    Attributes:
+        mini: a mini tier learns from the encoder; where it stays far behind it, one would only cost time.
+    """
 
     file: str
     name: str
@@ -26,6 +30,7 @@ class PublicSet:
     read: Read
     person: tuple[str, ...] = ()
     level: str = "0.02"
+    mini: bool = False
 
     def source(self, folder: Path) -> Source:
         return Source(self.name, self.licence, sha256(folder / self.file) if (folder / self.file).is_file() else "")
@@ -55,6 +60,11 @@ INTENTS: Final = {
     "intents-banking77": PublicSet("banking77/train.csv", "BANKING77 (PolyAI)", "CC-BY-4.0", _banking),
     "intents-clinc150": PublicSet("clinc150/train_val.json", "CLINC150 (Larson et al.)", "CC-BY-3.0", _clinc, (OUT_OF_SCOPE,)),
     "intents-insurance": PublicSet(
-        "multidogo/sentence_level/insurance/train.tsv", "MultiDoGO, insurance (Amazon)", "CDLA-Permissive-1.0", _insurance, level="0.05"
+        "multidogo/sentence_level/insurance/train.tsv",
+        "MultiDoGO, insurance (Amazon)",
+        "CDLA-Permissive-1.0",
+        _insurance,
+        level="0.05",
+        mini=True,
     ),
 }

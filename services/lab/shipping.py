@@ -19,6 +19,7 @@ from services.lab.plan import Plan, labels_of
 from services.lab.public import INTENTS, PublicSet
 from services.lab.publishing import Published, publish
 from services.lab.teacher import MINILM, Teacher, folder_of, load
+from services.lab.training import alone
 from services.lab.wordpiece import encoded
 from shared.automations.pack import Artefact, Pack, TierModel
 
@@ -46,6 +47,7 @@ def plan(name: str, data: PublicSet, examples: Sequence[Example], folder: Path) 
         person=data.person,
         level=data.level,
         licence=f"Apache-2.0; trained on {data.name}, {data.licence}",
+        mini=data.mini,
         teacher=MINILM,
         variants=False,
         max_tokens=_MAX_TOKENS,
@@ -123,9 +125,18 @@ def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, he
     published = []
     for name, (made, examples) in found.items():
         about = {"teacher": teacher.name, "teacher_sha256": teacher.sha256, "teacher_epochs": SCHEDULE.epochs, "teacher_tasks": list(found)}
-        pack = assembled(made, [nanos[name], large_tier(name, len(made.plan.labels), given)], about)
+        large = large_tier(name, len(made.plan.labels), given)
+        pack = assembled(made, [nanos[name], *_minis(made, large), large], {**student.provenance(made.plan, None), **about})
         published.append(publish(pack, out, examples, made.plan.seed))
     return published
+
+
+def _minis(made: Bench, large: TierModel) -> list[TierModel]:
+    """A mini that learns from this encoder, with the pieces that its own task needs, where the plan asks for one."""
+    if not made.plan.mini:
+        return []
+    words = load(MINILM, made.texts("train"), _MAX_TOKENS)
+    return [student.mini_tier(made, words, student.soft_labels(alone(made, large), made.targets("train")))]
 
 
 def _leaning(made: Bench, tiers: tuple[TierModel, TierModel], head: Head) -> Head:
