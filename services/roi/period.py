@@ -10,7 +10,8 @@ from enum import StrEnum
 from shared.errors import Rejected
 
 HOUR = timedelta(hours=1)
-DEFAULT_LENGTH = timedelta(days=30)
+# Of a question about what comes, or about what was booked lately.
+RECENT = timedelta(days=30)
 LONGEST = timedelta(days=800)
 # An answer stays small enough to draw.
 MOST_BUCKETS = 1000
@@ -45,6 +46,11 @@ class Bucket(StrEnum):
                 return hour.replace(hour=0) - timedelta(days=hour.weekday())
 
 
+def quarter(moment: datetime) -> datetime:
+    """Start of the calendar quarter of an aware UTC moment."""
+    return datetime(moment.year, moment.month - (moment.month - 1) % 3, 1, tzinfo=UTC)
+
+
 def in_range(moment: datetime) -> bool:
     """Whether an aware moment is in the years 2000 to 2199, the only ones that are answered about."""
     return _FIRST <= moment < _LAST
@@ -71,8 +77,12 @@ class Period:
     end: datetime
 
     @classmethod
-    def of(cls, start: datetime | None, end: datetime | None, *, now: datetime, default: timedelta = DEFAULT_LENGTH) -> Period:
-        """Widened to whole hours; without an end until the end of this hour, without a start of ``default`` length.
+    def of(cls, start: datetime | None, end: datetime | None, *, now: datetime, default: timedelta | None = None) -> Period:
+        """Widened to whole hours; without an end until the end of this hour.
+
+        Args:
+            default: length without a start; None begins with the calendar quarter of the last hour, so that whoever looks again and again
+                looks at one and the same start: only then an always-valid interval is what its name says.
 
         Raises:
             BadPeriod: it is empty, too long, or outside the years 2000 to 2199.
@@ -80,7 +90,7 @@ class Period:
         last = _up((end or now).astimezone(UTC)) if end is None or in_range(end) else None
         if last is None or (start is not None and not in_range(start)):
             raise BadPeriod("`from` and `to` must lie between the years 2000 and 2199.")
-        first = Bucket.HOUR.start(start.astimezone(UTC)) if start is not None else last - default
+        first = Bucket.HOUR.start(start.astimezone(UTC)) if start is not None else _begin(last, default)
         if first >= last:
             raise BadPeriod("`from` must be before `to`.")
         if last - first > LONGEST:
@@ -98,6 +108,10 @@ class Period:
         """Raises BadPeriod where there are more buckets than an answer may have."""
         if (self.end - bucket.start(self.start)) / bucket.length > MOST_BUCKETS:
             raise BadPeriod(f"The period has more than {MOST_BUCKETS} buckets; ask for longer buckets or a shorter period.")
+
+
+def _begin(end: datetime, length: timedelta | None) -> datetime:
+    return quarter(end - HOUR) if length is None else end - length
 
 
 def _up(moment: datetime) -> datetime:

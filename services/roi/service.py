@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +12,7 @@ from uuid import UUID
 from services.roi import breakdown, figures
 from services.roi.breakdown import Dimension
 from services.roi.facts import Wanted, by_bucket
-from services.roi.period import Bucket, Period, moment
+from services.roi.period import RECENT, Bucket, Period, moment
 from services.roi.repository import conservation as balances
 from services.roi.repository import figures as sums
 from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Point, Series, Timeseries, Totals
@@ -43,6 +43,7 @@ class Question:
         currency: None asks in the tenant's own.
         min_grade: evidence below it saves nothing.
         as_of: what was booked later is not known; None asks for everything that is.
+        default: length of the period where no start is given, as in `Period.of`.
     """
 
     start: datetime | None
@@ -51,6 +52,7 @@ class Question:
     currency: str | None
     min_grade: Grade
     as_of: datetime | None = None
+    default: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ class Roi:
         return totals, prices
 
     def timeseries(self, tenant: str, question: Question, bucket: Bucket) -> Timeseries:
-        period, tally = self.tally(tenant, question, bucket)
+        # A quarter has more hours than an answer may have buckets.
+        wanted = replace(question, default=RECENT) if bucket is Bucket.HOUR else question
+        period, tally = self.tally(tenant, wanted, bucket)
         starts = list(period.buckets(bucket))
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
@@ -111,7 +115,7 @@ class Roi:
         return Conservation(start=period.start, end=period.end, as_of=now, holds=all(hour.difference == 0 for hour in hours), hours=hours)
 
     def ledger(self, tenant: str, wanted: LedgerQuestion, cursor: Cursor | None, limit: int) -> Page[LedgerLine]:
-        period = Period.of(wanted.start, wanted.end, now=moment(wanted.as_of, self.clock.now()))
+        period = Period.of(wanted.start, wanted.end, now=moment(wanted.as_of, self.clock.now()), default=RECENT)
         filters = {
             "start": period.start,
             "end": period.end,
@@ -140,7 +144,7 @@ class Roi:
             apart: attributes of cases to keep apart, as in `Wanted`.
         """
         now = moment(question.as_of, self.clock.now())
-        period = Period.of(question.start, question.end, now=now)
+        period = Period.of(question.start, question.end, now=now, default=question.default)
         if bucket is not None:
             period.refuse_too_many(bucket)
         wanted = Wanted(tenant, period, min(now, period.end), question.as_of, question.automation, bucket, apart)

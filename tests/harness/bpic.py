@@ -16,10 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
+
+from shared.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,10 +190,11 @@ class Bank:
     def figures(self, cases: int, seconds: float) -> tuple[Any, Any, Any]:
         """Summary, breakdown by stratum and conservation, once the roll-ups have every case."""
         deadline = time.monotonic() + seconds
-        while (summary := self.ask("roi", "GET", "/v1/roi/summary?automation=loans"))["total"]["cases"]["total"] < cases:
+        asked = f"automation=loans&from={SystemClock().now() - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+        while (summary := self.ask("roi", "GET", f"/v1/roi/summary?{asked}"))["total"]["cases"]["total"] < cases:
             assert time.monotonic() < deadline, summary["total"]["cases"]
             time.sleep(0.2)
-        parts = self.ask("roi", "GET", "/v1/roi/breakdown?automation=loans&by=stratum")["parts"]
+        parts = self.ask("roi", "GET", f"/v1/roi/breakdown?{asked}&by=stratum")["parts"]
         return summary["total"], parts, self.ask("roi", "GET", "/v1/roi/conservation")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from shared.ledger import repository as ledger
 from shared.money import Money, currency
 from tests.horizon import roll_up
 from tests.integration.facts import Subject, add_key, add_tenant, decide, engine_of, hours_ago, receive
+from tests.roi_world import of_thirty_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +98,7 @@ def baseline(line: Engine, grade: str, *, expires: str) -> None:
 def figures(client: TestClient, line: Engine, path: str, **parameters: Any) -> Any:
     """An answer about everything that is committed now."""
     roll_up(line)
-    answer = client.get(f"/v1/roi/{path}", params=parameters)
+    answer = client.get(f"/v1/roi/{path}", params=of_thirty_days(path, parameters))
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -352,3 +354,15 @@ def _ask(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode, toke
         case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=checks)
 
     asked()
+
+
+def test_without_a_period_figures_begin_with_the_quarter_and_hours_and_what_comes_with_the_last_weeks(client: TestClient) -> None:
+    now = hours_ago(0)
+    quarter = now.replace(month=now.month - (now.month - 1) % 3, day=1, hour=0, minute=0, second=0, microsecond=0)
+    recent = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1) - timedelta(days=30)
+    for path in ("summary", "timeseries", "breakdown", "evidence"):
+        assert datetime.fromisoformat(client.get(f"/v1/roi/{path}").json()["from"]) == quarter, path
+    for path, asked in (("timeseries", {"bucket": "hour"}), ("capacity", {}), ("whatif", {"automation": "claims"})):
+        answer = client.get(f"/v1/roi/{path}", params=asked)
+        # The hour may have changed meanwhile.
+        assert datetime.fromisoformat(answer.json()["from"]) - recent in {timedelta(0), timedelta(hours=1)}, path

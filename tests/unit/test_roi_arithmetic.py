@@ -29,9 +29,23 @@ def test_a_period_is_widened_to_whole_hours() -> None:
     assert (period.start, period.end) == (datetime(2026, 3, 4, 8, tzinfo=UTC), datetime(2026, 3, 4, 11, tzinfo=UTC))
 
 
-def test_without_bounds_a_period_is_the_last_thirty_days() -> None:
+def test_without_a_start_a_period_begins_with_the_quarter_of_its_last_hour_or_has_the_length_that_is_asked_for() -> None:
     period = Period.of(None, None, now=NOW)
-    assert (period.end, period.end - period.start) == (datetime(2026, 3, 4, 11, tzinfo=UTC), timedelta(days=30))
+    assert (period.start, period.end) == (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 4, 11, tzinfo=UTC))
+    whole = Period.of(None, datetime(2026, 4, 1, tzinfo=UTC), now=NOW)
+    assert (whole.start, whole.end) == (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
+    recent = Period.of(None, None, now=NOW, default=timedelta(days=30))
+    assert recent.end - recent.start == timedelta(days=30)
+
+
+@given(moments, st.integers(0, 90 * 24))
+def test_whoever_looks_again_in_the_same_quarter_looks_at_the_same_start(first: datetime, hours: int) -> None:
+    later = first + timedelta(hours=hours)
+    one, other = Period.of(None, None, now=first), Period.of(None, None, now=later)
+    quarters = [((moment.month - 1) // 3, moment.year) for moment in (one.end - timedelta(hours=1), other.end - timedelta(hours=1))]
+    assert (one.start == other.start) == (quarters[0] == quarters[1])
+    assert one.start <= first
+    assert one.end - one.start <= timedelta(days=92)
 
 
 def test_a_week_begins_on_monday() -> None:

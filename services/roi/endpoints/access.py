@@ -9,7 +9,7 @@ from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import AfterValidator, AwareDatetime, StringConstraints
 
-from services.roi.period import in_range
+from services.roi.period import RECENT, in_range
 from services.roi.service import Question, Roi
 from shared.measure.baselines import Grade
 from shared.security.apikeys import Role
@@ -27,7 +27,17 @@ def _in_range(moment: datetime) -> datetime:
 
 # Refused here, before anything is added to it or taken from it: Python knows no moment before year 1.
 Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
-From = Annotated[Moment | None, Query(alias="from", description="Default: 30 days before `to`.", examples=["2026-10-24T00:00:00Z"])]
+
+
+def start(default: str) -> Any:
+    """The parameter ``from``, with what it is where nobody says it."""
+    return Query(alias="from", description=f"Default: {default}", examples=["2026-10-24T00:00:00Z"])
+
+
+From = Annotated[
+    Moment | None, start("start of the calendar quarter (UTC) of `to`: the same at every look, which is what `always_valid` needs.")
+]
+RecentFrom = Annotated[Moment | None, start("30 days before `to`; of a forecast, eight weeks.")]
 To = Annotated[Moment | None, Query(description="Default: now, or `as_of`.", examples=["2026-11-23T00:00:00Z"])]
 Automation = Annotated[_Word | None, Query(description="Name of an automation; all without it.", examples=["claims"])]
 OneAutomation = Annotated[_Word, Query(description="Name of an automation.", examples=["claims"])]
@@ -63,6 +73,19 @@ def _question(
     return Question(start, to, automation, currency, min_grade, as_of)
 
 
+def _recent_question(
+    start: RecentFrom = None,
+    to: To = None,
+    automation: Automation = None,
+    currency: CurrencyCode = None,
+    min_grade: MinGrade = Grade.D,
+    as_of: AsOf = None,
+) -> Question:
+    return Question(start, to, automation, currency, min_grade, as_of, RECENT)
+
+
 Tenant = Annotated[str, Depends(_tenant)]
 Answers = Annotated[Roi, Depends(_roi)]
 Asked = Annotated[Question, Depends(_question)]
+# About what comes, for which the newest weeks say most.
+AskedRecently = Annotated[Question, Depends(_recent_question)]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
 
-from services.roi.endpoints.access import FAILURES, Answers, AsOf, Automation, From, Tenant, To
+from services.roi.endpoints.access import FAILURES, Answers, AsOf, Automation, RecentFrom, Tenant, To
 from services.roi.schemas import LedgerLine
 from services.roi.seal_schemas import ConsistencyProof, InclusionProof, Seal
 from services.roi.sealed import SealedLedger
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/roi", tags=["roi"], responses=FAILURES)
 
 def _filtered(  # a parameter for each filter
     *,
-    start: From = None,
+    start: RecentFrom = None,
     to: To = None,
     automation: Automation = None,
     kind: Kind | None = None,

@@ -15,7 +15,7 @@ from services.roi.answers.capacity_schemas import Capacity
 from services.roi.answers.forecast_schemas import Forecast, Payback
 from services.roi.answers.planning_schemas import HoldoutPlan
 from services.roi.answers.whatif_schemas import WhatIf
-from services.roi.endpoints.access import FAILURES, Answers, Asked, OneAutomation, Tenant
+from services.roi.endpoints.access import FAILURES, Answers, AskedRecently, OneAutomation, Tenant
 from shared.web.problem import PROBLEMS
 
 router = APIRouter(prefix="/v1/roi", tags=["roi"], responses=FAILURES)
@@ -38,7 +38,7 @@ def _assumed(
 def planner(  # noqa: PLR0913  # a parameter for each thing that may be asked
     tenant: Tenant,
     roi: Answers,
-    question: Asked,
+    question: AskedRecently,
     automation: OneAutomation,
     assumed: Annotated[planning.Assumed, Depends(_assumed)],
     *,
@@ -53,14 +53,14 @@ def planner(  # noqa: PLR0913  # a parameter for each thing that may be asked
 
 
 @router.get("/capacity", summary="Hours released against the measured queue")
-def capacity(tenant: Tenant, roi: Answers, question: Asked) -> Capacity:
+def capacity(tenant: Tenant, roi: Answers, question: AskedRecently) -> Capacity:
     """How much work waits, how fast it is done, and what the released hours per day are beside it."""
     return capacities.capacity(roi, tenant, question)
 
 
 @router.get("/forecast", summary="The next period, if it is like the measured one")
 def forecast(
-    tenant: Tenant, roi: Answers, question: Asked, days_ahead: Annotated[int, Query(ge=1, le=366, examples=[30])] = 30
+    tenant: Tenant, roi: Answers, question: AskedRecently, days_ahead: Annotated[int, Query(ge=1, le=366, examples=[30])] = 30
 ) -> Forecast:
     """From how the newest whole weeks, eight at most, differ (days where there are fewer than four), and how sure baselines are."""
     return forecasting.forecast(roi, tenant, question, days_ahead)
@@ -74,7 +74,7 @@ _Rate = Annotated[Decimal, Query(ge=0, le=1, max_digits=5, decimal_places=4, des
 def payback(  # a parameter for each thing that may be asked
     tenant: Tenant,
     roi: Answers,
-    question: Asked,
+    question: AskedRecently,
     investment: _Money,
     *,
     discount_rate: _Rate = Decimal("0.08"),
@@ -92,7 +92,7 @@ _THRESHOLDS = [Decimal(hundredths) / 100 for hundredths in (50, 60, 70, 80, 90, 
 def what_if(
     tenant: Tenant,
     roi: Answers,
-    question: Asked,
+    question: AskedRecently,
     automation: OneAutomation,
     threshold: Annotated[list[_Threshold], Query(min_length=1, max_length=100, description="Least score, in hundredths.")] = _THRESHOLDS,
 ) -> WhatIf:
