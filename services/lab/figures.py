@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score, precision_recall_fscore_support, roc_auc_score
 
 from services.lab.answers import Answers
+from services.lab.bias import treatments
 from services.lab.certify import upper_bound
 from services.lab.thresholds import Decided, decide
 from shared.automations.pack import NEVER, Variant
@@ -115,4 +117,5 @@ def figures(found: Answers, variant: Variant = "any") -> dict[str, Any]:
             for name, mixed in found.tiers.items()
         },
         "levels": {level: at_level(found, level, variant) for level in levels},
+        **({"segments": {name: asdict(seen) for name, seen in treatments(found, variant).items()}} if any(found.segments) else {}),
     }

@@ -9,17 +9,27 @@ from typing import Any, Final
 
 import numpy as np
 
+from services.lab import pairs
 from services.lab.answers import Answers
+from services.lab.behaviour import faithfulness
+from services.lab.bias import automated, treatments
 from services.lab.examples import Example
 from services.lab.figures import calibration_error
-from shared.automations.contract import Features
-from shared.automations.pack import Pack
+from shared.automations.contract import Automation, Features
+from shared.automations.pack import Pack, Variant
+from shared.inference.explanation import explain
+from shared.inference.scorers import Scorer
 
 # Predictions move with the thermometer of their own uncertainty; a model further off than this misleads whoever reads its scores.
 _CALIBRATION: Final = 0.10
 _PROBED: Final = 200
 # A segment may be wrong so many times as often as the whole, beyond what chance explains.
 _UNFAIR: Final = 2.0
+# Of pairs of cases with one difference. A name may be part of the word pair that tells.
+_TURNED: Final = 0.05
+_MILDER: Final = 0.02
+# Words that stand twice, or share a bucket, may leave a score where it was.
+_FAITHFUL: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +46,15 @@ class Gate:
         return {"name": self.name, "value": round(self.value, 4), "bound": self.bound, "passed": self.passed, "why": self.why}
 
 
-def judged(pack: Pack, found: Answers, ask: Callable[[Sequence[Example]], Answers], examples: Sequence[Example], seed: int) -> list[Gate]:
+def judged(
+    pack: Pack, found: Answers, ask: Callable[[Sequence[Example]], Answers], examples: Sequence[Example], seed: int, first: Scorer
+) -> list[Gate]:
     """Every gate, on the certification part.
 
     Args:
         found: the pack's answers to ``examples``.
         ask: its answers to others.
+        first: the first tier, which explains itself.
     """
     return [
         _promises(pack),
@@ -49,7 +62,8 @@ def judged(pack: Pack, found: Answers, ask: Callable[[Sequence[Example]], Answer
         _useful(found),
         _last_is_best(found),
         *_unmoved(found, ask, examples, seed),
-        *_fair(found),
+        *_explained(pack, first, examples, seed),
+        *_fair(found, pack.tiers[-1].artefacts[0].variant),
     ]
 
 
@@ -132,17 +146,54 @@ def _changed(features: Features, change: Callable[[str, random.Random], str], ch
     return replace(features, text=change(features.text, chance))
 
 
-def _fair(found: Answers) -> list[Gate]:
-    """No segment is wrong far more often than the whole: by the lower end of a 95 % bootstrap interval of the ratio."""
-    names = np.array(found.segments, dtype=object)
-    wrong = found.last.argmax(axis=1) != found.truth
+def _explained(pack: Pack, first: Scorer, examples: Sequence[Example], seed: int) -> list[Gate]:
+    """What people are shown as reasons must be what moved the score; only linear models name words one by one."""
+    if pack.tiers[0].kind != "linear":
+        return []
+    made = faithfulness(first, [example.features for example in examples], lambda document, label: explain(first, label, document), seed)
+    return [
+        Gate("explanations that hold", made.fell, _FAITHFUL, made.fell >= _FAITHFUL, "the score does not fall without what was cited"),
+        Gate(
+            "fall without what was cited",
+            made.cited,
+            round(made.others, 4),
+            made.n == 0 or made.cited > made.others,
+            "other words matter as much as those that were cited",
+        ),
+    ]
+
+
+def directed(automation: Automation, labels: Sequence[str], ask: Callable[[Sequence[Example]], Answers], seed: int) -> list[Gate]:
+    """Pairs of generated cases: more of what is grave never makes a case milder, and another name turns nothing.
+
+    Changes that a hard rule would catch are among them, so this is where a model that contradicts the rules is found.
+    """
+    grave = {label: place for place, label in enumerate(pairs.SEVERITY[automation.name])}
     gates = []
-    for name in sorted(set(found.segments) - {""}):
-        inside = names == name
-        if inside.sum() < 50 or not wrong.any():
-            continue
-        draws = np.random.default_rng(0)
-        ratios = [wrong[inside][draws.integers(0, inside.sum(), inside.sum())].mean() / wrong.mean() for _ in range(500)]
-        low = float(np.quantile(ratios, 0.025))
-        gates.append(Gate(f"errors in segment {name}, times the whole's", low, _UNFAIR, low <= _UNFAIR, "one segment bears the errors"))
+    for pair in pairs.PAIRS[automation.name]:
+        drawn = pairs.drawn(automation, pair, seed)
+        before, after = (
+            [labels[row] for row in ask([Example(both[side], labels[0], "") for both in drawn]).last.argmax(axis=1)] for side in (0, 1)
+        )
+        both = list(zip(before, after, strict=True))
+        bad = [one != other if pair.means_nothing else grave.get(other, 0) < grave.get(one, 0) for one, other in both]
+        what, bound = ("answers turned", _TURNED) if pair.means_nothing else ("cases that became milder", _MILDER)
+        share = sum(bad) / max(len(bad), 1)
+        gates.append(Gate(f"{what} by {pair.name}", share, bound, share <= bound, "the model has learnt what is not so"))
+    return gates
+
+
+def _fair(found: Answers, variant: Variant) -> list[Gate]:
+    """No segment is wrong far more often than the whole, or left to people far more often, beyond what chance explains."""
+    wrong = float((found.last.argmax(axis=1) != found.truth).mean())
+    automatic = float(automated(found, variant).mean())
+    gates = []
+    for name, seen in treatments(found, variant).items():
+        if wrong:
+            low = seen.error.low / wrong
+            gates.append(Gate(f"errors in segment {name}, times the whole's", low, _UNFAIR, low <= _UNFAIR, "one segment bears the errors"))
+        if automatic:
+            high, least = seen.automation.high / automatic, 1 / _UNFAIR
+            why = "one segment waits for people"
+            gates.append(Gate(f"automation in segment {name}, times the whole's", high, least, high >= least, why))
     return gates

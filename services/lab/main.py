@@ -22,6 +22,7 @@ from services.lab.examples import Example
 from services.lab.plan import LEVELS, Plan
 from services.lab.publishing import Published, publish
 from services.lab.synth import TASKS, SyntheticEvent, generate
+from shared.automations.registry import installed
 from shared.errors import RecoupError
 
 app = typer.Typer(help="Synthesise, train and evaluate models.", no_args_is_help=True, pretty_exceptions_show_locals=False)
@@ -142,7 +143,8 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             declares=replace(plan.declares, event_type=event_type) if plan.declares and event_type else plan.declares,
             seed=seed,
         )
-        made = publish(training.train(plan, found, out, stage), out, found, seed)
+        ours = None if text or fields else installed().get(task)
+        made = publish(training.train(plan, found, out, stage), out, found, seed, ours)
     _told(made)
     if made.failed:
         raise typer.Exit(3)

@@ -9,8 +9,10 @@ from pathlib import Path
 from services.lab import report
 from services.lab.answers import Answers, answers
 from services.lab.examples import Example, parts
-from services.lab.gates import Gate, judged
+from services.lab.gates import Gate, directed, judged
+from shared.automations.contract import Automation
 from shared.automations.pack import MANIFEST, Pack, parse, render
+from shared.inference.models import Models
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,13 @@ class Published:
         return tuple(gate for gate in self.gates if not gate.passed)
 
 
-def publish(pack: Pack, folder: Path, examples: Sequence[Example], seed: int) -> Published:
+def publish(pack: Pack, folder: Path, examples: Sequence[Example], seed: int, automation: Automation | None = None) -> Published:
     """Judges the pack on its certification part and writes its report, card and, if it passes, the manifest.
 
     A manifest that is there keeps its other packs.
+
+    Args:
+        automation: whose events the examples are, of a task with a generator; pairs of generated cases are judged too.
     """
     sample = parts(example for example in examples if example.label in pack.labels)["certify"]
     variant = pack.tiers[-1].artefacts[0].variant
@@ -36,13 +41,13 @@ def publish(pack: Pack, folder: Path, examples: Sequence[Example], seed: int) ->
     def ask(asked: Sequence[Example]) -> Answers:
         return answers(pack, folder, asked, variant)
 
-    found = ask(sample)
-    gates = tuple(judged(pack, found, ask, sample, seed))
+    found, first = ask(sample), Models(folder, variant).scorer(pack, pack.tiers[0])
+    gates = [*judged(pack, found, ask, sample, seed, first), *(directed(automation, pack.labels, ask, seed) if automation else ())]
     (folder / f"{pack.name}-report.json").write_text(report.as_json(found, gates), encoding="utf-8")
     (folder / f"{pack.name}-report.html").write_text(report.as_html(found, gates), encoding="utf-8")
     made = replace(pack, card=f"{pack.name}.md")
     (folder / made.card).write_text(report.card(made), encoding="utf-8")
-    published = Published(made, gates)
+    published = Published(made, tuple(gates))
     if not published.failed:
         _into_manifest(made, folder / MANIFEST)
     return published

@@ -44,6 +44,18 @@ def _scalars(report: Mapping[str, Any]) -> list[tuple[str, object]]:
     return [(name.replace("_", " "), value) for name, value in report.items() if not isinstance(value, Mapping)]
 
 
+def _segments(found: Mapping[str, Any]) -> str:
+    """Of groups of cases, where any were named; empty otherwise."""
+    if not found:
+        return ""
+    rates = ("error", "automation")
+    rows = [
+        (name, seen["n"], *(f"{seen[rate]['value']:.1%} ({seen[rate]['low']:.1%} to {seen[rate]['high']:.1%})" for rate in rates))
+        for name, seen in found.items()
+    ]
+    return "<h2>Groups</h2>" + _table(("group", "n", "wrong", "automatic"), rows)
+
+
 def as_html(found: Answers, gates: Sequence[Gate]) -> str:
     """One page without anything from elsewhere."""
     pack = found.pack
@@ -60,6 +72,7 @@ def as_html(found: Answers, gates: Sequence[Gate]) -> str:
         "<h2>Gates</h2>"
         + _table(("gate", "value", "bound", "passed"), [(g.name, round(g.value, 4), g.bound, "yes" if g.passed else g.why) for g in gates]),
         f'<div class="plots">{"".join(drawn)}</div>',
+        _segments(pack.report.get("segments", {})),
         "<h2>Labels</h2>" + _table(("label", "precision", "recall", "F1", "n"), labels),
         "</html>\n",
     ]
