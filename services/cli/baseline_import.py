@@ -74,19 +74,32 @@ def baseline(  # noqa: PLR0913  # the options of a command
     console = Console(stderr=True)
     columns = Columns(case_column, start_column, end_column, activity_column, stratum, lifecycle_column)
     reading = Reading(format_ or _guessed(file), columns, stratum, _zone(timezone), timedelta(hours=longest_hours))
+    if not dry_run:
+        _refuse_early(url, automation)
     try:
         tally = read(file, reading, console)
     except UnreadableLog as error:
         raise typer.BadParameter(f"{file.name}: {error.message}") from error
     _refuse_thin(tally)
     console.print(_table(tally))
+    console.print(f"{tally.segments:,} pieces of work" + (f"; left out: {_counted(tally)}" if tally.left_out else ""))
     if dry_run:
         console.print("dry run: nothing was stored")
         return
     with file.open("rb") as content:
         digest = file_digest(content, "sha256").hexdigest()
     stored = ops_api.call(url, "POST", "/v1/baselines/log", body=order(automation, file.name, digest, reading, tally))
-    console.print(f"{len(stored['baselines'])} baselines " + ("stored" if stored["created"] else "stored before; nothing was stored again"))
+    count = len(stored["baselines"])
+    console.print(
+        f"{count} {'baseline' if count == 1 else 'baselines'} stored{'' if stored['created'] else ' before; nothing was stored again'}"
+    )
+
+
+def _refuse_early(url: str | None, automation: str) -> None:
+    """A large log takes minutes to read; a missing key or a misspelt name is said before."""
+    installed = [found["name"] for found in ops_api.call(url, "GET", "/v1/automations")]
+    if automation not in installed:
+        raise typer.BadParameter(f"no automation {automation} is installed; there are: {', '.join(sorted(installed))}")
 
 
 def read(file: Path, reading: Reading, console: Console) -> Tally:
@@ -158,7 +171,6 @@ def _table(tally: Tally) -> Table:
     table = Table("stratum", "cases", "mean s", "standard deviation s", title=f"{tally.start:%Y-%m-%d} to {tally.end:%Y-%m-%d}")
     for times in tally.times():
         table.add_row(times.stratum, str(times.n), f"{times.mean:.1f}", f"{times.variance**0.5:.1f}")
-    table.caption = f"{tally.segments} pieces of work" + (f"; left out: {_counted(tally)}" if tally.left_out else "")
     return table
 
 

@@ -77,7 +77,7 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         try:
             yield (cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if packed else raw), raw
         except (EOFError, gzip.BadGzipFile) as error:
-            raise UnreadableLog(f"{path.name} is cut off or damaged: {error}") from error
+            raise UnreadableLog(f"it is cut off or damaged: {error}") from error
 
 
 def csv_segments(content: IO[bytes], columns: Columns, zone: tzinfo) -> Iterator[Work]:
@@ -174,7 +174,8 @@ def _rows(content: IO[bytes], columns: Columns) -> Iterator[tuple[int, Mapping[s
     try:
         missing = [name for name in columns.needed() if name not in (reader.fieldnames or [])]
         if missing:
-            raise UnreadableLog(f"line 1: no column {', '.join(missing)}; there are: {', '.join(reader.fieldnames or ['none'])}")
+            there = ", ".join(reader.fieldnames or ["none"])
+            raise UnreadableLog(f"line 1: no column {', '.join(missing)}; there are: {there}. Options such as --case-column name them")
         for row in reader:
             # Too few fields leave None, too many a list under None: csv itself counts neither an error.
             if None in row or None in row.values():

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import re
 import subprocess
 import sys
 import time
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import httpx
 import pytest
 
 from services.supervisor.settings import inherited_environment
+from tests.harness.company import company
 from tests.harness.line import ReadyLine
 from tests.servers import ROOT
 
@@ -49,6 +55,28 @@ def test_an_erp_is_connected_by_what_the_readme_says(line: ReadyLine, tmp_path: 
     key = done.stdout.rpartition("key=")[2].strip()
     for event_id in ("c-1001", "c-1002"):
         assert _settled(line, key, event_id)["automation"] == "complaints"
+
+
+def test_a_real_log_of_handling_becomes_a_baseline_of_the_running_line(line: ReadyLine, tmp_path: Path, public_data: Path) -> None:
+    """The first 2,000 loan applications or so of a bank's log; what it must give is added up here in another way."""
+    log = tmp_path / "loans.csv.gz"
+    with gzip.open(public_data / "eventlogs" / "real-start-end" / "bpic2017_w.csv.gz", "rt", encoding="utf-8") as whole:
+        lines = list(islice(whole, 16_000))
+    log.write_bytes(gzip.compress("".join(lines).encode()))
+    seconds: dict[str, float] = {}
+    for row in csv.DictReader(lines):
+        spent = (datetime.fromisoformat(row["end_time"]) - datetime.fromisoformat(row["start_time"])).total_seconds()
+        seconds[row["case_id"]] = seconds.get(row["case_id"], 0.0) + (spent if spent <= 8 * 3600 else 0.0)
+    with company(line) as acme:
+        command = [sys.executable, "-m", "services.cli.main", "import", "baseline", str(log), "--automation", "invoices", "--format", "csv"]
+        environment = line.environment | {"RECOUP_API_KEY": acme.key, "RECOUP_OPS_URL": line.url("ops")}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, "1 baseline stored" in done.stderr) == (0, True), done.stderr
+        (evidence,) = acme.ask("roi", "GET", "/v1/roi/evidence?automation=invoices")["automations"]
+    (found,) = evidence["baselines"]
+    assert len(seconds) > 1500
+    assert (found["grade"], found["n"], found["stratum"], found["expired"]) == ("B", len(seconds), "*", False)
+    assert float(found["mean_seconds"]) == pytest.approx(fmean(seconds.values()), abs=0.001)
 
 
 def _of_a_newcomer() -> dict[str, str]:

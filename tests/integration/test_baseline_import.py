@@ -140,15 +140,17 @@ def test_a_dry_run_shows_what_would_be_stored_and_needs_no_server(desk: Desk, tm
         (_plain(30) + [f"x{n},a,2026-01-05T08:00:00Z,2026-01-09T08:00:00Z,k" for n in range(8)], "12% of it would be left out"),
     ],
 )
-def test_a_log_that_is_no_measure_is_refused_with_the_line(desk: Desk, tmp_path: Path, lines: list[str], says: str) -> None:
-    done = _import(desk, f"http://127.0.0.1:{free_port()}", _csv(tmp_path, *lines), "--stratum", "kind")
+def test_a_log_that_is_no_measure_is_refused_with_the_line(desk: Desk, ops: str, tmp_path: Path, lines: list[str], says: str) -> None:
+    done = _import(desk, ops, _csv(tmp_path, *lines), "--stratum", "kind")
     assert done.exit_code == 2
     assert says in " ".join(done.output.replace("│", " ").split()), done.output
 
 
 def test_a_missing_column_is_named_with_those_that_are_there(desk: Desk, tmp_path: Path) -> None:
-    done = _import(desk, "http://unused", _csv(tmp_path, *_plain(1)), "--case-column", "claim")
-    assert "no column claim; there are: case_id, activity, start_time" in " ".join(done.output.replace("│", " ").split())
+    done = _import(desk, "http://unused", _csv(tmp_path, *_plain(1)), "--case-column", "claim", "--dry-run")
+    assert "no column claim; there are: case_id, activity, start_time, end_time, kind. Options such as --case-column name them" in " ".join(
+        done.output.replace("│", " ").split()
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(desk: Desk, tmp_pat
 def test_an_xes_log_that_cannot_be_read_is_refused_with_the_line(
     desk: Desk, tmp_path: Path, trace: str, attributes: str, says: str
 ) -> None:
-    done = _import(desk, "http://unused", _xes(tmp_path, trace, attributes=attributes))
+    done = _import(desk, "http://unused", _xes(tmp_path, trace, attributes=attributes), "--dry-run")
     assert done.exit_code == 2
     assert says in " ".join(done.output.replace("│", " ").split()), done.output
 
@@ -191,21 +193,32 @@ def test_entities_that_explode_are_refused(desk: Desk, tmp_path: Path) -> None:
 
 def test_a_log_of_single_moments_is_no_measure(desk: Desk, tmp_path: Path, public_data: Path) -> None:
     """The receipt phase of a municipality says only when something was completed."""
-    done = _import(desk, "http://unused", public_data / "eventlogs" / "xes" / "receipt_wabo.xes.gz")
+    done = _import(desk, "http://unused", public_data / "eventlogs" / "xes" / "receipt_wabo.xes.gz", "--dry-run")
     assert (done.exit_code, "no work with a start and an end" in done.output) == (2, True), done.output
 
 
 def test_a_truncated_file_is_said_to_be_one(desk: Desk, tmp_path: Path) -> None:
     path = _csv(tmp_path, *_plain(200), name="log.csv.gz")
     path.write_bytes(path.read_bytes()[:-200])
-    done = _import(desk, "http://unused", path)
+    done = _import(desk, "http://unused", path, "--dry-run")
     assert (done.exit_code, "cut off or damaged" in done.output) == (2, True), done.output
 
 
-def test_what_the_api_refuses_is_told_in_a_line(desk: Desk, ops: str, tmp_path: Path) -> None:
+def test_what_cannot_be_stored_is_said_before_a_long_file_is_read(desk: Desk, ops: str, tmp_path: Path) -> None:
     path = _csv(tmp_path, *_plain())
     done = _run(importing, desk, "baseline", str(path), "--automation", "nobody", "--url", ops)
-    assert (done.exit_code, "refuses (404)" in done.output) == (2, True), done.output
+    assert (done.exit_code, "reading" in done.output) == (2, False), done.output
+    assert "no automation nobody is installed; there are: claims, complaints, invoices" in " ".join(done.output.replace("│", " ").split())
+    options = ["baseline", str(path), "--automation", "claims", "--url", ops]
+    for environment, says in (({}, "RECOUP_API_KEY: Field required"), ({"RECOUP_API_KEY": "rk_nobody_x"}, "refuses (401)")):
+        done = CliRunner().invoke(importing.app, options, env={"RECOUP_API_KEY": None, "COLUMNS": "220"} | environment)
+        assert (done.exit_code, says in done.output, "reading" in done.output) == (2, True, False), done.output
+
+
+def test_what_the_api_refuses_is_told_in_a_line(desk: Desk, ops: str, tmp_path: Path) -> None:
+    options = ["baseline", str(_csv(tmp_path, *_plain())), "--automation", "claims", "--url", ops]
+    done = CliRunner().invoke(importing.app, options, env={"RECOUP_API_KEY": desk.token("acme", "operator"), "COLUMNS": "220"})
+    assert (done.exit_code, "refuses (403)" in done.output) == (2, True), done.output
 
 
 def test_a_study_has_grade_c_keeps_its_protocol_and_times_and_is_stored_once(desk: Desk, ops: str, tmp_path: Path) -> None:
