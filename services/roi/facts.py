@@ -70,6 +70,27 @@ class BucketSum(NamedTuple):
         return Moments(self.human + self.automatic, self.seconds, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Cases by who decided them, as in `BucketSum`."""
+
+    control: int = 0
+    human: int = 0
+    automatic: int = 0
+
+    @classmethod
+    def of(cls, rows: Iterable[BucketSum]) -> Mix:
+        control = human = automatic = 0
+        for row in rows:
+            control += row.control
+            human += row.human
+            automatic += row.automatic
+        return cls(control, human, automatic)
+
+    def __add__(self, other: Mix) -> Mix:
+        return Mix(self.control + other.control, self.human + other.human, self.automatic + other.automatic)
+
+
 class MoneySum(NamedTuple):
     """Ledger lines with an amount, net of reversals; ``reversed`` is the part of what corrects others: reversals, cash after rework.
 

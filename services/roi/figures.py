@@ -18,7 +18,7 @@ from shared.measure.sequence import Bounds, Progress, bounds, progress
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from services.roi.facts import BucketSum, CaseSum, MoneySum, Tally
+    from services.roi.facts import BucketSum, CaseSum, Mix, MoneySum, Tally
     from services.roi.valuation import Valuation
 
 _THOUSANDTH = Decimal("0.001")
@@ -148,13 +148,9 @@ def count(rows: Iterable[CaseSum]) -> Cases:
     return Cases(total=control + automated + human, automated=automated, human=human, control=control)
 
 
-def count_buckets(rows: Iterable[BucketSum]) -> Cases:
-    control = automatic = human = 0
-    for row in rows:
-        control += row.control
-        human += row.human
-        automatic += row.automatic
-    return Cases(total=control + automatic + human, automated=automatic, human=human, control=control)
+def mixed(cases: Mix) -> Cases:
+    total = cases.control + cases.human + cases.automatic
+    return Cases(total=total, automated=cases.automatic, human=cases.human, control=cases.control)
 
 
 def interval(found: Estimate) -> Interval:

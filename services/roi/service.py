@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.roi import breakdown, figures
 from services.roi.breakdown import Dimension
-from services.roi.facts import Wanted, by_bucket
+from services.roi.facts import Mix, Wanted, by_bucket
 from services.roi.period import RECENT, Bucket, Period, moment
 from services.roi.repository import conservation as balances
 from services.roi.repository import figures as sums
@@ -26,7 +26,7 @@ from shared.web.pagination import Cursor, Page
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from services.roi.facts import BucketSum, MoneySum, Tally
+    from services.roi.facts import Tally
     from services.roi.figures import Account
     from shared.clock import Clock
     from shared.measure.savings import Estimate
@@ -94,9 +94,9 @@ class Roi:
         starts = list(period.buckets(bucket))
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
-        parts = [_by_bucket(account, starts, question.min_grade) for account in found]
-        total = Series(automation=None, points=_points(parts, starts, prices))
-        series = [Series(automation=a.automation, points=_points([p], starts, prices)) for a, p in zip(found, parts, strict=True)]
+        parts = [_by_bucket(account, starts, prices, question.min_grade) for account in found]
+        total = Series(automation=None, points=_points(parts, starts))
+        series = [Series(automation=a.automation, points=_points([part], starts)) for a, part in zip(found, parts, strict=True)]
         return Timeseries(**dict(asked(question, period, tally)), bucket=bucket.value, series=[total, *series])
 
     def breakdown(self, tenant: str, question: Question, by: Dimension) -> Breakdown:
@@ -152,35 +152,38 @@ class Roi:
             return period, sums.tally(connection, wanted)
 
 
-class _Part(NamedTuple):
-    """One account by bucket; the same estimates are its own series and parts of the total's."""
+class _Bucketed(NamedTuple):
+    """One account in one bucket: what its own series shows, and its part of the total."""
 
-    cases: Mapping[datetime | None, Sequence[BucketSum]]
-    money: Mapping[datetime | None, Sequence[MoneySum]]
-    estimates: Mapping[datetime, Estimate]
-
-
-def _by_bucket(account: Account, starts: Sequence[datetime], min_grade: Grade) -> _Part:
-    cases = by_bucket(account.buckets)
-    credited = by_bucket(figures.credited(account.money, min_grade))
-    return _Part(cases, credited, {start: figures.part_of_buckets(account, cases.get(start, ()), min_grade) for start in starts})
+    cases: Mix
+    estimate: Estimate
+    cost: Decimal
+    cash: Decimal
 
 
-def _points(parts: Sequence[_Part], starts: Sequence[datetime], prices: Valuation) -> list[Point]:
-    """One for every start, of all these parts together."""
-    points = []
+def _by_bucket(account: Account, starts: Sequence[datetime], prices: Valuation, min_grade: Grade) -> list[_Bucketed]:
+    cases, money = by_bucket(account.buckets), by_bucket(figures.credited(account.money, min_grade))
+    found = []
     for start in starts:
-        converted = prices.convert([row for part in parts for row in part.money.get(start, ())])
-        points.append(
-            Point(
-                start=start,
-                cases=figures.count_buckets(row for part in parts for row in part.cases.get(start, ())),
-                seconds=figures.interval(combine(part.estimates[start] for part in parts)),
-                total_cost=amount(converted.cost),
-                cash=amount(converted.sums.get("cash", Decimal(0))),
-            )
+        own = cases.get(start, ())
+        converted = prices.convert(money.get(start, ()))
+        estimated = figures.part_of_buckets(account, own, min_grade)
+        found.append(_Bucketed(Mix.of(own), estimated, converted.cost, converted.sums.get("cash", Decimal(0))))
+    return found
+
+
+def _points(parts: Sequence[Sequence[_Bucketed]], starts: Sequence[datetime]) -> list[Point]:
+    """One for every start, of all these accounts together."""
+    return [
+        Point(
+            start=start,
+            cases=figures.mixed(sum((part[place].cases for part in parts), start=Mix())),
+            seconds=figures.interval(combine(part[place].estimate for part in parts)),
+            total_cost=amount(sum((part[place].cost for part in parts), Decimal(0))),
+            cash=amount(sum((part[place].cash for part in parts), Decimal(0))),
         )
-    return points
+        for place, start in enumerate(starts)
+    ]
 
 
 def asked(question: Question, period: Period, tally: Tally) -> Asked:

@@ -24,11 +24,11 @@ class Grade(StrEnum):
     """Declared by somebody, or expired."""
 
     def reaches(self, minimum: Grade) -> bool:
-        return self.value <= minimum.value
+        return self <= minimum
 
 
 def worst(grades: Iterable[Grade]) -> Grade | None:
-    return max(grades, key=lambda grade: grade.value, default=None)
+    return max(grades, default=None)
 
 
 @dataclass(frozen=True, slots=True)

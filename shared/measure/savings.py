@@ -27,6 +27,7 @@ MINIMUM_CONTROL = 30
 # Name of the group that strata with too few control cases form together, and of the stored baseline for every stratum without its own.
 EVERY_OTHER = "*"
 CONFIDENCE = 0.95
+_NORMAL_QUANTILE = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ def estimate(fitted: Fit, automated: Mapping[str, Moments]) -> Estimate:
 def combine(estimates: Iterable[Estimate]) -> Estimate:
     """The sum of independent estimates, such as those of several automations; the ones without a figure only add their cases."""
     parts = list(estimates)
+    if len(parts) == 1:
+        return parts[0]
     known = [part for part in parts if part.point is not None]
     measured = all(part.low is not None for part in known)
     notes = [part.note for part in parts if part.note is not None]
@@ -156,7 +159,7 @@ def combine(estimates: Iterable[Estimate]) -> Estimate:
 
 def quantile(degrees: float) -> float:
     """Two-sided 95 % quantile of Student's t: Cornish-Fisher series around the normal one (Abramowitz, Stegun, 26.7.5)."""
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    z = _NORMAL_QUANTILE
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
