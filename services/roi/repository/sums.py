@@ -28,7 +28,7 @@ _MONEY_MEASURES = ("amount", "reversed")
 _OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
 # Where a moment lies before the period, no row is known of it.
 _NOTHING = Run(Grain.HOUR, ALWAYS, ALWAYS, ALWAYS, ALWAYS)
-_BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, period, 'UTC') END"
+_BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, {0}, 'UTC') END"
 
 
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
@@ -54,7 +54,7 @@ def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
     rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted, coarsest)
     if wanted.as_of is not None:
         rows += _LINE_TAIL
-    statement = _summed(rows, (*_MONEY_ATTRIBUTES, f"{_BUCKET} AS bucket"), _MONEY_MEASURES, "WHERE currency <> '-'")
+    statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, "WHERE currency <> '-'")
     return list(starmap(MoneySum, connection.exec_driver_sql(statement, values).all()))
 
 
@@ -97,14 +97,15 @@ def _known(table: str, columns: Iterable[str], wanted: Wanted, coarsest: Grain) 
     }
     parts = []
     for number, run in enumerate(runs(wanted.period, coarsest, wanted.as_of) or [_NOTHING]):
-        parts.append(_part(table, columns, number))
+        whole = wanted.bucket is not None and run.grain.value == wanted.bucket.value
+        parts.append(_part(table, columns, number, bucket="period" if whole else _BUCKET.format("period")))
         values |= _bounds(run, number)
     return " UNION ALL ".join(parts), values
 
 
-def _part(table: str, columns: Iterable[str], number: int) -> str:
+def _part(table: str, columns: Iterable[str], number: int, *, bucket: str) -> str:
     return (
-        f"SELECT period, {', '.join(columns)} FROM {table} WHERE tenant_id = %(tenant)s AND grain = %(grain_{number})s"  # noqa: S608  # constants
+        f"SELECT {bucket} AS bucket, {', '.join(columns)} FROM {table} WHERE tenant_id = %(tenant)s AND grain = %(grain_{number})s"  # noqa: S608  # constants
         f" AND period >= %(start_{number})s AND period < %(end_{number})s"
         f" AND booked >= %(from_{number})s AND booked < %(to_{number})s AND {_OF_ITS_AUTOMATION}"
     )
@@ -116,7 +117,7 @@ def _bounds(run: Run, number: int) -> dict[str, object]:
 
 
 _BUCKETS = (
-    f"SELECT automation, stratum, {_BUCKET} AS bucket, coalesce(sum(cases) FILTER (WHERE arm = 'control'), 0)::bigint,"  # noqa: S608  # constants
+    "SELECT automation, stratum, bucket, coalesce(sum(cases) FILTER (WHERE arm = 'control'), 0)::bigint,"  # noqa: S608  # constants
     f" coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier = '{HUMAN}'), 0)::bigint,"
     f" coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier <> '{HUMAN}'), 0)::bigint,"
     " coalesce(sum(human_seconds) FILTER (WHERE arm <> 'control'), 0)::float8 FROM ({0}) AS known GROUP BY 1, 2, 3"
@@ -136,7 +137,7 @@ _CASE_TAIL = (
         old=f"({_ROLLED_UP} AND {{0}}.booked_at < %(hour)s)",
         booked="%(hour)s::timestamptz",
     )
-    + " SELECT date_trunc('hour', decided_at, 'UTC') AS period,"  # noqa: S608  # constants
+    + f" SELECT {_BUCKET.format('decided_at')} AS bucket,"  # noqa: S608  # constants
     f" {', '.join((*_CASE_ATTRIBUTES, *CASE_MEASURES))} FROM changes"
     f" WHERE decided_at >= %(start)s AND decided_at < %(end)s AND {_OF_ITS_AUTOMATION}) AS tail"
 )
@@ -146,10 +147,9 @@ _FRESH_LINES = (
     " AND (%(automation)s::text IS NULL OR l.automation = %(automation)s)"
 )
 _QUANTITY_TAIL = (
-    " UNION ALL SELECT date_trunc('hour', l.occurred_at, 'UTC'), l.automation, coalesce(r.kind, l.kind), coalesce(l.quantity, 0)"
-    + _FRESH_LINES
+    f" UNION ALL SELECT {_BUCKET.format('l.occurred_at')}, l.automation, coalesce(r.kind, l.kind), coalesce(l.quantity, 0)" + _FRESH_LINES
 )
 _LINE_TAIL = (
-    " UNION ALL SELECT date_trunc('hour', l.occurred_at, 'UTC'), l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade,"
+    f" UNION ALL SELECT {_BUCKET.format('l.occurred_at')}, l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade,"
     f" coalesce(l.currency, '-'), coalesce(l.amount, 0), CASE WHEN {CORRECTS} THEN coalesce(l.amount, 0) ELSE 0 END" + _FRESH_LINES
 )
