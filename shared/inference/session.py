@@ -6,7 +6,7 @@ import ctypes
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +32,16 @@ def _options() -> onnxruntime.SessionOptions:
     return options
 
 
+# One fused step of adding and normalising takes 275 µs for ninety tokens, 384 wide; the two that it replaces take 60. Without it MiniLM in
+# int8 needs a tenth less CPU time, and a mini a sixth.
+_SLOWER_FUSIONS: Final = ("SkipLayerNormFusion",)
+
+
 def opened(content: bytes) -> onnxruntime.InferenceSession:
     """A session over this graph, for this process."""
-    made = onnxruntime.InferenceSession(content, sess_options=_options(), providers=["CPUExecutionProvider"])
+    made = onnxruntime.InferenceSession(
+        content, sess_options=_options(), providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOWER_FUSIONS)
+    )
     # It would keep the file for another attempt with other providers, of which there are none: 14 MB of a worker's 150.
     made._model_bytes = None  # noqa: SLF001 - there is no public way to let go of it
     _give_back_memory()
