@@ -202,14 +202,12 @@ class Queue(NamedTuple):
 
     Attributes:
         arrived: cases received in the period that needed a person, decided by one or not.
-        first: first hour of the period with a record; None without any.
         waiting, others: open reviews of cases that wait for them, and of decided ones (audits, rework).
         oldest: when the oldest of all these was opened.
     """
 
     automation: str
     arrived: int
-    first: datetime | None
     waiting: int
     others: int
     oldest: datetime | None

@@ -113,6 +113,7 @@ def roll_up(engine: Engine) -> int:
                 touched += rollups.add_cases(connection, window)
                 touched += rollups.add_lines(connection, window)
                 touched += rollups.add_conservation(connection, window)
+                touched += rollups.add_arrivals(connection, window)
             rollups.advance(connection, window)
         if window.complete:
             break

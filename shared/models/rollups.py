@@ -101,6 +101,17 @@ conservation_hourly = Table(
     Index(None, "tenant_id", "booked"),
 )
 
+# Cases that needed a person, whoever decided them at last, by day of receipt.
+arrival_days = Table(
+    "arrival_days",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("automation", Text, primary_key=True),
+    # Start, UTC.
+    Column("day", Instant, primary_key=True),
+    Column("people", BigInteger, nullable=False),
+)
+
 # Whether the experiment is sound: all of it since it began, so by day of booking only.
 experiment_days = Table(
     "experiment_days",

@@ -62,6 +62,16 @@ def test_the_queue_is_what_came_what_left_and_what_waits(board: Board) -> None:
     assert float(queue["expected_wait_hours"]) == pytest.approx(12 / (len(manual) / days) * 24, abs=0.02)
 
 
+def test_arrivals_of_a_period_are_those_received_in_it_to_the_hour(board: Board) -> None:
+    expected = 0
+    for hours in (100, 77, 53, 29, 5, 2):
+        cases = board.work(TIMES[:60], hours=hours)
+        expected += len(manual_times(cases, TIMES[:60])) if 3 < hours < 90 else 0
+    start, end = (hours_ago(hours).replace(minute=0, second=0, microsecond=0) for hours in (90, 3))
+    found = board.ask("capacity", **{"from": start.isoformat(), "to": end.isoformat()})
+    assert float(found["total"]["queue"]["arrivals_per_day"]) * float(found["days"]) == pytest.approx(expected, abs=0.05)
+
+
 def test_released_hours_are_those_of_the_summary_over_the_days(board: Board) -> None:
     cases = board.work(TIMES, hours=48)
     wait_for_people(board, 12, hours=5)

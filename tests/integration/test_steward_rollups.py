@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
+from itertools import permutations
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,12 @@ CONSERVATION = """
 CONSERVATION_STORED = """
     SELECT tenant_id, automation, hour, booked, received, duplicate, rejected, automated, human, control FROM conservation_hourly"""
 
+# And how many needed a person, by day of receipt.
+ARRIVALS = """
+    SELECT tenant_id, automation, date_trunc('day', received_at) AS day, count(*) AS people
+    FROM decisions WHERE arm = 'control' OR tier = 'human' GROUP BY 1, 2, 3"""
+ARRIVALS_STORED = "SELECT tenant_id, automation, day, people FROM arrival_days"
+
 
 @pytest.fixture
 def engine(database: Database) -> Iterator[Engine]:
@@ -62,7 +69,7 @@ def assert_rolled_up(engine: Engine) -> None:
         facts = Facts.of(connection)
         assert stored(connection, "case_sums", CASE_MEASURES) == facts.case_sums()
         assert stored(connection, "ledger_sums", LINE_MEASURES) == facts.ledger_sums()
-        for one, other in ((CONSERVATION_STORED, CONSERVATION), (CONSERVATION, CONSERVATION_STORED)):
+        for one, other in (*permutations((CONSERVATION_STORED, CONSERVATION)), *permutations((ARRIVALS_STORED, ARRIVALS))):
             assert connection.exec_driver_sql(f"({one}) EXCEPT ALL ({other})").all() == []
         assert connection.exec_driver_sql("SELECT count(*) FROM conservation WHERE difference <> 0").scalar_one() == 0
 

@@ -20,7 +20,7 @@ from shared.db import unit_of_work
 from shared.measure.savings import combine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from services.roi.figures import Account
@@ -52,10 +52,11 @@ def capacity(roi: Roi, tenant: str, question: Question) -> Capacity:
     period, tally = roi.tally(tenant, question, None)
     with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
         queues = {queue.automation: queue for queue in repository.queues(connection, tenant, period, question.automation)}
+        first = repository.began(connection, tenant, period, question.automation)
     found = {account.automation: account for account in figures.accounts(tally, question.min_grade)}
     desks = [_desk(name, found.get(name), queues.get(name)) for name in sorted({*found, *queues})]
     now = roi.clock.now()
-    days = elapsed_days(queues.values(), period, now)
+    days = _elapsed_days(first or period.start, period, now)
     return Capacity(
         **dict(asked(question, period, tally)),
         days=days.quantize(_THOUSANDTH),
@@ -64,9 +65,8 @@ def capacity(roi: Roi, tenant: str, question: Question) -> Capacity:
     )
 
 
-def elapsed_days(queues: Iterable[Queue], period: Period, now: datetime) -> Decimal:
+def _elapsed_days(first: datetime, period: Period, now: datetime) -> Decimal:
     """From the first hour with a record, because before it nothing ran; at least one hour."""
-    first = min((queue.first for queue in queues if queue.first is not None), default=period.start)
     seconds = (min(period.end, now) - first).total_seconds()
     return Decimal(max(seconds, 3600.0)) / _DAY
 
@@ -81,7 +81,6 @@ def everybody(desks: Sequence[Desk]) -> Desk:
         queue=Queue(
             "*",
             sum(queue.arrived for queue in queues),
-            min((queue.first for queue in queues if queue.first is not None), default=None),
             sum(queue.waiting for queue in queues),
             sum(queue.others for queue in queues),
             min((queue.oldest for queue in queues if queue.oldest is not None), default=None),
@@ -107,7 +106,7 @@ def _desk(name: str, account: Account | None, queue: Queue | None) -> Desk:
         estimate=combine(()) if account is None else account.estimate,
         worked=sum((row.seconds for row in rows), Decimal(0)),
         completed=sum(row.cases for row in by_people),
-        queue=queue or Queue(name, 0, None, 0, 0, None),
+        queue=queue or Queue(name, 0, 0, 0, None),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.roi.facts import Queue
+from services.roi.grains import Grain
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -13,19 +14,30 @@ if TYPE_CHECKING:
 
     from services.roi.period import Period
 
-# Cases that needed a person, by hour of receipt; nothing else ever waited for one. The sums and what is not summed up yet, as in the view
-# `conservation`, but not hour by hour: two years have fifty thousand of those.
+_OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
+# Cases that needed a person, by receipt; nothing else ever waited for one: whole days and the hours at the ends of the period as they are
+# summed up, and what is not summed up yet, as in the view `conservation`.
 _ARRIVED = (
-    "SELECT automation, sum(people)::bigint, min(hour) FROM ("
-    "  SELECT automation, human + control AS people, hour FROM conservation_hourly"
-    "  WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s"
-    "  UNION ALL SELECT automation, (tier = 'human')::int, date_trunc('hour', received_at, 'UTC') FROM decisions"
-    "  WHERE tenant_id = %(tenant)s AND xid >= rollup_horizon('rollups')"
-    "  UNION ALL SELECT automation, 0, hour FROM intake_batches WHERE tenant_id = %(tenant)s AND xid >= rollup_horizon('rollups')"
-    "  UNION ALL SELECT automation, (state IN ('review', 'quarantined'))::int, date_trunc('hour', received_at, 'UTC') FROM cases"
-    "  WHERE tenant_id = %(tenant)s AND state <> 'decided'"
-    " ) AS came WHERE hour >= %(start)s AND hour < %(end)s AND (%(automation)s::text IS NULL OR automation = %(automation)s)"
-    " GROUP BY automation"
+    "SELECT automation, sum(people)::bigint FROM ("  # noqa: S608  # constants
+    "  SELECT automation, people FROM arrival_days WHERE tenant_id = %(tenant)s AND day >= %(first)s AND day < %(last)s"
+    "  UNION ALL SELECT automation, human + control FROM conservation_hourly WHERE tenant_id = %(tenant)s"
+    "   AND hour >= %(start)s AND hour < %(first)s"
+    "  UNION ALL SELECT automation, human + control FROM conservation_hourly WHERE tenant_id = %(tenant)s"
+    "   AND hour >= %(last)s AND hour < %(end)s"
+    "  UNION ALL SELECT automation, (arm = 'control' OR tier = 'human')::int FROM decisions WHERE tenant_id = %(tenant)s"
+    "   AND xid >= rollup_horizon('rollups') AND received_at >= %(start)s AND received_at < %(end)s"
+    "  UNION ALL SELECT automation, (state IN ('review', 'quarantined'))::int FROM cases WHERE tenant_id = %(tenant)s"
+    "   AND state <> 'decided' AND received_at >= %(start)s AND received_at < %(end)s"
+    f" ) AS came WHERE {_OF_ITS_AUTOMATION} GROUP BY automation"
+)
+# Of the period: when the first record came.
+_BEGAN = (
+    "SELECT min(hour) FROM ("  # noqa: S608  # constants
+    "  (SELECT hour FROM conservation_hourly WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s"
+    f"   AND {_OF_ITS_AUTOMATION} ORDER BY hour LIMIT 1)"
+    "  UNION ALL SELECT hour FROM intake_batches WHERE tenant_id = %(tenant)s AND xid >= rollup_horizon('rollups')"
+    f"   AND hour >= %(start)s AND hour < %(end)s AND {_OF_ITS_AUTOMATION}"
+    " ) AS came"
 )
 _OPEN = (
     "SELECT automation, count(*) FILTER (WHERE kind IN ('control', 'exception')),"
@@ -37,14 +49,28 @@ _OPEN = (
 
 def queues(connection: Connection, tenant: str, period: Period, automation: str | None) -> list[Queue]:
     """One for each automation that anything arrived for or waits in; what waits is of now, whatever the period."""
-    values = {"tenant": tenant, "start": period.start, "end": period.end, "automation": automation}
-    arrived: dict[str, tuple[int, datetime]] = {name: (count, first) for name, count, first in connection.exec_driver_sql(_ARRIVED, values)}
+    first = min(Grain.DAY.up(period.start), period.end)
+    values = {
+        "tenant": tenant,
+        "start": period.start,
+        "first": first,
+        "last": max(first, Grain.DAY.start(period.end)),
+        "end": period.end,
+        "automation": automation,
+    }
+    arrived: dict[str, int] = dict(connection.exec_driver_sql(_ARRIVED, values).tuples().all())
     waiting: dict[str, tuple[int, int, datetime]] = {
         name: (cases, others, oldest) for name, cases, others, oldest in connection.exec_driver_sql(_OPEN, values)
     }
     found = []
     for name in sorted({*arrived, *waiting}):
-        count, first = arrived.get(name, (0, None))
         cases, others, oldest = waiting.get(name, (0, 0, None))
-        found.append(Queue(name, count, first, cases, others, oldest))
+        found.append(Queue(name, arrived.get(name, 0), cases, others, oldest))
+    return found
+
+
+def began(connection: Connection, tenant: str, period: Period, automation: str | None) -> datetime | None:
+    """The hour of the first record in the period; None without any."""
+    values = {"tenant": tenant, "start": period.start, "end": period.end, "automation": automation}
+    found: datetime | None = connection.exec_driver_sql(_BEGAN, values).scalar_one()
     return found

@@ -123,6 +123,17 @@ def add_conservation(connection: Connection, window: Window) -> int:
     return added.rowcount
 
 
+def add_arrivals(connection: Connection, window: Window) -> int:
+    """Decided cases that needed a person, by day of receipt."""
+    return connection.exec_driver_sql(
+        "INSERT INTO arrival_days AS r (tenant_id, automation, day, people)"
+        " SELECT tenant_id, automation, date_trunc('day', received_at, 'UTC'), count(*) FROM decisions"
+        " WHERE xid >= %(lower)s::xid8 AND xid < %(upper)s::xid8 AND (arm = 'control' OR tier = 'human') GROUP BY 1, 2, 3"
+        " ON CONFLICT (tenant_id, automation, day) DO UPDATE SET people = r.people + excluded.people",
+        window.bounds(),
+    ).rowcount
+
+
 def _added(measures: Iterable[str]) -> str:
     return ", ".join(f"{name} = r.{name} + excluded.{name}" for name in measures)
 

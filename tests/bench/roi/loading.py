@@ -58,7 +58,7 @@ def load(admin_url: str, size: Size) -> int:
             for statement in (_CASES, _DECISIONS, *_LINES):
                 connection.execute(statement.encode())
             connection.execute(_PLATFORM.encode(), {"hours": size.platform_lines // 9, "days": DAYS})
-        for statement in (_FORECASTS, _CASE_SUMS, _LEDGER_SUMS, _INTAKE, _CONSERVATION, _EXPERIMENT, _SCORES, _AUDITS):
+        for statement in (_FORECASTS, _CASE_SUMS, _LEDGER_SUMS, _INTAKE, _CONSERVATION, _ARRIVALS, _EXPERIMENT, _SCORES, _AUDITS):
             connection.execute(statement.encode())
         connection.execute("DROP TABLE staged")
         connection.execute(
@@ -206,6 +206,10 @@ _AUDITS = (
     "INSERT INTO audit_days (tenant_id, automation, day, decisions, probability, least, drawn, done)"
     " SELECT tenant_id, automation, period, sum(auditable), 0.02 * sum(auditable), 0.02, sum(drawn), sum(audited) FROM score_sums"
     " WHERE grain = 'day' GROUP BY 1, 2, 3"
+)
+_ARRIVALS = (
+    "INSERT INTO arrival_days (tenant_id, automation, day, people)"
+    " SELECT tenant_id, automation, date_trunc('day', hour), sum(human + control) FROM conservation_hourly GROUP BY 1, 2, 3"
 )
 _CONSERVATION = (
     "INSERT INTO conservation_hourly (tenant_id, automation, hour, booked, received, automated, human, control)"
