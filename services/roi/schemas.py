@@ -118,7 +118,7 @@ class Worth(Output):
         default=None,
         description="What a careful figure charges for wrong automatic decisions beyond what is expected of them: upper bound of the error"
         " rate, which holds at every look, less its estimate, x loss per error x the period's automatic decisions. In no sum. Null where"
-        " nothing was audited or no loss is stated, and with `as_of`.",
+        " nothing was audited or no loss is stated.",
     )
     total_cost: Amount
     cost_per_event: Plain | None = Field(description="Total cost by cases of the automated arm.", examples=["0.000812"])

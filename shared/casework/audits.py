@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from shared.casework.values import Decided
@@ -52,6 +52,32 @@ def judged(first: str, answer: str, *, round_: int) -> bool | None:
     if round_ == 0:
         return False if answer == first else None
     return answer != first
+
+
+# By name, what is added up of second looks; the least probability is the least of all.
+SUMS: Final = ("decisions", "probability", "drawn", "done", "disputed", "wrong", "weighted")
+
+
+def facts(visible: str) -> str:
+    """Rows of tenant, automation, booked, `SUMS` and least, as SQL: decisions that could be drawn, draws and findings, as they were booked.
+
+    Args:
+        visible: condition of the facts that count; ``{0}`` is the alias of a table with ``tenant_id`` and ``xid``, ``{1}`` its moment of
+            booking.
+    """
+    return (
+        "SELECT d.tenant_id, d.automation, d.booked_at AS booked, 1 AS decisions, d.audit_probability AS probability, 0 AS drawn,"  # noqa: S608  # constants
+        " 0 AS done, 0 AS disputed, 0 AS wrong, 0::numeric AS weighted, d.audit_probability AS least"
+        f" FROM decisions d WHERE d.audit_probability IS NOT NULL AND {visible.format('d', 'd.booked_at')}"
+        " UNION ALL"
+        " SELECT a.tenant_id, a.automation, a.created_at, 0, 0, 1, 0, 0, 0, 0, a.least"
+        f" FROM audits a WHERE {visible.format('a', 'a.created_at')}"
+        " UNION ALL"
+        " SELECT a.tenant_id, a.automation, f.created_at, 0, 0, 0, (f.wrong IS NOT NULL)::int,"
+        " CASE WHEN f.round = 1 THEN -1 WHEN f.wrong IS NULL THEN 1 ELSE 0 END, coalesce(f.wrong, false)::int,"
+        " CASE WHEN f.wrong THEN 1 / a.probability ELSE 0 END, a.least"
+        f" FROM audit_findings f JOIN audits a ON a.case_id = f.case_id WHERE {visible.format('f', 'f.created_at')}"
+    )
 
 
 def record_draws(connection: Connection, drawn: Sequence[Drawn]) -> None:

@@ -42,6 +42,7 @@ audits = Table(
     CheckConstraint("least > 0 AND least <= probability AND probability <= 1", name="probabilities_in_order"),
     Index(None, "xid"),
     Index(None, "tenant_id", "automation", "decided_at"),
+    Index(None, "tenant_id", "created_at"),
 )
 
 audit_findings = Table(
@@ -70,7 +71,7 @@ audit_days = Table(
     metadata,
     Column("tenant_id", Text, primary_key=True),
     Column("automation", Text, primary_key=True),
-    # Day on which the cases were decided, start, UTC.
+    # Day on which decisions, draws and findings were booked, start, UTC: what was known at an earlier moment is asked for as well.
     Column("day", Instant, primary_key=True),
     # Automatic decisions that could be drawn, the sum of their probabilities, and the least of these.
     Column("decisions", BigInteger, nullable=False, server_default=text("0")),

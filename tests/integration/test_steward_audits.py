@@ -108,7 +108,7 @@ def test_a_database_from_before_sums_by_day_gets_them_from_its_hours(engine: Eng
             "INSERT INTO audit_hourly (tenant_id, automation, hour, decisions, probability, least, drawn, done, disputed, wrong, weighted)"
             " SELECT tenant_id, automation, hour + interval '1 minute', 1, 0.5, 0.5, 1, 1, 0, 1, 2 FROM audit_hourly"
         )
-    upgrade(database.admin_url)
+    upgrade(database.admin_url, "0017")
     ((decisions, probability, least, *rest),) = found
     assert _rows(engine, SUMS) == [(decisions + 1, probability + Decimal("0.5"), least, rest[0] + 1, rest[1] + 1, 0, 1, Decimal(2))]
 

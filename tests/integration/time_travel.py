@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tests.conftest import Database
 
 _MOMENTS = {
+    "audit_findings": "created_at",
+    "audits": "created_at",
     "decisions": "booked_at",
     "intake_batches": "booked_at",
     "ledger_lines": "booked_at",

@@ -50,7 +50,7 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
     with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
         decided = repository.decided(connection, tenant, question.automation) if question.as_of is None else _decided(connection, ever)
-        audited = {} if question.as_of is not None else scores.audits(connection, tenant, question.automation)
+        audited = scores.audits(connection, tenant, question.automation, question.as_of)
         stored = repository.baselines(connection, tenant, question.automation, at=min(now, period.end), as_of=question.as_of)
     accounts = {account.automation: account for account in figures.accounts(tally, Grade.D)}
     rates = dict(zip(audited, error_rates([found.sums for found in audited.values()]), strict=True))
@@ -89,7 +89,7 @@ def judged(roi: Roi, tenant: str, question: Question) -> Summary:
     answer, prices = roi.summary(tenant, question)
     with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
-        audited = {} if question.as_of is not None else scores.audits(connection, tenant, question.automation)
+        audited = scores.audits(connection, tenant, question.automation, question.as_of)
     found = soundness.worst((name, soundness.shown(soundness.examined(own))) for name, own in _by_automation(draws).items())
     return Summary(**charged(answer, audited, prices), soundness=found, headline=soundness.headline(answer.total, found))
 

@@ -113,7 +113,9 @@ class AutomationEvidence(Output):
     baselines: list[BaselineInUse]
     adjustment: Adjustment | None = Field(description="Null below 50 control cases in the period, and where cases have no covariate.")
     clocks: Clocks
-    errors: Errors | None = Field(description="Null where the automation was never set up, and with `as_of`: these sums know only now.")
+    errors: Errors | None = Field(
+        description="Null where the automation was never set up. With `as_of` as known then, but for `limit`, which is today's."
+    )
 
 
 class Evidence(Asked):

@@ -96,5 +96,5 @@ def what_if(
     automation: OneAutomation,
     threshold: Annotated[list[_Threshold], Query(min_length=1, max_length=100, description="Least score, in hundredths.")] = _THRESHOLDS,
 ) -> WhatIf:
-    """Saving, errors and review load at other least scores of the models, from stored scores."""
+    """Saving, errors and review load at other least scores of the models, from stored scores: those known now, also with `as_of`."""
     return whatif.what_if(roi, tenant, question, automation, threshold)

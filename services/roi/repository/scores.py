@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
 
 from services.roi.facts import Audited, ScoreSum
 from services.roi.grains import Grain, runs
+from shared.casework.audits import SUMS, facts
 from shared.measure.error_rate import AuditSums
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
     from services.roi.period import Period
@@ -26,14 +30,24 @@ _SUMMED = (
     " sum(reviewed_wrong)::bigint, sum(auditable)::bigint, sum(drawn)::bigint, sum(audited)::bigint, sum(audited_wrong)::bigint,"
     " sum(weighted_wrong), min(least) FROM ({0}) AS known GROUP BY 1, 2, 3, 4"
 )
+_COUNTS = ("decisions", "drawn", "done", "disputed", "wrong")
 _AUDITS = (
-    "SELECT s.automation, s.error_limit,"
-    " EXISTS (SELECT FROM brakes b WHERE b.tenant_id = s.tenant_id AND b.automation = s.automation AND b.released_at IS NULL),"
-    " coalesce(sum(h.decisions), 0)::bigint, coalesce(sum(h.drawn), 0)::bigint, coalesce(sum(h.done), 0)::bigint,"
-    " coalesce(sum(h.disputed), 0)::bigint, coalesce(sum(h.wrong), 0)::bigint, coalesce(sum(h.weighted), 0),"
+    "SELECT s.automation, s.error_limit,"  # noqa: S608  # constants
+    " EXISTS (SELECT FROM brakes b WHERE b.tenant_id = s.tenant_id AND b.automation = s.automation AND {0}),"
+    f" {', '.join(f'coalesce(sum(h.{name}), 0)::bigint' for name in _COUNTS)}, coalesce(sum(h.weighted), 0),"
     " coalesce(sum(h.probability), 0), min(h.least)"
-    " FROM automation_settings s LEFT JOIN audit_days h ON h.tenant_id = s.tenant_id AND h.automation = s.automation"
+    " FROM automation_settings s LEFT JOIN ({1}) h ON h.automation = s.automation"
     " WHERE s.tenant_id = %(tenant)s AND (%(automation)s::text IS NULL OR s.automation = %(automation)s) GROUP BY s.tenant_id, s.automation"
+)
+_SUMMED_UP = f"SELECT automation, {', '.join(SUMS)}, least FROM audit_days WHERE tenant_id = %(tenant)s"  # noqa: S608  # constants
+_NOW: Final = _AUDITS.format("b.released_at IS NULL", _SUMMED_UP)
+# Facts of the day of `as_of`, and those before it that are not in the sums yet.
+_OF_THE_DAY = "{0}.tenant_id = %(tenant)s AND {1} >= %(day)s AND {1} <= %(as_of)s"
+_BEFORE = "{0}.tenant_id = %(tenant)s AND {1} < %(day)s AND {0}.xid >= rollup_horizon('audits')"
+_THEN: Final = _AUDITS.format(
+    "b.braked_at <= %(as_of)s AND (b.released_at IS NULL OR b.released_at > %(as_of)s)",
+    f"{_SUMMED_UP} AND day < %(day)s UNION ALL"  # noqa: S608  # constants
+    f" SELECT automation, {', '.join(SUMS)}, least FROM ({facts(_OF_THE_DAY)} UNION ALL {facts(_BEFORE)}) AS tail",
 )
 
 
@@ -47,8 +61,18 @@ def scores(connection: Connection, tenant: str, automation: str, days: Period) -
     return [ScoreSum(*row) for row in connection.exec_driver_sql(_SUMMED.format(" UNION ALL ".join(parts)), values)]
 
 
-def audits(connection: Connection, tenant: str, automation: str | None) -> dict[str, Audited]:
-    """All since the first decision that could be drawn, by automation; absent where an automation was never set."""
-    rows = connection.exec_driver_sql(_AUDITS, {"tenant": tenant, "automation": automation})
+def audits(connection: Connection, tenant: str, automation: str | None, as_of: datetime | None) -> dict[str, Audited]:
+    """All since the first decision that could be drawn, by automation; absent where an automation was never set.
+
+    Args:
+        as_of: what was booked later is not known; the limit is today's all the same.
+    """
+    values = {
+        "tenant": tenant,
+        "automation": automation,
+        "as_of": as_of,
+        "day": None if as_of is None else Grain.DAY.start(as_of.astimezone(UTC)),
+    }
+    rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)
     names = ("decisions", "drawn", "done", "disputed", "wrong", "weighted", "probability", "least")
     return {row[0]: Audited(row[1], row[2], AuditSums(**dict(zip(names, row[3:], strict=True)))) for row in rows}

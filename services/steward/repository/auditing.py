@@ -14,6 +14,7 @@ from uuid import UUID
 
 import orjson
 
+from shared.casework.audits import SUMS, facts
 from shared.measure.error_rate import AuditSums
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 HORIZON = "audits"
 FACTS = ("decisions", "audit_findings")
+_ADD = (
+    f"INSERT INTO audit_days AS h (tenant_id, automation, day, {', '.join(SUMS)}, least)"  # noqa: S608  # constants
+    f" SELECT tenant_id, automation, date_trunc('day', booked, 'UTC'), {', '.join(f'sum({name})' for name in SUMS)}, min(least)"
+    f" FROM ({facts('{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8')}) AS facts GROUP BY 1, 2, 3"
+    f" ON CONFLICT (tenant_id, automation, day) DO UPDATE SET {', '.join(f'{name} = h.{name} + excluded.{name}' for name in SUMS)},"
+    " least = least(h.least, excluded.least)"
+)
 
 
 class Judged(NamedTuple):
@@ -49,32 +57,8 @@ class StoredEvidence:
 
 
 def add_sums(connection: Connection, window: Window) -> int:
-    """Decisions that could be drawn, those that were, and what was found, all by the day of the decision."""
-    added = connection.exec_driver_sql(
-        "WITH bounds AS (SELECT %(lower)s::xid8 AS lower, %(upper)s::xid8 AS upper),"
-        " facts AS ("
-        "  SELECT d.tenant_id, d.automation, d.decided_at, 1 AS decisions, d.audit_probability AS probability,"
-        "   d.audit_probability AS least, 0 AS drawn, 0 AS done, 0 AS disputed, 0 AS wrong, 0::numeric AS weighted"
-        "  FROM decisions d, bounds b WHERE d.xid >= b.lower AND d.xid < b.upper AND d.audit_probability IS NOT NULL"
-        "  UNION ALL"
-        "  SELECT a.tenant_id, a.automation, a.decided_at, 0, 0, a.least, 1, 0, 0, 0, 0"
-        "  FROM audits a, bounds b WHERE a.xid >= b.lower AND a.xid < b.upper"
-        "  UNION ALL"
-        "  SELECT a.tenant_id, a.automation, a.decided_at, 0, 0, a.least, 0, (f.wrong IS NOT NULL)::int,"
-        "   CASE WHEN f.round = 1 THEN -1 WHEN f.wrong IS NULL THEN 1 ELSE 0 END, coalesce(f.wrong, false)::int,"
-        "   CASE WHEN f.wrong THEN 1 / a.probability ELSE 0 END"
-        "  FROM audit_findings f JOIN audits a ON a.case_id = f.case_id, bounds b WHERE f.xid >= b.lower AND f.xid < b.upper)"
-        " INSERT INTO audit_days AS h"
-        " (tenant_id, automation, day, decisions, probability, least, drawn, done, disputed, wrong, weighted)"
-        " SELECT tenant_id, automation, date_trunc('day', decided_at, 'UTC'), sum(decisions), sum(probability), min(least), sum(drawn),"
-        " sum(done), sum(disputed), sum(wrong), sum(weighted) FROM facts GROUP BY 1, 2, 3"
-        " ON CONFLICT (tenant_id, automation, day) DO UPDATE SET decisions = h.decisions + excluded.decisions,"
-        " probability = h.probability + excluded.probability, least = least(h.least, excluded.least), drawn = h.drawn + excluded.drawn,"
-        " done = h.done + excluded.done, disputed = h.disputed + excluded.disputed, wrong = h.wrong + excluded.wrong,"
-        " weighted = h.weighted + excluded.weighted",
-        window.bounds(),
-    )
-    return added.rowcount
+    """Decisions that could be drawn, those that were, and what was found, each by the day of its booking."""
+    return connection.exec_driver_sql(_ADD, window.bounds()).rowcount
 
 
 def judged(connection: Connection, window: Window) -> list[Judged]:
