@@ -293,9 +293,9 @@ def synth(
     cloudevents: Annotated[bool, typer.Option("--cloudevents", help="As `recoup import events` reads them, without the truth.")] = False,
 ) -> None:
     """Write synthetic events with their truth and handling times."""
-    written = _as_cloudevent if cloudevents else asdict
+    written, events = _as_cloudevent if cloudevents else asdict, generate(_checked(task), n, seed)
     with out.open("w", encoding="utf-8") as file, _progress() as progress:
-        for event in progress.track(generate(_checked(task), n, seed), total=n, description=f"synthetic {task}"):
+        for event in progress.track(events, total=n, description=f"synthetic {task}"):
             file.write(json.dumps(written(event), default=lambda value: value.isoformat(), ensure_ascii=False) + "\n")
 
 

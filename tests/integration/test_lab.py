@@ -255,10 +255,15 @@ def test_a_folder_with_one_pack_can_be_evaluated(tmp_path: Path) -> None:
         ("evaluate", "--pack", "claims", "--data", CFPB),
     ],
 )
-def test_wrong_arguments_are_explained(arguments: tuple[str | Path, ...]) -> None:
+def test_wrong_arguments_are_explained_and_write_nothing(
+    arguments: tuple[str | Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = tuple(argument.absolute() if isinstance(argument, Path) else argument for argument in arguments)
+    monkeypatch.chdir(tmp_path)
     result = _lab(*arguments)
     assert result.exit_code == 2
     assert "Error" in result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_thresholds_keep_the_error_below_target_with_proof() -> None:
