@@ -1,9 +1,9 @@
-"""What a pack does when its input is changed: explanations that hold, and answers that survive what means nothing."""
+"""What the first tier says where the words and fields are masked that it cites for its label."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,16 +16,18 @@ from shared.inference.scorers import Scorer
 # What speaks for a label, by its position, in a document: words, word pairs, and fields as name=value.
 Evidence = Callable[[Features, int], Sequence[str]]
 _EXPLAINED: Final = 100
+# As often as its place in the text, so that no two masks are one word.
+_MASK: Final = "¤"
 
 
 @dataclass(frozen=True, slots=True)
 class Faithfulness:
-    """What taking the cited words and fields away does to the first tier's score of its label.
+    """What masking the cited words and fields does to the first tier's score of its label.
 
     Attributes:
         n: documents whose label was explained by something.
         fell: share of them whose score fell.
-        cited: how much the logarithm of the score fell, on average; ``others``: where as many other words were taken away.
+        cited: how much the logarithm of the score fell, on average; ``others``: where as many other words were masked.
     """
 
     n: int
@@ -41,7 +43,7 @@ def faithfulness(scorer: Scorer, documents: Sequence[Features], evidence: Eviden
     labels = scorer.probabilities(picked).argmax(axis=1).tolist()
     cited = [evidence(document, label) for document, label in zip(picked, labels, strict=True)]
     explained = [
-        (document, label, _cuts(document, words, chance)) for document, label, words in zip(picked, labels, cited, strict=True) if words
+        (document, label, _masked(document, words, chance)) for document, label, words in zip(picked, labels, cited, strict=True) if words
     ]
     if not explained:
         return Faithfulness(0, 1.0, 0.0, 0.0)
@@ -56,14 +58,23 @@ def faithfulness(scorer: Scorer, documents: Sequence[Features], evidence: Eviden
     return Faithfulness(len(explained), float((fell > 0).mean()), float(fell.mean()), float(others.mean()))
 
 
-def _cuts(features: Features, cited: Sequence[str], chance: random.Random) -> tuple[Features, Features]:
-    """Without what was cited, and without as many other words and fields, drawn at random."""
-    words = features.text.split()
+def _masked(features: Features, cited: Sequence[str], chance: random.Random) -> tuple[Features, Features]:
+    """With what was cited masked, and with as many other words and fields masked instead, drawn at random.
+
+    Words that nobody has ever used take their places. Left out, they would leave more weight to the words that remain.
+    """
+    words, fields = features.text.split(), features.fields
     gone = {word for name in cited for word in name.split()}
-    kept = [word for word in words if word not in gone]
-    fields = {name: value for name, value in features.fields.items() if f"{name}={value}" not in cited}
-    count = len(words) - len(kept) + len(features.fields) - len(fields)
-    others = chance.sample([*kept, *fields], min(count, len(kept) + len(fields)))
-    other_words = [word for word in words if word in gone or word not in others]
-    other_fields = {name: value for name, value in features.fields.items() if name not in others}
-    return Features(" ".join(kept), fields), Features(" ".join(other_words), other_fields)
+    places = {index for index, word in enumerate(words) if word in gone}
+    names = {name for name, value in fields.items() if f"{name}={value}" in cited}
+    free: list[int | str] = [
+        *(index for index in range(len(words)) if index not in places),
+        *(name for name in fields if name not in names),
+    ]
+    others = set(chance.sample(free, min(len(places) + len(names), len(free))))
+    return _without(words, fields, {*places, *names}), _without(words, fields, others)
+
+
+def _without(words: Sequence[str], fields: Mapping[str, str], masked: Collection[int | str]) -> Features:
+    text = " ".join(_MASK * (index + 1) if index in masked else word for index, word in enumerate(words))
+    return Features(text, {name: _MASK if name in masked else value for name, value in fields.items()})

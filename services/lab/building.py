@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from services.lab import bert, graphs, linear, mixing, nano
+from services.lab import bert, graphs, linear, mixing, nano, quantising
 from services.lab.answers import Answers, answers, mix
 from services.lab.bert import Head, Shape, Weights
 from services.lab.certify import Promise, Sample, certify
@@ -24,6 +24,8 @@ from services.lab.thresholds import path
 from services.lab.wordpiece import encoded
 from shared.automations.bins import Edges, binned
 from shared.automations.pack import Artefact, Certificate, Pack, TierModel, Variant
+from shared.inference.processor import processor
+from shared.inference.scorers import DocumentTokenizer
 
 VERSION: Final = "2.0.0"
 _LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "onnx", "onnxruntime", "tokenizers")
@@ -107,11 +109,14 @@ def transformer_tier(bench: Bench, name: str, weights: Weights, shape: Shape, he
     graph = bert.to_onnx(weights, shape, {"probabilities": head})
     kinds: tuple[Variant, ...] = ("vnni", "portable") if plan.variants else ("any",)
     passed = bench.stage(f"{name} in int8", len(kinds))
-    made = []
+    small: dict[Variant, bytes] = {}
     for kind in kinds:
-        suffix = "" if kind == "any" else f".{kind}"
-        made.append(written(bench.folder, f"{plan.name}-{name}{suffix}.onnx", graphs.int8(graph, kind), kind))
+        small[kind] = graphs.int8(graph, kind)
         passed()
+    made = [
+        written(bench.folder, f"{plan.name}-{name}{'' if kind == 'any' else f'.{kind}'}.onnx", content, kind)
+        for kind, content in small.items()
+    ]
     return TierModel(
         name=name,
         kind="transformer",
@@ -120,7 +125,22 @@ def transformer_tier(bench: Bench, name: str, weights: Weights, shape: Shape, he
         outputs={"probabilities": f"float32[1, {len(plan.labels)}]"},
         tokenizer=tokenizer,
         max_tokens=plan.max_tokens,
+        quantised=_quantised(bench, graph, small, tokenizer),
     )
+
+
+def _quantised(bench: Bench, graph: bytes, small: Mapping[Variant, bytes], tokenizer: Artefact) -> Mapping[str, Mapping[str, int]]:
+    """By variant, on *tune*; what needs 8-bit dot products is judged only where there are some."""
+    pieces = DocumentTokenizer(bench.folder / tokenizer.file, tokenizer.sha256, bench.plan.max_tokens)
+    documents = [pieces.ids(text) for text in bench.texts("tune")[: quantising.MOST]]
+    truth = bench.targets("tune")[: quantising.MOST]
+    runs = {kind: content for kind, content in small.items() if kind != "vnni" or processor().variant == "vnni"}
+    passed = bench.stage("int8 beside 32 bits", len(documents) * (1 + len(runs)))
+    exact = quantising.said(graph, "probabilities", documents, passed)
+    return {
+        kind: quantising.counted(exact, quantising.said(content, "probabilities", documents, passed), truth)
+        for kind, content in runs.items()
+    }
 
 
 def large_tier(bench: Bench) -> TierModel:

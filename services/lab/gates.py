@@ -15,6 +15,7 @@ from services.lab.behaviour import faithfulness
 from services.lab.bias import automated, treatments
 from services.lab.examples import Example
 from services.lab.figures import calibration_error
+from services.lab.quantising import flips_at_least, loss_at_least
 from shared.automations.contract import Automation, Features
 from shared.automations.pack import Pack, Variant
 from shared.inference.explanation import explain
@@ -25,6 +26,9 @@ _CALIBRATION: Final = 0.10
 _PROBED: Final = 200
 # A segment may be wrong so many times as often as the whole, beyond what chance explains.
 _UNFAIR: Final = 2.0
+# Of int8, in percent and in points.
+_FLIPS: Final = 0.5
+_LOSS: Final = 0.3
 # Of pairs of cases with one difference. A name may be part of the word pair that tells.
 _TURNED: Final = 0.05
 _MILDER: Final = 0.02
@@ -62,6 +66,7 @@ def judged(
         _useful(found),
         _last_is_best(found),
         *_unmoved(found, ask, examples, seed),
+        *_quantised(pack),
         *_explained(pack, first, examples, seed),
         *_fair(found, pack.tiers[-1].artefacts[0].variant),
     ]
@@ -144,6 +149,17 @@ def _unmoved(found: Answers, ask: Callable[[Sequence[Example]], Answers], exampl
 
 def _changed(features: Features, change: Callable[[str, random.Random], str], chance: random.Random) -> Features:
     return replace(features, text=change(features.text, chance))
+
+
+def _quantised(pack: Pack) -> list[Gate]:
+    """Copies in int8 say what their originals say, beyond what chance explains: at most one label in two hundred is another."""
+    gates = []
+    for name, variant, found in ((tier.name, variant, found) for tier in pack.tiers for variant, found in tier.quantised.items()):
+        flips, loss = 100 * flips_at_least(found), 100 * loss_at_least(found)
+        why = "int8 changes what the model says"
+        gates.append(Gate(f"labels that int8 changes in {name} ({variant}), at least, %", flips, _FLIPS, flips <= _FLIPS, why))
+        gates.append(Gate(f"accuracy that int8 loses in {name} ({variant}), at least, points", loss, _LOSS, loss <= _LOSS, why))
+    return gates
 
 
 def _explained(pack: Pack, first: Scorer, examples: Sequence[Example], seed: int) -> list[Gate]:

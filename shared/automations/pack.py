@@ -49,6 +49,7 @@ class TierModel:
         buckets: linear: size of the hash space; ``hashing`` is the version of the hashing code it was trained with.
         columns: trees: by field, in the graph's order, its categories, or none where it is a number.
         tokenizer: transformer: file of the ``tokenizers`` library, which cuts at ``max_tokens``, special tokens included.
+        quantised: transformer: by variant, how many labels of the 32-bit graph its int8 copy changed; for people and for the lab's gates.
         mix: weights of tiers in this tier's answer, softmax of the weighted sum of their log probabilities; empty: its own alone. It
             names this tier and earlier ones only, so a tier that mixes needs their answers too.
     """
@@ -64,6 +65,7 @@ class TierModel:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tokenizer: Artefact | None = None
     max_tokens: int = 0
+    quantised: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     mix: Mapping[str, float] = field(default_factory=dict)
 
     def artefact(self, variant: Variant) -> Artefact:

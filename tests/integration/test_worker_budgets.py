@@ -61,11 +61,12 @@ def _price(database: Database) -> None:
 def _asked(engine: Engine, database: Database, cascades: Mapping[str, Cascade], seed: int = 1) -> dict[str, int]:
     """Cases that each tier was asked about and answered."""
     decider(engine, cascades).decide("complaints", synthetic_cases(engine, "complaints", 60, seed))
-    return dict(rows(database, "SELECT tier, count(*) FROM inferences WHERE cpu_ns > 0 GROUP BY tier"))
+    found = rows(database, "SELECT tier, count(*) FROM inferences WHERE cpu_ns > 0 GROUP BY tier")
+    return {str(tier): int(str(count)) for tier, count in found}
 
 
-def _reasons(database: Database) -> set[str]:
-    return {reason for (reasons,) in rows(database, "SELECT reasons FROM reviews") for reason in reasons}
+def _reasons(database: Database) -> set[object]:
+    return {reason for (reason,) in rows(database, "SELECT DISTINCT jsonb_array_elements_text(reasons) FROM reviews")}
 
 
 def test_without_a_budget_every_tier_is_asked_about_what_is_still_open(

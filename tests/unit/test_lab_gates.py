@@ -109,7 +109,7 @@ def test_words_that_are_cited_move_the_score_and_words_that_are_not_do_not_pass_
 
 
 class Forgetful:
-    """Sure of any word that stands alone, and of nothing in particular where there are more."""
+    """Surer of a word that stands alone than of any longer document: it cites what it does not use."""
 
     def probabilities(self, documents: Sequence[Features]) -> Floats:
         words = np.array([len(document.text.split()) + len(document.fields) for document in documents])
@@ -166,3 +166,16 @@ def test_a_model_that_has_learnt_what_is_not_so_fails(name: str) -> None:
     task, says = FAULTS[name]
     labels = pairs.SEVERITY[task] or ("card", "mortgage")
     assert name in _failed(gates.directed(automation(task), labels, _asked(says, labels), 7))
+
+
+def _quantised(**counts: int) -> set[str]:
+    mini = replace(_pack(("a", "b")).tiers[0], name="mini", quantised={"vnni": {"judged": 1_000, "better": 0, "worse": 0, **counts}})
+    return {name.partition(" in ")[0] for name in _failed(gates._quantised(replace(_pack(("a", "b")), tiers=(mini,))))}
+
+
+def test_a_copy_in_int8_that_says_something_else_fails() -> None:
+    changes, loses = "labels that int8 changes", "accuracy that int8 loses"
+    assert _quantised(flips=0) == _quantised(flips=5, worse=2, better=3) == _quantised(flips=7, worse=4) == set()
+    assert _quantised(flips=20, worse=9, better=9) == {changes}
+    assert _quantised(flips=20, worse=20) == {changes, loses}
+    assert gates._quantised(_pack(("a", "b"))) == []

@@ -149,6 +149,7 @@ def _whole() -> Pack:
             output="probabilities_of_x",
             tokenizer=Artefact(file="t.json", sha256="4", bytes=6),
             max_tokens=128,
+            quantised={"vnni": {"judged": 900, "flips": 2, "worse": 1, "better": 0}},
             mix={"nano": 0.5, "mini": 1.25},
         ),
     )
