@@ -84,7 +84,7 @@ def nano_tier(bench: Bench) -> TierModel:
     plan, train = bench.plan, bench.binned("train")
     passed = bench.stage("nano", 1)
     how = nano.recipe(len(plan.labels)) if plan.buckets is None else nano.Recipe(plan.buckets)
-    model = nano.fit(train, plan.labels, replace(how, strength=plan.strength))
+    model = nano.fit(train, plan.labels, replace(how, strength=plan.strength, balance=plan.balance))
     model = model.cooled(nano.temperature(model, bench.binned("tune"), plan.labels))
     file, content = f"{plan.name}-nano.onnx", linear.to_onnx(model, f"{plan.name}-nano")
     passed()

@@ -33,10 +33,12 @@ class Recipe:
     Attributes:
         buckets: size of the hash space; a power of two.
         strength: inverse regularisation of the logistic regression, on features scaled by inverse document frequency.
+        balance: exponent of the inverse class frequency in the loss: 0 none, 1 all classes weigh alike.
     """
 
     buckets: int
     strength: float = 30.0
+    balance: float = 0.0
 
 
 def recipe(classes: int) -> Recipe:
@@ -66,16 +68,24 @@ def _targets(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[
     return np.array([positions[example.label] for example in examples], dtype=np.int64)
 
 
+def _class_weights(targets: npt.NDArray[np.int64], balance: float) -> dict[int, float] | None:
+    if not balance:
+        return None
+    counts = np.bincount(targets)
+    return {label: float((counts.mean() / count) ** balance) for label, count in enumerate(counts) if count}
+
+
 def fit(examples: Sequence[Example], labels: Sequence[str], how: Recipe) -> linear.LinearModel:
     """Weights of buckets never seen stay zero. Rare buckets are scaled up, so that regularisation does not drown them."""
     features = linear.matrix(_encoded(examples, how.buckets), how.buckets).astype(np.float64)
     counts = np.asarray(features.getnnz(axis=0))
     used = np.flatnonzero(counts)
     scale = np.log((1 + len(examples)) / (1 + counts[used])) + 1
+    targets = _targets(examples, labels)
     # One thread, so that sums are taken in one order and the same data give the same weights.
     with threadpool_limits(limits=1):
-        model = LogisticRegression(C=how.strength, max_iter=400, tol=1e-3)
-        fitted = model.fit(features[:, used].multiply(scale).tocsr(), _targets(examples, labels))
+        model = LogisticRegression(C=how.strength, max_iter=400, tol=1e-3, class_weight=_class_weights(targets, how.balance))
+        fitted = model.fit(features[:, used].multiply(scale).tocsr(), targets)
     weights = np.zeros((how.buckets, len(labels)))
     rows, bias = fitted.coef_, fitted.intercept_
     if len(labels) == 2:  # scikit-learn keeps one row for two classes

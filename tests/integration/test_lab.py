@@ -70,9 +70,9 @@ def test_the_shipped_nano_of_complaints_is_what_the_lab_trains(tmp_path: Path) -
 
 
 def test_the_shipped_complaints_pack_keeps_its_figures_on_complaints_that_it_has_not_seen(tmp_path: Path) -> None:
-    """Two of three rows of the certification part, in the publisher's columns, with one product that the pack does not know."""
+    """The certification part, in the publisher's columns, with one product that the pack does not know."""
     rows = [row for row in examples.rows(CFPB) if split(Example(Features(), "", group_of(row["narrative"]))) == "certify"]
-    judged = [row for index, row in enumerate(rows) if index % 3 and row["product"] != "other"]
+    judged = [row for row in rows if row["product"] != "other"]
     stranger = {**judged[0], "product": "other"}
     with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(stranger))
@@ -81,8 +81,8 @@ def test_the_shipped_complaints_pack_keeps_its_figures_on_complaints_that_it_has
     figures = _figures("--pack", "complaints", "--data", tmp_path / "rows.csv", "--text", "narrative", "--label", "product")
     assert (figures["n"], figures["dropped"]) == (len(judged), 1)
     assert set(figures["labels"]) == set(load(SHIPPED)["complaints"].labels)
-    assert figures["accuracy"] >= 0.82
-    assert figures["macro_f1"] >= 0.68
+    assert figures["accuracy"] >= 0.83
+    assert figures["macro_f1"] >= 0.69
     assert figures["tiers"]["large"]["accuracy"] > figures["tiers"]["nano"]["accuracy"]
     assert figures["selective_error"] <= 0.1
 
