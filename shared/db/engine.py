@@ -31,8 +31,9 @@ def engine_for(settings: DatabaseSettings, *, role: Role, application: str) -> E
             "idle_in_transaction_session_timeout": 15000,
             "synchronous_commit": "on",
             "timezone": "UTC",
-            # Set-based statements of a few milliseconds: compiling them costs more than it gains.
+            # Set-based statements of a few milliseconds: compiling them, or starting processes for them, costs more than it gains.
             "jit": "off",
+            "max_parallel_workers_per_gather": 0,
         }.items()
     )
     return create_engine(

@@ -123,7 +123,8 @@ _BUCKETS = (
     " coalesce(sum(human_seconds) FILTER (WHERE arm <> 'control'), 0)::float8 FROM ({0}) AS known GROUP BY 1, 2, 3"
 )
 # Facts of the hour of `as_of`, and those before it that are not in the sums yet.
-_ROLLED_UP = "{0}.xid < rollup_horizon('rollups')"
+# Once, for it is asked about each fact; how many there are is known already.
+_ROLLED_UP = "{0}.xid < (SELECT rollup_horizon('rollups'))"
 _FRESH = (
     "SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at >= %(hour)s AND f.booked_at <= %(as_of)s{2}"
     " UNION ALL SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at < %(hour)s"
