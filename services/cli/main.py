@@ -43,6 +43,7 @@ COMMANDS = (
     Command("keys", "services.ops.keys", "", "Tenants, API keys and the vault's key."),
     Command("plan", "services.cli.planning", "measure", "How many cases to hold out: what that gives, and what it costs."),
     Command("truth", "services.lab.truth.main", "measure", "Simulate deployments with known truth and judge the figures."),
+    Command("certify", "services.worker.remote.certify", "worker", "Prove what a model that runs elsewhere may decide."),
     Command("lab", "services.lab.main", "lab", "Synthesise, train and evaluate models."),
 )
 

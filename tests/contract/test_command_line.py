@@ -23,8 +23,9 @@ GOOD = {
     "RECOUP_API_KEY": "rk_x",
 }
 BAD = "canary"
-# `work` sets variables of its process before it imports anything: it gets one of its own. `lab`, `plan` and `truth` have no settings.
-HERE = [command for command in COMMANDS if command.name not in {"work", "lab", "plan", "truth"}]
+# `work` sets variables of its process before it imports anything: it gets one of its own. `lab`, `plan` and `truth` have no settings,
+# and `certify` reads them when it is told whose model to ask.
+HERE = [command for command in COMMANDS if command.name not in {"work", "certify", "lab", "plan", "truth"}]
 NEEDS = {
     "gateway": {"RECOUP_DATABASE_URL", "RECOUP_REDIS_URL", "RECOUP_SECRET_KEY"},
     "dispatch": {"RECOUP_DATABASE_URL", "RECOUP_REDIS_URL"},

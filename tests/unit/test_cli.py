@@ -31,6 +31,7 @@ NAMES = (
     "keys",
     "plan",
     "truth",
+    "certify",
     "lab",
 )
 

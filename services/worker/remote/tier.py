@@ -37,6 +37,11 @@ def labels_of(automation: Automation, settings: RemoteModel) -> tuple[str, ...]:
     return labels
 
 
+def subject_of(settings: RemoteModel, model: Model) -> str:
+    """What a certificate must be for, and what decisions and inferences name."""
+    return f"{settings.protocol}:{settings.model}#{model.digest}"
+
+
 class RemoteTier:
     """Calls from one thread of one process; nothing is opened before the first."""
 
@@ -45,8 +50,7 @@ class RemoteTier:
     def __init__(self, automation: Automation, model: Model, settings: RemoteModel, spending: Spending, clock: Clock) -> None:
         self._automation, self._model, self._settings, self._clock = automation, model, settings, clock
         self._certificates = settings.certified()
-        # What a certificate must be for, and what decisions and inferences name.
-        self.subject = f"{settings.protocol}:{settings.model}#{model.digest}"
+        self.subject = subject_of(settings, model)
         self._caller = Caller(automation.name, self.subject, model, settings, spending, clock)
         self._longest = model.most(Features("x" * settings.max_characters))
 
