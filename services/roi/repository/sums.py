@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _COARSEST = {Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
 _APART = {"source", "model_version"}
+_OF_BASELINES = {"cases", "human_seconds", "human_seconds2"}
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
 _OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
@@ -32,12 +33,13 @@ _BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::te
 
 
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
-    """Sums of the period's decided cases."""
+    """Sums of the period's decided cases; where buckets are wanted, only what these are compared with."""
     columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
     rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted, Grain.MONTH)
     if wanted.as_of is not None:
         rows += _CASE_TAIL
-    return list(starmap(CaseSum, connection.exec_driver_sql(_summed(rows, columns, CASE_MEASURES), values).all()))
+    measures = CASE_MEASURES if wanted.bucket is None else [name if name in _OF_BASELINES else "0" for name in CASE_MEASURES]
+    return list(starmap(CaseSum, connection.exec_driver_sql(_summed(rows, columns, measures), values).all()))
 
 
 def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSum]:
@@ -79,7 +81,7 @@ def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, D
 
 def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], condition: str = "") -> str:
     groups = list(attributes)
-    totals = ", ".join(f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures)
+    totals = ", ".join("0" if name == "0" else f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures)
     numbers = ", ".join(str(place) for place in range(1, len(groups) + 1))
     return f"SELECT {', '.join(groups)}, {totals} FROM ({rows}) AS known {condition} GROUP BY {numbers}"  # noqa: S608  # constants
 
