@@ -20,7 +20,7 @@ from services.worker.redis_store import RedisStore
 from services.worker.remote.build import build_tiers
 from services.worker.remote.repository import StoredSpending
 from services.worker.repository import announce_versions, is_reachable
-from services.worker.runtime.build import SHIPPED, Room, build_cascades, build_fleets
+from services.worker.runtime.build import SHIPPED, Room, build_cascades, gathered_fleets
 from services.worker.service import Decider, Limits
 from services.worker.settings import RemoteSettings, WorkerSettings
 from services.worker.spending import Reporter
@@ -117,9 +117,7 @@ def _models(settings: Settings, engine: Engine) -> tuple[Mapping[str, Cascade], 
     """Raises InvariantBroken or Blocked where packs or remote models are not what they must be."""
     folder, room = settings.worker.models or SHIPPED, _room(settings)
     remote = build_tiers(settings.remote.models, StoredSpending(engine), SystemClock())
-    fleets = dict(build_fleets(folder, remote, room))
-    if settings.process.packs is not None:
-        fleets |= build_fleets(settings.process.packs, remote, room)
+    fleets = gathered_fleets([folder, *filter(None, [settings.process.packs])], remote, room)
     return build_cascades(folder, remote, room) | {name: fleet.cascades[fleet.default] for name, fleet in fleets.items()}, fleets
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from pydantic import BaseModel
 from services.lab.synth import TASKS, generate
 from services.worker.cascade import Cascade
 from services.worker.rules import RulesTier
-from services.worker.runtime.build import SHIPPED, Kit, build_cascade, build_cascades
+from services.worker.runtime.build import SHIPPED, Kit, build_cascade, build_cascades, gathered_fleets
 from services.worker.runtime.model import ModelTier
 from services.worker.runtime.pack import load
 from services.worker.tiers import NOTHING, CaseInput, shares
 from shared.automations.contract import Automation, Context, Features, Outcome, Verdict
+from shared.automations.pack import MANIFEST, render
 from shared.errors import InvariantBroken
 from shared.inference.explanation import explain
 from shared.inference.models import Models
@@ -170,3 +172,16 @@ def test_numbers_reach_the_models_as_the_bins_they_were_trained_on(tmp_path: Pat
     tier = ModelTier(automation, pack, name, Models(tmp_path))
     small, medium, as_medium = (result.score for result in tier.decide(_note_cases("99.5", "100", "499")))
     assert medium == as_medium != small
+
+
+def test_packs_of_a_later_folder_take_the_place_of_those_of_an_earlier_one(tmp_path: Path) -> None:
+    pack = dataclasses.replace(load(SHIPPED)["claims"], version="9.0")
+    shutil.copy(SHIPPED / pack.tiers[0].artefacts[0].file, tmp_path)
+    (tmp_path / MANIFEST).write_text(render([pack]), encoding="utf-8")
+    shipped, found = gathered_fleets([SHIPPED]), gathered_fleets([SHIPPED, tmp_path])
+    assert (found["claims"].default, set(found["claims"].cascades)) == ("9.0", {"9.0"})
+    assert {name: fleet.default for name, fleet in found.items() if name != "claims"} == {
+        name: fleet.default for name, fleet in shipped.items() if name != "claims"
+    }
+    (case,) = found["claims"].cascades["9.0"].decide(_cases(CASCADES["claims"].automation, 1))
+    assert {step.result.model for step in case.steps} == {None, "claims@9.0"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,3 +121,11 @@ def build_fleets(models_dir: Path = SHIPPED, remote: Mapping[str, Tier] = NOTHIN
         for task, packs in versions(models_dir).items()
         if task in known
     }
+
+
+def gathered_fleets(folders: Iterable[Path], remote: Mapping[str, Tier] = NOTHING_REMOTE, room: Room | None = None) -> Mapping[str, Fleet]:
+    """Of several folders: a later one's models take the place of all earlier ones of the same automation. As `build_fleets` otherwise."""
+    found: dict[str, Fleet] = {}
+    for folder in folders:
+        found.update(build_fleets(folder, remote, room))
+    return found
