@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from services.lab import pieces
 
 _SPECIAL: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _CONTINUED: Final = pieces.CONTINUED
+# As `Features.as_document` writes fields.
+_FIELD: Final = re.compile(r"[^\s=]+=\S+")
+_MOST_FIELDS: Final = 1_000
+_OFTEN: Final = 20
 
 
 def learnt(texts: Iterable[str], size: int, max_tokens: int) -> Tokenizer:
-    """A lower-casing WordPiece of its own, for tasks without a teacher. The same texts, in any order, give the same pieces."""
+    """A lower-casing WordPiece of its own, for tasks without a teacher. The same texts, in any order, give the same pieces.
+
+    A field that often has the same value is one piece, ``band=small``, beyond ``size``: cut at its punctuation it would be five, and fields
+    would take more of an encoder's time than the text.
+    """
+    texts = list(texts)
     normalizer, pre_tokenizer = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     words = Counter(word for text in texts for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text)))
     vocabulary = {piece: index for index, piece in enumerate([*_SPECIAL, *pieces.learnt(words, size - len(_SPECIAL))])}
@@ -26,8 +36,15 @@ def learnt(texts: Iterable[str], size: int, max_tokens: int) -> Tokenizer:
     made.normalizer, made.pre_tokenizer = normalizer, pre_tokenizer
     sep, cls = ((name, _SPECIAL.index(name)) for name in ("[SEP]", "[CLS]"))
     made.post_processor = processors.BertProcessing(sep, cls)
+    made.add_tokens([AddedToken(field, single_word=True, normalized=False) for field in _frequent_fields(texts)])
     made.enable_truncation(max_tokens)
     return made
+
+
+def _frequent_fields(texts: Iterable[str]) -> list[str]:
+    counts = Counter(word for text in texts for word in text.split() if _FIELD.fullmatch(word))
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    return [word for word in ranked[:_MOST_FIELDS] if counts[word] >= _OFTEN]
 
 
 def pruned(teacher: Tokenizer, texts: Sequence[str], max_tokens: int, fewest: int = 1) -> tuple[Tokenizer, npt.NDArray[np.int64]]:

@@ -174,6 +174,20 @@ def test_a_pruned_tokeniser_reads_what_it_was_pruned_for_exactly_as_its_teacher(
     assert Tokenizer.from_str(made.to_str()).encode("lost").ids == made.encode("lost").ids
 
 
+def test_a_field_of_a_frequent_value_is_one_piece_and_says_the_same_in_every_file() -> None:
+    texts = [f"band=small kind=glass delay=<=1 number={index} the card is lost" for index in range(40)] + ["band=large a=b the card"] * 5
+    made = learnt(texts, 300, 32)
+    assert [made.id_to_token(index) for index in encoded(made, ["band=small kind=glass delay=<=1 the card"])[0]] == [
+        "[CLS]", "band=small", "kind=glass", "delay=<=1", "the", "card", "[SEP]",
+    ]  # fmt: skip
+    # Rare values, longer ones and other names are read piece by piece.
+    assert all(len(encoded(made, [other])[0]) >= 5 for other in ("band=large", "band=smaller", "xband=small", "delay=<=14", "number=7"))
+    assert made.to_str() == learnt(texts[::-1], 300, 32).to_str()
+    again = Tokenizer.from_str(made.to_str())
+    assert encoded(again, texts) == encoded(made, texts)
+    assert max(map(max, encoded(made, texts))) < made.get_vocab_size()
+
+
 def _weights(shape: bert.Shape, words: int, places: int) -> dict[str, npt.NDArray[np.float32]]:
     draws = np.random.default_rng(5)
     width = shape.width
