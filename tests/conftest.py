@@ -21,6 +21,7 @@ from migrations.run import upgrade
 from services.supervisor.errors import MissingTool
 from services.supervisor.file_lock import file_lock
 from services.supervisor.secret_files import SecretFiles
+from shared.telemetry import trace
 from tests.environment import Environment, cannot
 from tests.harness.fixtures import line
 from tests.servers import DATABASES, ROOT, TestRun, shared_server
@@ -38,6 +39,14 @@ ON_THE_LINE = (
     "tests/e2e/test_readme_story",
     "tests/e2e/test_traces_and_privacy",
 )
+
+
+@pytest.fixture(autouse=True)
+def no_trace_of_others() -> Iterator[None]:
+    """A consumer that a test runs itself leaves its last message's trace."""
+    token = trace.current.set(None)
+    yield
+    trace.current.reset(token)
 
 
 @dataclass(frozen=True, slots=True)

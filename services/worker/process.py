@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import redis
 import structlog
+from billiard.util import get_logger
 from celery import signals
 from sqlalchemy.exc import DBAPIError
 
@@ -84,6 +85,7 @@ def _work(settings: Settings) -> None:
     tasks.register(app, partial(_decider, settings))
     # Otherwise Celery would bring a format of its own.
     signals.setup_logging.connect(_keep_logging, weak=False)
+    hear_the_pool()
     app.worker_main(
         [
             "--quiet",
@@ -100,6 +102,11 @@ def _work(settings: Settings) -> None:
 
 def _keep_logging(**_: object) -> None:
     """Ours is configured already."""
+
+
+def hear_the_pool() -> None:
+    """The pool keeps its words from our handler: that a child died would be a line that is no JSON."""
+    get_logger().propagate = True
 
 
 def _decider(settings: Settings) -> Decider:

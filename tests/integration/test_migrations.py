@@ -134,7 +134,8 @@ def test_no_process_reaches_a_payload_past_row_security_through_its_partition(da
 
 def test_an_administrator_who_is_no_superuser_can_migrate(postgres_admin_url: str, migrated_database: str) -> None:
     """As on managed servers. The roles were made by somebody else, who lets this administrator pass them on."""
-    name = f"recoup_{uuid4().hex[:12]}"
+    # Roles belong to the server, which other tests look at meanwhile.
+    name = f"administrator_{uuid4().hex[:12]}"
     with connected(postgres_admin_url) as connection:
         connection.execute(sql.SQL("CREATE ROLE {0} LOGIN CREATEROLE PASSWORD 'made-up'").format(sql.Identifier(name)))
         for role in ("recoup_owner", "recoup_api", "recoup_line", "recoup_app"):

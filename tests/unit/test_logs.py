@@ -106,3 +106,13 @@ asyncio.run(main())
 """)
     assert [line["error_type"] for line in lines] == ["ValueError"]
     assert CANARY not in json.dumps(lines)
+
+
+def test_the_words_of_the_workers_pool_are_lines_like_all_others() -> None:
+    (line,) = _lines("""
+from billiard.pool import error
+from services.worker.process import hear_the_pool
+hear_the_pool()
+error("Process %r exited", "ForkPoolWorker-2")
+""")
+    assert (line["event"], line["level"], line["service"]) == ("Process 'ForkPoolWorker-2' exited", "error", "gateway")
