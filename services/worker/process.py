@@ -84,8 +84,7 @@ def _work(settings: Settings) -> None:
     app.conf.worker_redirect_stdouts = False
     tasks.register(app, partial(_decider, settings))
     # Otherwise Celery would bring a format of its own.
-    signals.setup_logging.connect(_keep_logging, weak=False)
-    hear_the_pool()
+    signals.setup_logging.connect(keep_logging, weak=False)
     app.worker_main(
         [
             "--quiet",
@@ -100,12 +99,8 @@ def _work(settings: Settings) -> None:
     )
 
 
-def _keep_logging(**_: object) -> None:
-    """Ours is configured already."""
-
-
-def hear_the_pool() -> None:
-    """The pool keeps its words from our handler: that a child died would be a line that is no JSON."""
+def keep_logging(**_: object) -> None:
+    """Ours is configured already. By now Celery has had the pool keep its words from it: a child's death was a line that is no JSON."""
     get_logger().propagate = True
 
 

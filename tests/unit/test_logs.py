@@ -111,8 +111,10 @@ asyncio.run(main())
 def test_the_words_of_the_workers_pool_are_lines_like_all_others() -> None:
     (line,) = _lines("""
 from billiard.pool import error
-from services.worker.process import hear_the_pool
-hear_the_pool()
+from celery import Celery, signals
+from services.worker.process import keep_logging
+signals.setup_logging.connect(keep_logging, weak=False)
+Celery().log.setup_logging_subsystem()
 error("Process %r exited", "ForkPoolWorker-2")
 """)
     assert (line["event"], line["level"], line["service"]) == ("Process 'ForkPoolWorker-2' exited", "error", "gateway")
