@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from services.roi import valuation
-from services.roi.facts import HUMAN
+from services.roi.facts import HUMAN, Mix
 from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
 from shared.measure.adjusted import weighted
 from shared.measure.baselines import Grade, Moments
@@ -18,7 +18,7 @@ from shared.measure.sequence import Bounds, Progress, bounds, progress
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from services.roi.facts import BucketSum, CaseSum, Mix, MoneySum, Tally
+    from services.roi.facts import BucketSum, CaseSum, MoneySum, Tally
     from services.roi.valuation import Valuation
 
 _THOUSANDTH = Decimal("0.001")
@@ -145,7 +145,7 @@ def count(rows: Iterable[CaseSum]) -> Cases:
             human += row.cases
         else:
             automated += row.cases
-    return Cases(total=control + automated + human, automated=automated, human=human, control=control)
+    return mixed(Mix(control, human, automated))
 
 
 def mixed(cases: Mix) -> Cases:

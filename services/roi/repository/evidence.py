@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from services.roi.facts import Decided, Experiment, KnownBaseline
+from services.roi.repository.sums import OF_ITS_AUTOMATION
 from shared.casework.experiment import COUNTS, MEASURES, SECONDS, facts
 from shared.measure.baselines import Grade
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
-_ROLLED_UP = f"SELECT automation, share, {', '.join(MEASURES)} FROM experiment_days WHERE tenant_id = %(tenant)s AND {_OF_ITS_AUTOMATION}"  # noqa: S608  # constants
+_ROLLED_UP = f"SELECT automation, share, {', '.join(MEASURES)} FROM experiment_days WHERE tenant_id = %(tenant)s AND {OF_ITS_AUTOMATION}"  # noqa: S608  # constants
 # Facts of the day of `as_of`, and those before it that are not in the sums yet.
 _OF_THE_DAY = "{0}.tenant_id = %(tenant)s AND {0}.booked_at >= %(day)s AND {0}.booked_at <= %(as_of)s"
 _BEFORE = "{0}.tenant_id = %(tenant)s AND {0}.booked_at < %(day)s AND {0}.xid >= rollup_horizon('evidence')"
@@ -23,11 +23,11 @@ _NOW: Final = _SUMMED.format(_ROLLED_UP)
 _THEN: Final = _SUMMED.format(
     f"{_ROLLED_UP} AND day < %(day)s UNION ALL"  # noqa: S608  # constants
     f" SELECT automation, share, {', '.join(MEASURES)} FROM ({facts(_OF_THE_DAY)} UNION ALL {facts(_BEFORE)}) AS tail"
-    f" WHERE {_OF_ITS_AUTOMATION}"
+    f" WHERE {OF_ITS_AUTOMATION}"
 )
 _DECIDED = (
     "SELECT automation, arm, stratum, share, sum(cases)::bigint FROM case_sums"  # noqa: S608  # constants
-    f" WHERE tenant_id = %(tenant)s AND grain = 'month' AND {_OF_ITS_AUTOMATION} GROUP BY 1, 2, 3, 4"
+    f" WHERE tenant_id = %(tenant)s AND grain = 'month' AND {OF_ITS_AUTOMATION} GROUP BY 1, 2, 3, 4"
 )
 _BASELINES = (
     "SELECT DISTINCT ON (b.automation, b.stratum) b.automation, b.stratum, b.grade, b.n, b.mean_seconds, b.method, b.valid_from,"

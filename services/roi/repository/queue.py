@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.roi.facts import Queue
 from services.roi.grains import Grain
+from services.roi.repository.sums import OF_ITS_AUTOMATION
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from services.roi.period import Period
 
-_OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
 # Cases that needed a person, by receipt; nothing else ever waited for one: whole days and the hours at the ends of the period as they are
 # summed up, and what is not summed up yet, as in the view `conservation`.
 _ARRIVED = (
@@ -28,15 +28,15 @@ _ARRIVED = (
     "   AND xid >= rollup_horizon('rollups') AND received_at >= %(start)s AND received_at < %(end)s"
     "  UNION ALL SELECT automation, (state IN ('review', 'quarantined'))::int FROM cases WHERE tenant_id = %(tenant)s"
     "   AND state <> 'decided' AND received_at >= %(start)s AND received_at < %(end)s"
-    f" ) AS came WHERE {_OF_ITS_AUTOMATION} GROUP BY automation"
+    f" ) AS came WHERE {OF_ITS_AUTOMATION} GROUP BY automation"
 )
 # Of the period: when the first record came.
 _BEGAN = (
     "SELECT min(hour) FROM ("  # noqa: S608  # constants
     "  (SELECT hour FROM conservation_hourly WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s"
-    f"   AND {_OF_ITS_AUTOMATION} ORDER BY hour LIMIT 1)"
+    f"   AND {OF_ITS_AUTOMATION} ORDER BY hour LIMIT 1)"
     "  UNION ALL SELECT hour FROM intake_batches WHERE tenant_id = %(tenant)s AND xid >= rollup_horizon('rollups')"
-    f"   AND hour >= %(start)s AND hour < %(end)s AND {_OF_ITS_AUTOMATION}"
+    f"   AND hour >= %(start)s AND hour < %(end)s AND {OF_ITS_AUTOMATION}"
     " ) AS came"
 )
 _OPEN = (

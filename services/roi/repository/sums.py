@@ -26,7 +26,7 @@ _APART = {"source", "model_version"}
 _OF_BASELINES = {"cases", "human_seconds", "human_seconds2"}
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
-_OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
+OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
 # Where a moment lies before the period, no row is known of it.
 _NOTHING = Run(Grain.HOUR, ALWAYS, ALWAYS, ALWAYS, ALWAYS)
 _BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, {0}, 'UTC') END"
@@ -109,7 +109,7 @@ def _part(table: str, columns: Iterable[str], number: int, *, bucket: str) -> st
     return (
         f"SELECT {bucket} AS bucket, {', '.join(columns)} FROM {table} WHERE tenant_id = %(tenant)s AND grain = %(grain_{number})s"  # noqa: S608  # constants
         f" AND period >= %(start_{number})s AND period < %(end_{number})s"
-        f" AND booked >= %(from_{number})s AND booked < %(to_{number})s AND {_OF_ITS_AUTOMATION}"
+        f" AND booked >= %(from_{number})s AND booked < %(to_{number})s AND {OF_ITS_AUTOMATION}"
     )
 
 
@@ -142,7 +142,7 @@ _CASE_TAIL = (
     )
     + f" SELECT {_BUCKET.format('decided_at')} AS bucket,"  # noqa: S608  # constants
     f" {', '.join((*_CASE_ATTRIBUTES, *CASE_MEASURES))} FROM changes"
-    f" WHERE decided_at >= %(start)s AND decided_at < %(end)s AND {_OF_ITS_AUTOMATION}) AS tail"
+    f" WHERE decided_at >= %(start)s AND decided_at < %(end)s AND {OF_ITS_AUTOMATION}) AS tail"
 )
 _FRESH_LINES = (
     f" FROM ({_FRESH.format('ledger_lines', 'f.*', '')}) AS l LEFT JOIN ledger_lines r ON r.id = l.reverses"
