@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.patience import HANG_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -75,7 +77,7 @@ class Tab:
         return answer["result"].get("value")
 
     def await_(self, expression: str) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANG_SECONDS
         while not self.evaluate(expression):
             assert time.monotonic() < deadline, f"never true: {expression}"
             time.sleep(0.05)

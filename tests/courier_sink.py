@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from tests.patience import HANG_SECONDS
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
@@ -72,7 +74,7 @@ class Sink:
         self._thread.join(10)
         self._loop.close()
 
-    def await_count(self, count: int, seconds: float = 20.0) -> list[Received]:
+    def await_count(self, count: int, seconds: float = HANG_SECONDS) -> list[Received]:
         """The requests so far, once there are ``count``."""
         deadline = time.monotonic() + seconds
         while len(self.received) < count:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
@@ -27,10 +26,11 @@ from shared.ids import uuid7
 from shared.security.guard import Policy
 from shared.security.vault import Vault, new_webhook_secret
 from shared.settings import DatabaseSettings, SecretSettings
+from tests.patience import HANG_SECONDS, eventually
 from tests.servers import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from services.courier.publisher import Publisher
@@ -163,14 +163,7 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTER
     """The exit status."""
     process.send_signal(number)
     try:
-        return process.wait(20)
+        return process.wait(HANG_SECONDS)
     finally:
         process.kill()
         process.wait(5)
-
-
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.02)

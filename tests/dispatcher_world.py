@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from shared.eventlog.topics import ensure_topics
 from shared.settings import KafkaSettings
 from tests.gateway_app import CLAIM, CLAIM_TYPE
 from tests.intake_data import rows
+from tests.patience import HANG_SECONDS
 from tests.servers import ROOT, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from tests.conftest import Database
@@ -91,7 +91,7 @@ class Dispatcher:
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(HANG_SECONDS)
 
 
 @contextmanager
@@ -114,15 +114,11 @@ def dispatcher(database: Database, redis_url: str, settings: KafkaSettings, fold
     running = Dispatcher(process, port, log)
     try:
         yield running
+    except BaseException:
+        print(log.read_text())  # noqa: T201  # shown with the failure
+        raise
     finally:
         running.kill()
-
-
-def eventually(true: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.05)
 
 
 def cases(database: Database) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,9 +22,10 @@ from shared.db import engine_for
 from shared.security import apikeys
 from shared.security.vault import Vault, new_vault_key, new_webhook_secret
 from shared.settings import DatabaseSettings, KafkaSettings, RedisSettings, SecretSettings
+from tests.patience import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from fastapi import FastAPI
     from sqlalchemy import Engine
@@ -151,13 +151,6 @@ class Running:
         )
 
 
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def claim(event_id: str = "1", **members: object) -> dict[str, object]:
     return {"specversion": "1.0", "id": event_id, "source": "/erp", "type": CLAIM_TYPE, "data": CLAIM, **members}
 
@@ -182,7 +175,7 @@ def running(database: Database, redis_url: str, **settings: Any) -> Iterator[Run
     app = build(GatewaySettings(**settings), engine, Vault(SecretSettings(secret_key=SecretStr(tenant.vault_key))), log, clock)
     try:
         with TestClient(app, raise_server_exceptions=False) as client:
-            until(lambda: client.get("/readyz").status_code == 200)
+            eventually(lambda: client.get("/readyz").status_code == 200)
             yield Running(client, app, engine, tenant, tenant.key(), clock)
     finally:
         engine.dispose()

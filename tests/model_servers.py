@@ -15,6 +15,8 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
+from tests.patience import HANG_SECONDS
+
 LABELS = ("bank_account", "card", "mortgage")
 KEY = "sk-made-up"
 
@@ -82,7 +84,7 @@ class ModelServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANG_SECONDS
         while not self._server.started:
             assert time.monotonic() < deadline, "the model server does not start"
             time.sleep(0.01)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.harness import tickets
 from tests.harness.line import ReadyLine
+from tests.patience import HANG_SECONDS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -35,7 +36,7 @@ class Helpdesk:
         return httpx.post(f"{self.line.url('gateway')}/v1/events", headers=headers, content=json.dumps(event))
 
     def settled(self, event_id: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANG_SECONDS
         while time.monotonic() < deadline:
             answer = httpx.get(f"{self.line.url('ops')}/v1/cases", params={"event_id": event_id}, headers=self.headers).raise_for_status()
             for case in answer.json()["items"]:
@@ -62,7 +63,7 @@ def test_the_guides_event_is_decided_by_the_pack(helpdesk: Helpdesk) -> None:
     assert train.startswith("recoup lab train")
     assert up == "RECOUP_PACKS=packs recoup up\n"
     environment = {"PATH": "/usr/bin:/bin", "RECOUP_GATEWAY_URL": helpdesk.line.url("gateway"), "RECOUP_API_KEY": helpdesk.key}
-    sent = subprocess.run(["bash", "-c", send], env=environment, capture_output=True, text=True, check=True, timeout=30)
+    sent = subprocess.run(["bash", "-c", send], env=environment, capture_output=True, text=True, check=True, timeout=HANG_SECONDS)
     assert json.loads(sent.stdout)["accepted"] == 1, sent.stdout
     case = helpdesk.settled("t-1001")
     assert (case["automation"], case["state"]) == ("tickets", "decided")

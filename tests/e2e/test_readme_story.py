@@ -20,6 +20,7 @@ import pytest
 from services.supervisor.settings import inherited_environment
 from tests.harness.company import company
 from tests.harness.line import ReadyLine
+from tests.patience import HANG_SECONDS
 from tests.servers import ROOT
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -48,7 +49,7 @@ def test_an_erp_is_connected_by_what_the_readme_says(line: ReadyLine, tmp_path: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "202 Accepted" in done.stdout
@@ -70,7 +71,7 @@ def test_a_real_log_of_handling_becomes_a_baseline_of_the_running_line(line: Rea
     with company(line) as acme:
         command = [sys.executable, "-m", "services.cli.main", "import", "baseline", str(log), "--automation", "invoices", "--format", "csv"]
         environment = line.environment | {"RECOUP_API_KEY": acme.key, "RECOUP_OPS_URL": line.url("ops")}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
         assert (done.returncode, "1 baseline stored" in done.stderr) == (0, True), done.stderr
         (evidence,) = acme.ask("roi", "GET", "/v1/roi/evidence?automation=invoices")["automations"]
     (found,) = evidence["baselines"]
@@ -84,7 +85,7 @@ def _of_a_newcomer() -> dict[str, str]:
 
 
 def _settled(line: ReadyLine, key: str, event_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HANG_SECONDS
     while time.monotonic() < deadline:
         answer = httpx.get(f"{line.url('ops')}/v1/cases", params={"event_id": event_id}, headers={"Authorization": f"Bearer {key}"})
         answer.raise_for_status()

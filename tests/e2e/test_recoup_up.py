@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from contextlib import contextmanager
 from functools import partial
@@ -18,10 +17,11 @@ import pytest
 
 from services.supervisor.plan import SERVICES
 from services.supervisor.settings import inherited_environment
+from tests.patience import eventually
 from tests.servers import ROOT, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.slow]
@@ -53,7 +53,7 @@ def _recoup_up(folder: Path) -> Iterator[RunningLine]:
             [sys.executable, "-m", "services.cli.main", "up", *arguments], cwd=ROOT, stdout=file, stderr=file, env=_environment()
         )
     try:
-        _until(lambda: ready_file.exists() or supervisor.poll() is not None, 180)
+        eventually(lambda: ready_file.exists() or supervisor.poll() is not None, 180)
         assert ready_file.exists(), output.read_text()
         yield RunningLine(supervisor, ready_file)
     finally:
@@ -65,13 +65,6 @@ def _environment() -> dict[str, str]:
     given = {name: value for name, value in inherited_environment().items() if not name.startswith("RECOUP_")}
     names = ["RECOUP_POSTGRES_PORT", "RECOUP_REDIS_PORT", *(service.port_variable for service in SERVICES)]
     return given | {name: str(free_port()) for name in names}
-
-
-def _until(condition: Callable[[], bool], timeout_seconds: float = 60) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def _answers(url: str) -> bool:
@@ -99,7 +92,7 @@ def test_every_process_is_ready_and_a_killed_one_comes_back(tmp_path: Path) -> N
         for name in ("gateway", "worker"):
             os.kill(facts["pids"][name], signal.SIGKILL)
         for name in ("gateway", "worker"):
-            _until(partial(_came_back, line, facts, name))
+            eventually(partial(_came_back, line, facts, name))
         remains = line.everything()
         line.supervisor.send_signal(signal.SIGTERM)
         assert line.supervisor.wait(120) == 0

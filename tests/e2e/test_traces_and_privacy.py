@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from shared.settings import KafkaSettings
 from shared.telemetry import trace
 from tests.courier_sink import Received, Sink
 from tests.harness.line import ReadyLine
+from tests.patience import eventually
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 PROCESSES = ("gateway", "dispatcher", "worker", "courier", "steward", "ops", "roi")
-SETTLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def followed(line: ReadyLine) -> Iterator[Followed]:
         )
         assert answer.status_code == 202, answer.text
         _refused(line, headers, canary)
-        _until(lambda: bool(sink.received))
+        eventually(lambda: bool(sink.received))
         # The last process to speak writes its line after the answer to its request has arrived.
         time.sleep(1.0)
         yield Followed(line, trace.trace_id(header), canary, canary[:12], sink.received[0])
@@ -117,13 +117,6 @@ def _data(claim: dict[str, object]) -> dict[str, object]:
     return data
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, "the decision did not arrive"
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize(
     ("process", "event"),
     [
@@ -135,7 +128,7 @@ def _until(holds: Callable[[], bool]) -> None:
     ],
 )
 def test_every_process_on_the_way_tells_of_the_trace(followed: Followed, process: str, event: str) -> None:
-    _until(lambda: followed.tells(process, event))
+    eventually(lambda: followed.tells(process, event))
 
 
 @pytest.mark.parametrize("process", PROCESSES)

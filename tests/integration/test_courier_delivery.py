@@ -15,7 +15,8 @@ from shared.clock import SystemClock
 from shared.security.guard import Policy
 from shared.security.vault import new_webhook_secret
 from tests.courier_sink import Answer, Received, Sink
-from tests.courier_world import World, eventually
+from tests.courier_world import World
+from tests.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ from sqlalchemy import create_engine
 
 from shared.db import unit_of_work
 from tests.courier_sink import Answer, Sink
-from tests.courier_world import World, end, eventually
+from tests.courier_world import World, end
+from tests.patience import eventually
 from tests.servers import ROOT
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def test_two_couriers_send_each_delivery_once(world: World, tmp_path: Path) -> N
             for _ in range(10):
                 world.decide(40)
                 time.sleep(0.2)
-            eventually(lambda: world.states() == {"delivered": 2000}, 60)
+            eventually(lambda: world.states() == {"delivered": 2000})
         finally:
             statuses = [end(courier) for courier in couriers]
         times_sent = Counter(request.message_id for request in sink.received)
@@ -106,7 +107,7 @@ def test_a_courier_goes_on_when_its_connections_are_cut(world: World, database: 
                 world.decide(20)
                 time.sleep(0.3)
                 cut_connections(database)
-            eventually(lambda: world.states() == {"delivered": 100}, 60)
+            eventually(lambda: world.states() == {"delivered": 100})
         finally:
             end(courier)
     assert len({request.message_id for request in sink.received}) == 100
@@ -140,7 +141,7 @@ def test_one_core_delivers_at_least_400_a_second(world: World, tmp_path: Path, r
         courier = world.start_process(tmp_path / "log")
         try:
             psutil.Process(courier.pid).cpu_affinity([min(os.sched_getaffinity(0))])
-            sink.await_count(500, 60)
+            sink.await_count(500)
             began, cpu, already = time.monotonic(), sum(psutil.Process(courier.pid).cpu_times()[:2]), len(sink.received)
             sink.await_count(8000, 120)
             seconds, cpu = time.monotonic() - began, sum(psutil.Process(courier.pid).cpu_times()[:2]) - cpu

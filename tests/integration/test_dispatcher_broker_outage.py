@@ -21,8 +21,9 @@ from shared.events.admission import admit
 from shared.events.parse import structured
 from shared.intake.record import Incoming
 from shared.settings import KafkaSettings
-from tests.dispatcher_world import assert_every_offset_is_covered, cases, claim, dispatcher, eventually
+from tests.dispatcher_world import assert_every_offset_is_covered, cases, claim, dispatcher
 from tests.intake_data import NOON, add_tenant, incoming, rows
+from tests.patience import eventually
 from tests.servers import KAFKA_CACHE
 
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ def test_appends_succeed_again_within_seconds_and_none_is_left_without_an_answer
         assert not thread.is_alive()
         assert load.slowest < 12
         acknowledged = set(load.acknowledged)
-        eventually(lambda: process.process.poll() is not None or _events(database) >= acknowledged, 60)
+        eventually(lambda: process.process.poll() is not None or _events(database) >= acknowledged)
         assert process.process.poll() is None, process.log.read_text()[-3000:]
-        eventually(lambda: process.ready, 20)
+        eventually(lambda: process.ready)
         assert process.terminate() == 0
     assert cases(database) >= len(acknowledged)
     assert_every_offset_is_covered(database, settings)

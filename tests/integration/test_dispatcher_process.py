@@ -22,11 +22,11 @@ from tests.dispatcher_world import (
     claim,
     count,
     dispatcher,
-    eventually,
     kafka_settings,
     produce,
 )
 from tests.intake_data import add_tenant, rows
+from tests.patience import eventually
 from tests.servers import ROOT
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_another_dispatcher_takes_over_from_a_killed_one(
         for partition in range(3):
             produce(settings, [claim(f"second-{partition}")], partition=partition)
         # Ten seconds until the broker misses the dead one, then a rebalance; how long that takes on a busy machine is not what is tested.
-        eventually(lambda: cases(database) == 6, seconds=60)
+        eventually(lambda: cases(database) == 6)
     assert_every_offset_is_covered(database, settings)
 
 

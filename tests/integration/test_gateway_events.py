@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from tests.gateway_app import BATCH, CLAIM, CLAIM_TYPE, Running, claim, running, until
+from tests.gateway_app import BATCH, CLAIM, CLAIM_TYPE, Running, claim, running
+from tests.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +152,7 @@ def test_refused_events_of_a_known_automation_are_counted(gateway: Running) -> N
         gateway.send(claim(data={}))
     gateway.client.__exit__()
     counted = "SELECT automation, sum(received)::int, sum(rejected)::int FROM intake_batches GROUP BY 1"
-    until(lambda: gateway.tenant.query(counted) == [("claims", 3, 3)])
+    eventually(lambda: gateway.tenant.query(counted) == [("claims", 3, 3)])
 
 
 def test_a_fast_sender_is_told_when_to_come_back(database: Database, redis_url: str) -> None:

@@ -18,7 +18,8 @@ import pytest
 
 from shared.clock import SystemClock
 from shared.security.vault import new_vault_key
-from tests.gateway_app import BATCH, CLAIM, STRUCTURED, Tenant, claim, signed, until
+from tests.gateway_app import BATCH, CLAIM, STRUCTURED, Tenant, claim, signed
+from tests.patience import eventually
 from tests.servers import ROOT, free_port
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _started(database: Database, redis_url: str, log_file: Path) -> Iterator[Gat
         )
     gateway = GatewayProcess(process, port, log_file, tenant)
     try:
-        until(lambda: _is_ready(gateway), 60)
+        eventually(lambda: _is_ready(gateway))
         yield gateway
     finally:
         process.terminate()

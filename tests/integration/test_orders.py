@@ -19,6 +19,7 @@ from shared.intake.announcer import Announcer
 from shared.settings import RedisSettings
 from shared.taskqueue.app import DECIDE, QUEUE, celery_app
 from shared.taskqueue.orders import Order, Orders
+from tests.patience import HANG_SECONDS
 from tests.servers import free_port
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def test_cases_that_follow_each_other_closely_share_an_order(empty_redis_url: st
     orders = _orders(empty_redis_url)
     announcer = Announcer(orders)
     announcer.announce([Order("claims", uuid4())])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_SECONDS
     while not orders.depth() and time.monotonic() < deadline:
         time.sleep(0.001)
     assert orders.depth() == 1, "the first goes at once"

@@ -25,10 +25,11 @@ from services.supervisor.secret_files import SecretFiles
 from services.supervisor.supervised_server import SupervisedServer
 from services.supervisor.supervised_service import SupervisedService
 from shared.clock import SystemClock
+from tests.patience import eventually
 from tests.servers import ROOT, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 # Answers as every process does, and has a child of its own as the worker does.
 PROGRAM = textwrap.dedent("""\
@@ -49,16 +50,9 @@ def process(tmp_path: Path) -> Iterator[SupervisedService]:
     command = Command(argv=(sys.executable, "-c", PROGRAM, str(port)), log_file=tmp_path / "example.log")
     process = SupervisedService(Service("example", "an example", port), port, command, SystemClock())
     process.start()
-    _until(process.ready)
+    eventually(process.ready)
     yield process
     process.finish(timeout_seconds=5)
-
-
-def _until(condition: Callable[[], bool], timeout_seconds: float = 20) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def _tend_until_ready(process: SupervisedService) -> list[str]:
@@ -68,7 +62,7 @@ def _tend_until_ready(process: SupervisedService) -> list[str]:
         said.extend(filter(None, [process.tend()]))
         return process.pid is not None and process.ready()
 
-    _until(ready)
+    eventually(ready)
     return said
 
 
@@ -81,7 +75,7 @@ def test_a_process_that_is_killed_is_started_again(process: SupervisedService) -
     before = process.pid
     assert before is not None
     os.kill(before, signal.SIGKILL)
-    _until(lambda: process.pid is None)
+    eventually(lambda: process.pid is None)
     said = _tend_until_ready(process)
     assert process.pid != before
     assert process.restarts == 1
@@ -92,9 +86,9 @@ def test_what_a_killed_process_leaves_behind_is_ended_before_it_starts_again(pro
     grandchild = _grandchild(process)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
-    _until(lambda: process.pid is None)
+    eventually(lambda: process.pid is None)
     process.tend()
-    _until(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_process_that_hangs_is_killed_and_started_again(process: SupervisedService, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +109,7 @@ def test_a_process_that_hangs_is_killed_and_started_again(process: SupervisedSer
 def test_a_process_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> None:
     program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
     child = ChildProcess(Command(argv=(sys.executable, "-c", program), log_file=tmp_path / "deaf.log"))
-    _until(lambda: "deaf" in child.log())
+    eventually(lambda: "deaf" in child.log())
     assert child.stop(signal.SIGTERM, timeout_seconds=0.3) == -signal.SIGKILL
 
 
@@ -132,7 +126,7 @@ def test_a_process_ends_with_its_parent_even_when_that_is_killed(tmp_path: Path)
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-    _until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_the_log_of_a_child_begins_with_its_own_start(tmp_path: Path) -> None:
@@ -194,7 +188,7 @@ def test_a_server_that_is_killed_is_started_again_while_others_are_tended(tmp_pa
         said.extend(filter(None, [supervised.tend()]))
         return len(said) == 2
 
-    _until(runs_again)
+    eventually(runs_again)
     assert server.running
     assert "runs again" in said[1]
     server.stop()

@@ -26,6 +26,7 @@ from shared.taskqueue.orders import Order, Orders
 from shared.telemetry import trace
 from tests.horizon import settle
 from tests.intake_data import add_tenant, engine_of, rows
+from tests.patience import HANG_SECONDS
 from tests.servers import ROOT, free_port
 from tests.worker_data import INJURY, claim_cases, record, synthetic_cases, waiting
 
@@ -43,6 +44,7 @@ PLUGIN = """
 import os, pathlib, time
 from pydantic import BaseModel
 from shared.automations.contract import Automation, Outcome, Verdict
+from tests.patience import HANG_SECONDS
 
 class Data(BaseModel):
     marker: str
@@ -97,7 +99,7 @@ class Worker:
         return self.process.wait(30)
 
 
-def await_(condition: Callable[[], bool], worker: Worker, seconds: float = 60) -> None:
+def await_(condition: Callable[[], bool], worker: Worker, seconds: float = HANG_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, worker.log()[-4000:]

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 
 from tests.browser import Browser, Tab, running_browser
 from tests.ops_desk import Desk, open_desk
+from tests.patience import HANG_SECONDS
 from tests.web_server import serving
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Portal:
         return float(self.desk.rows("SELECT active_seconds AS s FROM reviews WHERE id = %s", review)[0]["s"])
 
     def await_counted(self, review: UUID, seconds: float) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANG_SECONDS
         while self.counted(review) < seconds:
             assert time.monotonic() < deadline, f"the server never heard of {seconds} s"
             time.sleep(0.05)
