@@ -25,9 +25,12 @@ def _options() -> onnxruntime.SessionOptions:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # Shapes differ in every batch: a memory pattern, and an arena that only grows, would be kept for each of them.
+    # Shapes differ in every batch, and a memory pattern would be kept for each of them. An arena takes a sixth off ten tokens in MiniLM and
+    # a twentieth off ninety, and after 1,200 documents of any length it holds 32 MB where the C library's heap holds 50.
     options.enable_mem_pattern = False
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = True
+    # Weights never come back: in the arena they would make it grow by doubling.
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     options.log_severity_level = 3
     return options
 
