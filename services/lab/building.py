@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from services.lab import bert, graphs, linear, mixing, nano, quantising
+from services.lab import bert, graphs, levelling, linear, mixing, nano, quantising
 from services.lab.answers import Answers, answers, mix
 from services.lab.bert import Head, Shape, Weights
 from services.lab.certify import Promise, Sample, certify
@@ -84,12 +84,13 @@ def nano_tier(bench: Bench) -> TierModel:
     plan, train = bench.plan, bench.binned("train")
     passed = bench.stage("nano", 1)
     how = nano.recipe(len(plan.labels)) if plan.buckets is None else nano.Recipe(plan.buckets)
-    model = nano.fit(train, plan.labels, replace(how, strength=plan.strength, balance=plan.balance))
-    model = model.cooled(nano.temperature(model, bench.binned("tune"), plan.labels))
+    how = replace(how, strength=plan.strength, balance=plan.balance, letters=plan.letters, margin=plan.margin)
+    model = nano.fit(train, plan.labels, how)
+    model = model.cooled(nano.temperature(model, bench.binned("tune"), plan.labels, how))
     file, content = f"{plan.name}-nano.onnx", linear.to_onnx(model, f"{plan.name}-nano")
     passed()
     written(bench.folder, file, content)
-    return nano.tier(file, content, how.buckets, len(plan.labels))
+    return nano.tier(file, content, how, len(plan.labels))
 
 
 def trees_tier(bench: Bench) -> TierModel:
@@ -106,7 +107,9 @@ def trees_tier(bench: Bench) -> TierModel:
 def transformer_tier(bench: Bench, name: str, weights: Weights, shape: Shape, head: Head, tokenizer: Artefact) -> TierModel:
     """A tier of one encoder with one head, in int8 for each kind of processor that the plan asks for."""
     plan = bench.plan
-    graph = bert.to_onnx(weights, shape, {"probabilities": head})
+    pieces = DocumentTokenizer(bench.folder / tokenizer.file, tokenizer.sha256, plan.max_tokens)
+    probed = [pieces.ids(text) for text in levelling.spread(bench.texts("train"))]
+    graph = levelling.levelled(bert.to_onnx(weights, shape, {"probabilities": head}), probed)
     kinds: tuple[Variant, ...] = ("vnni", "portable") if plan.variants else ("any",)
     passed = bench.stage(f"{name} in int8", len(kinds))
     small: dict[Variant, bytes] = {}
@@ -125,22 +128,20 @@ def transformer_tier(bench: Bench, name: str, weights: Weights, shape: Shape, he
         outputs={"probabilities": f"float32[1, {len(plan.labels)}]"},
         tokenizer=tokenizer,
         max_tokens=plan.max_tokens,
-        quantised=_quantised(bench, graph, small, tokenizer),
+        quantised=quantised(bench, graph, small, pieces),
     )
 
 
-def _quantised(bench: Bench, graph: bytes, small: Mapping[Variant, bytes], tokenizer: Artefact) -> Mapping[str, Mapping[str, int]]:
-    """By variant, on *tune*; what needs 8-bit dot products is judged only where there are some."""
-    pieces = DocumentTokenizer(bench.folder / tokenizer.file, tokenizer.sha256, bench.plan.max_tokens)
+def quantised(
+    bench: Bench, graph: bytes, small: Mapping[Variant, bytes], pieces: DocumentTokenizer, output: str = "probabilities"
+) -> Mapping[str, Mapping[str, int]]:
+    """What int8 changes on *tune*, by variant; what needs 8-bit dot products is judged only where there are some."""
     documents = [pieces.ids(text) for text in bench.texts("tune")[: quantising.MOST]]
     truth = bench.targets("tune")[: quantising.MOST]
     runs = {kind: content for kind, content in small.items() if kind != "vnni" or processor().variant == "vnni"}
     passed = bench.stage("int8 beside 32 bits", len(documents) * (1 + len(runs)))
-    exact = quantising.said(graph, "probabilities", documents, passed)
-    return {
-        kind: quantising.counted(exact, quantising.said(content, "probabilities", documents, passed), truth)
-        for kind, content in runs.items()
-    }
+    exact = quantising.said(graph, output, documents, passed)
+    return {kind: quantising.counted(exact, quantising.said(content, output, documents, passed), truth) for kind, content in runs.items()}
 
 
 def large_tier(bench: Bench) -> TierModel:

@@ -1,4 +1,4 @@
-"""The nano tier: logistic regression over hashed words, word pairs and fields, in int8."""
+"""The nano tier: a linear model over hashed words, word pairs and fields, and letters where asked for, in int8."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from services.lab import linear
@@ -23,7 +25,6 @@ _BINS: Final = 10
 # Numbers with fewer different values are categories already.
 _FEWEST_VALUES: Final = 20
 _TABLE_BYTES: Final = 3 << 20
-_CHUNK: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,18 @@ class Recipe:
 
     Attributes:
         buckets: size of the hash space; a power of two.
-        strength: inverse regularisation of the logistic regression, on features scaled by inverse document frequency.
+        strength: inverse regularisation, on features scaled by inverse document frequency.
         balance: exponent of the inverse class frequency in the loss: 0 none, 1 all classes weigh alike.
+        letters: as in `shared.automations.hashing.encode`.
+        margin: each class against all others with a squared hinge, instead of one logistic regression of all classes. A temperature
+            makes probabilities of the margins, as it does of logits.
     """
 
     buckets: int
     strength: float = 30.0
     balance: float = 0.0
+    letters: int = 0
+    margin: bool = False
 
 
 def recipe(classes: int) -> Recipe:
@@ -59,8 +65,8 @@ def edges(examples: Sequence[Example]) -> bins.Edges:
     return found
 
 
-def _encoded(examples: Sequence[Example], buckets: int) -> hashing.Sparse:
-    return hashing.encode([example.features for example in examples], buckets)
+def _encoded(examples: Sequence[Example], how: Recipe) -> hashing.Sparse:
+    return hashing.encode([example.features for example in examples], how.buckets, how.letters)
 
 
 def _targets(examples: Sequence[Example], labels: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -77,26 +83,34 @@ def _class_weights(targets: npt.NDArray[np.int64], balance: float) -> dict[int, 
 
 def fit(examples: Sequence[Example], labels: Sequence[str], how: Recipe) -> linear.LinearModel:
     """Weights of buckets never seen stay zero. Rare buckets are scaled up, so that regularisation does not drown them."""
-    features = linear.matrix(_encoded(examples, how.buckets), how.buckets).astype(np.float64)
+    features = linear.matrix(_encoded(examples, how), how.buckets).astype(np.float64)
     counts = np.asarray(features.getnnz(axis=0))
     used = np.flatnonzero(counts)
     scale = np.log((1 + len(examples)) / (1 + counts[used])) + 1
     targets = _targets(examples, labels)
     # One thread, so that sums are taken in one order and the same data give the same weights.
     with threadpool_limits(limits=1):
-        model = LogisticRegression(C=how.strength, max_iter=400, tol=1e-3, class_weight=_class_weights(targets, how.balance))
-        fitted = model.fit(features[:, used].multiply(scale).tocsr(), targets)
+        rows, bias = _solved(features[:, used].multiply(scale).tocsr(), targets, how)
     weights = np.zeros((how.buckets, len(labels)))
-    rows, bias = fitted.coef_, fitted.intercept_
     if len(labels) == 2:  # scikit-learn keeps one row for two classes
         rows, bias = np.vstack((-rows / 2, rows / 2)), np.concatenate((-bias / 2, bias / 2))
     weights[used] = rows.T * scale[:, None]
     return linear.quantised(weights, bias - bias.mean())
 
 
-def temperature(model: linear.LinearModel, examples: Sequence[Example], labels: Sequence[str]) -> float:
+def _solved(features: csr_matrix, targets: npt.NDArray[np.int64], how: Recipe) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    weights = _class_weights(targets, how.balance)
+    if how.margin:
+        model = LinearSVC(C=how.strength, class_weight=weights, random_state=0)
+    else:
+        model = LogisticRegression(C=how.strength, max_iter=400, tol=1e-3, class_weight=weights)
+    fitted = model.fit(features, targets)
+    return fitted.coef_, fitted.intercept_
+
+
+def temperature(model: linear.LinearModel, examples: Sequence[Example], labels: Sequence[str], how: Recipe) -> float:
     """The divisor of the logits that makes the probabilities of these examples most likely."""
-    logits = model.logits(_encoded(examples, model.buckets)).astype(np.float64)
+    logits = model.logits(_encoded(examples, how)).astype(np.float64)
     targets = _targets(examples, labels)
 
     def loss(log_temperature: float) -> float:
@@ -108,17 +122,16 @@ def temperature(model: linear.LinearModel, examples: Sequence[Example], labels: 
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
 
-def probabilities(model: linear.LinearModel, examples: Sequence[Example]) -> linear.Floats:
-    """``(n, classes)``, chunk by chunk: a chunk of thousands of documents is a large matrix."""
-    chunks = [examples[start : start + _CHUNK] for start in range(0, len(examples), _CHUNK)]
-    found = [model.probabilities(_encoded(chunk, model.buckets)) for chunk in chunks]
-    return np.concatenate(found) if found else np.zeros((0, model.table.shape[1]), dtype=np.float32)
-
-
-def tier(file: str, content: bytes, buckets: int, classes: int) -> TierModel:
+def tier(file: str, content: bytes, how: Recipe, classes: int) -> TierModel:
     artefact = Artefact(file=file, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
     outputs: Mapping[str, str] = {"probabilities": f"float32[batch, {classes}]"}
-    inputs = linear.INPUTS
     return TierModel(
-        name=NAME, kind="linear", artefacts=(artefact,), inputs=inputs, outputs=outputs, buckets=buckets, hashing=hashing.VERSION
+        name=NAME,
+        kind="linear",
+        artefacts=(artefact,),
+        inputs=linear.INPUTS,
+        outputs=outputs,
+        buckets=how.buckets,
+        hashing=hashing.VERSION,
+        letters=how.letters,
     )

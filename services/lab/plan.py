@@ -31,7 +31,7 @@ class Plan:
         person: labels that a person must make final.
         teacher: ``minilm`` or the folder of an encoder; empty: none.
         large: the teacher is shipped as a tier of its own.
-        strength: of nano, with ``balance`` and ``buckets`` as in `services.lab.nano.Recipe`.
+        strength: of nano, with ``balance``, ``buckets``, ``letters`` and ``margin`` as in `services.lab.nano.Recipe`.
         nano: train the linear model; ``trees``: gradient boosting over the fields.
         mini: train the small transformer; ``epochs`` long.
         finetune: epochs for which the teacher learns the task; 0: only its head does.
@@ -64,6 +64,8 @@ class Plan:
     strength: float = 30.0
     balance: float = 0.0
     buckets: int | None = None
+    letters: int = 0
+    margin: bool = False
     declares: Declaration | None = None
 
     @property

@@ -26,6 +26,8 @@ class _Known:
     buckets: int
     level: str
     balance: float = 0.0
+    letters: int = 0
+    margin: bool = False
 
 
 _KNOWN: Final = {

@@ -47,6 +47,7 @@ class TierModel:
         output: name of the graph's output, ``float32[batch, labels]`` probabilities; a shared encoder has one for each pack.
         inputs: name, type and shape of each graph input; same for ``outputs``.
         buckets: linear: size of the hash space; ``hashing`` is the version of the hashing code it was trained with.
+        letters: linear: length of the sequences of letters that are hashed besides words; 0: none are.
         columns: trees: by field, in the graph's order, its categories, or none where it is a number.
         tokenizer: transformer: file of the ``tokenizers`` library, which cuts at ``max_tokens``, special tokens included.
         quantised: transformer: by variant, how many labels of the 32-bit graph its int8 copy changed; for people and for the lab's gates.
@@ -62,6 +63,7 @@ class TierModel:
     outputs: Mapping[str, str] = field(default_factory=dict)
     buckets: int = 0
     hashing: int = 0
+    letters: int = 0
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tokenizer: Artefact | None = None
     max_tokens: int = 0

@@ -35,7 +35,10 @@ class Models:
         session = self._session(tier.artefact(self.variant(pack)))
         if tier.kind == "trees":
             return TreesScorer(session, tier.output, tier.columns)
-        made = LinearScorer(session, tier.output, tier.buckets) if tier.kind == "linear" else self._transformer(session, tier)
+        if tier.kind == "linear":
+            made: Scorer = LinearScorer(session, tier.output, tier.buckets, tier.letters)
+        else:
+            made = self._transformer(session, tier)
         return BinnedScorer(made, pack.bins) if pack.bins else made
 
     def _transformer(self, session: Session, tier: TierModel) -> Scorer:

@@ -38,11 +38,11 @@ class Scorer(Protocol):
 class LinearScorer:
     """Hashed words and fields in one linear model; a whole batch a call, because its sums never mix rows."""
 
-    def __init__(self, session: Session, output: str, buckets: int) -> None:
-        self._session, self._output, self._buckets = session, output, buckets
+    def __init__(self, session: Session, output: str, buckets: int, letters: int = 0) -> None:
+        self._session, self._output, self._buckets, self._letters = session, output, buckets, letters
 
     def probabilities(self, documents: Sequence[Features]) -> Probabilities:
-        sparse = hashing.encode(documents, self._buckets)
+        sparse = hashing.encode(documents, self._buckets, self._letters)
         inputs: dict[str, npt.NDArray[Any]] = {
             "ids": sparse.ids,
             "values": sparse.values,

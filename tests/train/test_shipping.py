@@ -55,6 +55,8 @@ def test_three_packs_share_one_encoder_with_a_head_for_each_and_only_those_that_
     assert [pack.name for pack in packs] == passed
     (large,) = (tier for tier in packs[0].tiers if tier.name == "large")
     assert (large.artefacts[0].file, large.tokenizer and large.tokenizer.file) == (ENCODER, TOKENIZER)
+    assert large.quantised["any"]["judged"] > 0
+    assert sum(gate["name"].startswith("labels that int8 changes in") for gate in reports["intents-insurance"]["gates"]) == 2
     graph = opened((tmp_path / "out" / ENCODER).read_bytes())
     assert [found.name for found in graph.get_outputs()] == [f"probabilities_{name.replace('-', '_')}" for name in NAMES]
     for report in reports.values():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from tokenizers import Tokenizer
 
-from services.lab import bert, gates, graphs, mixing, nano, quantising
+from services.lab import bert, gates, graphs, levelling, mixing, nano, quantising
 from services.lab.answers import Answers, mix
 from services.lab.columns import Columns, labelled, sha256
 from services.lab.comparison import compared
@@ -25,6 +25,7 @@ from services.lab.examples import Example, UnreadableData, parts, split
 from services.lab.figures import figures, out_of_scope, quality
 from services.lab.plan import TooFewExamples, checked, labels_of
 from services.lab.wordpiece import encoded, learnt, pruned
+from shared.automations import hashing
 from shared.automations.bins import binned
 from shared.automations.contract import Features
 from shared.automations.pack import Artefact, Certificate, Pack, TierModel
@@ -112,6 +113,50 @@ def test_numbers_of_many_values_become_bins_and_the_rest_stays() -> None:
     assert binned(fields, edges) == {"amount": "7", "year": "1994", "kind": "x", "note": ""}
     assert binned({"amount": "unknown"}, edges) == {"amount": "unknown"}
     assert [binned({"amount": value}, edges)["amount"] for value in ("-1", "1e9", "nan")] == ["0", "9", "nan"]
+
+
+STEMS = {"house": ("mortgag", "escrow", "apprais"), "study": ("scholar", "tuition", "graduat")}
+
+
+def _inflected(endings: Sequence[str], count: int) -> list[Example]:
+    """Two words of one label's stems, and one that says nothing."""
+    chance, found = random.Random(7), []
+    for index in range(count):
+        label = ("house", "study")[index % 2]
+        words = [chance.choice(STEMS[label]) + chance.choice(endings) for _ in range(2)]
+        found.append(_example(f"{words[0]} the {words[1]} {index}", label))
+    return found
+
+
+@pytest.mark.parametrize("margin", [False, True])
+def test_letters_tell_words_that_training_never_showed_by_their_stems(*, margin: bool) -> None:
+    train, unseen = _inflected(("e", "ed", "s"), 200), _inflected(("ing", "ers", "ional"), 100)
+    right = {}
+    for letters in (0, 4):
+        how = nano.Recipe(1 << 13, strength=1.0, letters=letters, margin=margin)
+        model = nano.fit(train, ("house", "study"), how)
+        found = model.probabilities(hashing.encode([example.features for example in unseen], how.buckets, letters))
+        right[letters] = float((np.array(("house", "study"))[found.argmax(axis=1)] == [example.label for example in unseen]).mean())
+    assert right[0] < 0.7
+    assert right[4] > 0.95
+
+
+def test_a_temperature_makes_probabilities_of_margins() -> None:
+    chance = random.Random(3)
+    rows = [
+        _example(" ".join(chance.choices("abcdefgh", weights=range(*((1, 9) if label == "x" else (9, 1, -1))), k=6)), label, str(index))
+        for index in range(3_000)
+        for label in [chance.choice("xy")]
+    ]
+    how = nano.Recipe(1 << 13, strength=0.03, margin=True)
+    model = nano.fit(rows[:1_000], ("x", "y"), how)
+    cooled = model.cooled(nano.temperature(model, rows[1_000:2_000], ("x", "y"), how))
+    fresh, truth = (
+        hashing.encode([row.features for row in rows[2_000:]], how.buckets),
+        np.array([int(row.label == "y") for row in rows[2_000:]]),
+    )
+    before, after = (quality(found.probabilities(fresh), truth)["calibration_error"] for found in (model, cooled))
+    assert after < 0.05 < before
 
 
 def _answers(
@@ -240,6 +285,44 @@ def _reference(ids: Sequence[int], weights: Mapping[str, npt.NDArray[np.float32]
 
 
 SHAPE = bert.Shape(layers=2, width=32, heads=4)
+
+
+def _with_an_outlier(factor: float) -> bytes:
+    """An encoder in which one channel of what enters a product is always so large, as in pretrained ones, and the others are near 1."""
+    weights = {name: 0.2 * value if value.ndim > 1 else np.sign(value) for name, value in _weights(SHAPE, 50, 16).items()}
+    weights["encoder.layer.0.intermediate.dense.weight"][5] = 0
+    weights["encoder.layer.0.intermediate.dense.bias"][5] = factor
+    weights["encoder.layer.0.output.dense.weight"][:, 5] /= factor
+    return bert.to_onnx(weights, SHAPE, {"probabilities": bert.Head(np.eye(5, 32, dtype=np.float32), np.zeros(5, dtype=np.float32))})
+
+
+def _logarithms(graph: bytes, documents: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+    session = opened(graph)
+    return np.log([session.run(["probabilities"], {bert.INPUT: np.array([ids], dtype=np.int64)})[0][0] for ids in documents])
+
+
+def test_a_channel_far_above_the_others_is_levelled_before_int8_and_nothing_changes_in_32_bits() -> None:
+    draws = np.random.default_rng(4)
+    documents = [draws.integers(0, 50, length).tolist() for length in draws.integers(4, 16, 60)]
+    graph = _with_an_outlier(60.0)
+    made = levelling.levelled(graph, documents[:30])
+    exact, level = _logarithms(graph, documents), _logarithms(made, documents)
+    np.testing.assert_allclose(level, exact, atol=1e-5)
+    before, after = (np.abs(_logarithms(graphs.int8(found, "any"), documents) - exact).mean() for found in (graph, made))
+    assert after < 0.5 * before
+
+
+def test_an_encoder_without_such_a_channel_stays_as_it_is() -> None:
+    graph = _with_an_outlier(1.0)
+    assert levelling.levelled(graph, [[1, 2, 3], [4, 5, 6, 7]] * 20) == graph
+
+
+def test_texts_to_look_at_come_from_all_of_the_data() -> None:
+    texts = [str(index) for index in range(4_537)]
+    found = levelling.spread(texts)
+    assert 100 <= len(found) < 150
+    assert (found[0], int(found[-1]) > 4_450) == ("0", True)
+    assert levelling.spread(texts[:7]) == texts[:7]
 
 
 @settings(deadline=None, max_examples=20)

@@ -20,6 +20,7 @@ from shared.automations.contract import Features
 from shared.automations.pack import MANIFEST, NEVER, Artefact, Bound, Certificate, Declaration, Pack, TierModel, parse, render
 from shared.automations.registry import automations
 from shared.errors import InvariantBroken
+from shared.inference.models import Models
 from shared.inference.session import Session
 
 INTENTS = ("banking77", "clinc150", "insurance")
@@ -68,11 +69,12 @@ def test_the_packs_of_automations_know_their_outcomes_and_those_of_intents_ask_p
 @pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.name)
 def test_the_graph_computes_what_the_lab_measured(pack: Pack) -> None:
     texts = ["the bank charged a fee", "", "mortgage escrow " * 50, "stone hit the windscreen", "x"]
-    artefact, buckets = _nano(pack)
-    session = Session(SHIPPED / artefact.file, artefact.sha256)
-    served = session.run(_inputs(texts, buckets), "probabilities")
-    model = linear.from_onnx((SHIPPED / artefact.file).read_bytes())
-    expected = model.probabilities(hashing.encode([Features(text) for text in texts], buckets))
+    tier = pack.tier("nano")
+    assert tier is not None
+    documents = [Features(text) for text in texts]
+    served = Models(SHIPPED, "any").scorer(dataclasses.replace(pack, bins={}), tier).probabilities(documents)
+    model = linear.from_onnx((SHIPPED / tier.artefact("any").file).read_bytes())
+    expected = model.probabilities(hashing.encode(documents, tier.buckets, tier.letters))
     assert served.shape == (len(texts), len(pack.labels))
     np.testing.assert_allclose(served, expected, atol=2e-6)
 
@@ -133,7 +135,12 @@ def _whole() -> Pack:
     )
     tiers = (
         TierModel(
-            name="nano", kind="linear", artefacts=(Artefact(file="n.onnx", sha256="3", bytes=7),), buckets=8, hashing=hashing.VERSION
+            name="nano",
+            kind="linear",
+            artefacts=(Artefact(file="n.onnx", sha256="3", bytes=7),),
+            buckets=8,
+            hashing=hashing.VERSION,
+            letters=4,
         ),
         TierModel(
             name="trees",
