@@ -13,19 +13,23 @@ import numpy.typing as npt
 import torch
 from transformers import BertConfig, BertModel
 
-from services.lab import bert, encoder, graphs, linear, nano
-from services.lab.examples import Example, parts, synthetic
+from services.lab import bert, encoder, graphs, linear, nano, student
+from services.lab.bert import Head
+from services.lab.building import Bench, Stage, written
+from services.lab.examples import Example, Source, parts, synthetic
+from services.lab.plan import Plan
 from services.lab.student import PIECES, SHAPE
-from services.lab.teacher import MINILM, Teacher, fitted_head, load
-from services.lab.wordpiece import encoded, learnt
+from services.lab.teacher import MINILM, Teacher, load
+from services.lab.wordpiece import learnt
+from shared.automations.pack import Pack, TierModel
 from shared.automations.registry import automation
+from shared.inference.models import Models
 from shared.inference.scorers import DocumentTokenizer, LinearScorer, Scorer, TransformerScorer
 from shared.inference.session import Session
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from services.lab.bert import Head
     from shared.automations.contract import Features
     from shared.automations.pack import Variant
 
@@ -122,14 +126,40 @@ def _nano(folder: Path, corpus: Corpus) -> LinearScorer:
     return LinearScorer(Session(folder / "nano.onnx", _written(folder / "nano.onnx", content)), "probabilities", how.buckets)
 
 
-def contenders(folder: Path, corpus: Corpus, variant: Variant) -> Mapping[str, Predict]:
-    """``torch`` and ``int8`` are MiniLM with its own weights and one head, fitted on the frozen encoder: so they should say the same."""
-    teacher = load(MINILM, corpus.texts, MAX_TOKENS)
-    head = fitted_head(teacher, encoded(teacher.tokenizer, corpus.texts), corpus.targets(corpus.train), lambda: None)
-    graph = bert.to_onnx(teacher.weights, teacher.shape, {"probabilities": head})
+def timed_only(texts: Sequence[str], max_tokens: int, labels: int) -> TorchMiniLM:
+    """MiniLM in torch over another task's pieces of words, with a head that says nothing: good for its speed only."""
+    teacher = load(MINILM, texts, max_tokens)
+    return TorchMiniLM(teacher, Head(np.zeros((labels, teacher.shape.width), np.float32), np.zeros(labels, np.float32)))
+
+
+def learnt_minilm(corpus: Corpus, epochs: int, stage: Stage, kept: Path) -> tuple[Teacher, Head]:
+    """MiniLM after it has learnt this corpus; a run that was broken off, or one that is made again, goes on from ``kept``."""
+    plan = Plan(name=TASK, task=TASK, labels=corpus.labels, source=Source(TASK, "", ""), teacher=MINILM, finetune=epochs)
+    kept.mkdir(parents=True, exist_ok=True)
+    return student.finetuned(Bench(plan, kept, {"train": corpus.train}, {}, stage))
+
+
+def large_tier(folder: Path, teacher: Teacher, head: Head, variant: Variant) -> TierModel:
+    """In int8, as the lab ships one."""
+    graph = graphs.int8(bert.to_onnx(teacher.weights, teacher.shape, {"probabilities": head}), variant)
+    return TierModel(
+        name="large",
+        kind="transformer",
+        artefacts=(written(folder, "large.onnx", graph),),
+        inputs=bert.INPUTS,
+        outputs={"probabilities": f"float32[1, {len(head.bias)}]"},
+        tokenizer=written(folder, "large-tokenizer.json", teacher.tokenizer.to_str().encode()),
+        max_tokens=MAX_TOKENS,
+    )
+
+
+def contenders(folder: Path, corpus: Corpus, teacher: Teacher, head: Head, variant: Variant) -> Mapping[str, Predict]:
+    """``torch`` and ``int8`` are MiniLM with the same weights and head: so they should say the same."""
+    large = large_tier(folder, teacher, head, variant)
+    pack = Pack(name=TASK, version="", task=TASK, labels=corpus.labels, level="", tiers=(large,))
     return {
         "torch": TorchMiniLM(teacher, head).predict,
-        "int8": predictor(_transformer(folder, "large", graphs.int8(graph, variant), teacher.tokenizer)),
+        "int8": predictor(Models(folder).scorer(pack, large)),
         "mini": predictor(_mini(folder, corpus, variant)),
         "nano": predictor(_nano(folder, corpus)),
     }
