@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from services.roi.period import Bucket, Period
 from shared.measure.baselines import Baseline, Grade, Moments
@@ -49,46 +49,29 @@ class CaseSum(NamedTuple):
 
 
 class BucketSum(NamedTuple):
-    """Decided cases of one bucket, and the human seconds on those of the automated arm.
+    """Decided cases of one bucket that were drawn with one control share, and the human seconds on them.
 
     Attributes:
         control: cases of the control arm.
         human, automatic: cases of the automated arm that a person decided, and the others.
+        seconds: of the automated arm.
+        control_seconds, control_squares: of the control arm, with the sum of their squares.
     """
 
     automation: str
     stratum: str
+    share: Decimal
     bucket: datetime | None
     control: int
     human: int
     automatic: int
-    seconds: float
+    seconds: Decimal
+    control_seconds: Decimal
+    control_squares: Decimal
 
     @property
-    def automated(self) -> Moments:
-        """Without squares: a part of a period is compared with the baselines of the whole."""
-        return Moments(self.human + self.automatic, self.seconds, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """Cases by who decided them, as in `BucketSum`."""
-
-    control: int = 0
-    human: int = 0
-    automatic: int = 0
-
-    @classmethod
-    def of(cls, rows: Iterable[BucketSum]) -> Mix:
-        control = human = automatic = 0
-        for row in rows:
-            control += row.control
-            human += row.human
-            automatic += row.automatic
-        return cls(control, human, automatic)
-
-    def __add__(self, other: Mix) -> Mix:
-        return Mix(self.control + other.control, self.human + other.human, self.automatic + other.automatic)
+    def automated(self) -> int:
+        return self.human + self.automatic
 
 
 class MoneySum(NamedTuple):
@@ -245,7 +228,8 @@ class Tally(NamedTuple):
     """Everything that an answer about one period is computed from, as of one moment.
 
     Attributes:
-        buckets: the cases once more, by bucket; empty where nobody asked for buckets.
+        cases: empty where buckets were asked for.
+        buckets: the cases by bucket; empty where nobody asked for buckets.
     """
 
     cases: list[CaseSum]
@@ -257,11 +241,8 @@ class Tally(NamedTuple):
     buckets: Sequence[BucketSum] = ()
 
 
-Sum = TypeVar("Sum", BucketSum, MoneySum)
-
-
-def by_bucket(rows: Iterable[Sum]) -> dict[datetime | None, list[Sum]]:
-    buckets: dict[datetime | None, list[Sum]] = {}
+def by_bucket(rows: Iterable[MoneySum]) -> dict[datetime | None, list[MoneySum]]:
+    buckets: dict[datetime | None, list[MoneySum]] = {}
     for row in rows:
         buckets.setdefault(row.bucket, []).append(row)
     return buckets

@@ -7,21 +7,29 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from services.roi import valuation
-from services.roi.facts import HUMAN, Mix
+from services.roi.facts import HUMAN
 from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
 from shared.measure.adjusted import weighted
 from shared.measure.baselines import Grade, Moments
+from shared.measure.parts import Parts, parts
 from shared.measure.savings import Estimate, Fit, combine, estimate, fit
 from shared.measure.sequence import Bounds, Progress, bounds, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from services.roi.facts import BucketSum, CaseSum, MoneySum, Tally
     from services.roi.valuation import Valuation
+    from shared.measure.mixture import Floats
+    from shared.measure.parts import Ends
 
 _THOUSANDTH = Decimal("0.001")
+_NOTHING = Decimal(0)
+_NONE = (0, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,8 @@ class Account:
     """One automation in one period.
 
     Attributes:
-        buckets: its cases once more, by bucket, where buckets were asked for.
+        cases: empty where buckets were asked for.
+        buckets: its cases by bucket, where buckets were asked for.
         fitted: its baselines, for estimates of parts of the period.
         progress: of the always-valid estimate.
     """
@@ -58,7 +67,7 @@ class Account:
 
 def accounts(tally: Tally, min_grade: Grade) -> list[Account]:
     """One for each automation with cases or money, by name."""
-    names = sorted({row.automation for row in tally.cases} | {row.automation for row in tally.money})
+    names = sorted({row.automation for rows in (tally.cases, tally.buckets, tally.money) for row in rows})
     return [_account(name, tally, min_grade) for name in names]
 
 
@@ -67,14 +76,20 @@ def part(account: Account, cases: Iterable[CaseSum], min_grade: Grade) -> Estima
     return graded(estimate(account.fitted, _by_stratum(cases, "automated")), min_grade)
 
 
-def part_of_buckets(account: Account, buckets: Iterable[BucketSum], min_grade: Grade) -> Estimate:
-    """As `part`, of the cases of some buckets."""
-    return graded(estimate(account.fitted, _automated(buckets)), min_grade)
+def cut(account: Account, places: Mapping[datetime | None, int], size: int, min_grade: Grade = Grade.D) -> Parts:
+    """The estimates of the parts that an account's buckets belong to, by the baselines of its whole period.
 
-
-def saved_seconds(account: Account, buckets: Iterable[BucketSum]) -> float | None:
-    """The point for some of an account's buckets; nothing is saved where there are no cases, and None where there is no baseline."""
-    return estimate(account.fitted, _automated(buckets)).point
+    Args:
+        places: which of the ``size`` parts a bucket is in; the others are left out.
+    """
+    automated: dict[str, tuple[Floats, Floats]] = {}
+    for row in account.buckets:
+        place = places.get(row.bucket)
+        if place is not None:
+            sums = automated.get(row.stratum) or automated.setdefault(row.stratum, (np.zeros(size), np.zeros(size)))
+            sums[0][place] += row.automated
+            sums[1][place] += float(row.seconds)
+    return parts(account.fitted, automated, size, min_grade)
 
 
 def graded(found: Estimate, min_grade: Grade) -> Estimate:
@@ -145,15 +160,14 @@ def count(rows: Iterable[CaseSum]) -> Cases:
             human += row.cases
         else:
             automated += row.cases
-    return mixed(Mix(control, human, automated))
+    return mixed(control, human, automated)
 
 
-def mixed(cases: Mix) -> Cases:
-    total = cases.control + cases.human + cases.automatic
-    return Cases(total=total, automated=cases.automatic, human=cases.human, control=cases.control)
+def mixed(control: int, human: int, automatic: int) -> Cases:
+    return Cases(total=control + human + automatic, automated=automatic, human=human, control=control)
 
 
-def interval(found: Estimate) -> Interval:
+def interval(found: Estimate | Ends) -> Interval:
     low, point, high = (None if value is None else _seconds(value) for value in (found.low, found.point, found.high))
     return Interval(low=low, point=point, high=high)
 
@@ -177,12 +191,16 @@ def _in_hours(found: Estimate | Bounds) -> HoursInterval:
 
 def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     cases = [row for row in tally.cases if row.automation == name]
-    stored = {row.stratum: row.baseline for row in tally.baselines if row.automation == name}
-    control, automated = _by_stratum(cases, "control"), _by_stratum(cases, "automated")
-    fitted = fit(like_automated(cases), automated, stored)
-    money = [row for row in tally.money if row.automation == name]
     buckets = [row for row in tally.buckets if row.automation == name]
-    return Account(name, cases, money, fitted, graded(estimate(fitted, automated), min_grade), progress(cases, control), buckets)
+    money = [row for row in tally.money if row.automation == name]
+    stored = {row.stratum: row.baseline for row in tally.baselines if row.automation == name}
+    if buckets:
+        baseline, automated = _control_of_buckets(buckets), _automated(buckets)
+    else:
+        baseline, automated = like_automated(cases), _by_stratum(cases, "automated")
+    fitted = fit(baseline, automated, stored)
+    found = graded(estimate(fitted, automated), min_grade)
+    return Account(name, cases, money, fitted, found, progress(cases, _by_stratum(cases, "control")), buckets)
 
 
 def like_automated(rows: Iterable[CaseSum]) -> Mapping[str, Moments]:
@@ -203,10 +221,26 @@ def _by_stratum(rows: Iterable[CaseSum], arm: str) -> Mapping[str, Moments]:
 
 
 def _automated(buckets: Iterable[BucketSum]) -> Mapping[str, Moments]:
-    sums: dict[str, Moments] = {}
+    """Without squares: nobody asks how automated cases scatter."""
+    sums: dict[str, tuple[int, Decimal]] = {}
     for row in buckets:
-        sums[row.stratum] = sums[row.stratum] + row.automated if row.stratum in sums else row.automated
-    return sums
+        cases, seconds = sums.get(row.stratum, _NONE)
+        sums[row.stratum] = cases + row.automated, seconds + row.seconds
+    return {stratum: Moments(cases, float(seconds), 0.0) for stratum, (cases, seconds) in sums.items() if cases}
+
+
+def _control_of_buckets(buckets: Iterable[BucketSum]) -> Mapping[str, Moments]:
+    """As `like_automated`."""
+    sums: dict[str, dict[Decimal, tuple[int, Decimal, Decimal]]] = {}
+    for row in buckets:
+        if row.control:
+            shares = sums.setdefault(row.stratum, {})
+            cases, seconds, squares = shares.get(row.share, (0, _NOTHING, _NOTHING))
+            shares[row.share] = cases + row.control, seconds + row.control_seconds, squares + row.control_squares
+    return {
+        stratum: weighted([(float(share), Moments(n, float(total), float(squares))) for share, (n, total, squares) in shares.items()])
+        for stratum, shares in sums.items()
+    }
 
 
 def _together(rows: Sequence[CaseSum]) -> Moments:

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from services.roi import breakdown, figures
+from services.roi import breakdown, figures, series
 from services.roi.breakdown import Dimension
-from services.roi.facts import Mix, Wanted, by_bucket
+from services.roi.facts import Wanted
 from services.roi.period import RECENT, Bucket, Period, moment
 from services.roi.repository import conservation as balances
 from services.roi.repository import figures as sums
-from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Point, Series, Timeseries, Totals
-from services.roi.valuation import Valuation, amount
+from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Timeseries, Totals
+from services.roi.valuation import Valuation
 from shared.db import unit_of_work
 from shared.measure.baselines import Grade
 from shared.measure.footprint import Assumptions
-from shared.measure.savings import combine
 from shared.web.pagination import Cursor, Page
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from services.roi.facts import Tally
-    from services.roi.figures import Account
     from shared.clock import Clock
-    from shared.measure.savings import Estimate
 
 CONSERVATION_LENGTH = timedelta(days=2)
 
@@ -91,13 +86,9 @@ class Roi:
         # A quarter has more hours than an answer may have buckets.
         wanted = replace(question, default=RECENT) if bucket is Bucket.HOUR else question
         period, tally = self.tally(tenant, wanted, bucket)
-        starts = list(period.buckets(bucket))
-        found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
-        parts = [_by_bucket(account, starts, prices, question.min_grade) for account in found]
-        total = Series(automation=None, points=_points(parts, starts))
-        series = [Series(automation=a.automation, points=_points([part], starts)) for a, part in zip(found, parts, strict=True)]
-        return Timeseries(**dict(asked(question, period, tally)), bucket=bucket.value, series=[total, *series])
+        found = series.series(figures.accounts(tally, question.min_grade), list(period.buckets(bucket)), prices, question.min_grade)
+        return Timeseries(**dict(asked(question, period, tally)), bucket=bucket.value, series=found)
 
     def breakdown(self, tenant: str, question: Question, by: Dimension) -> Breakdown:
         period, tally = self.tally(tenant, question, apart=breakdown.apart(by))
@@ -150,40 +141,6 @@ class Roi:
         wanted = Wanted(tenant, period, min(now, period.end), question.as_of, question.automation, bucket, apart)
         with unit_of_work(self.engine, tenant=tenant, snapshot=True) as connection:
             return period, sums.tally(connection, wanted)
-
-
-class _Bucketed(NamedTuple):
-    """One account in one bucket: what its own series shows, and its part of the total."""
-
-    cases: Mix
-    estimate: Estimate
-    cost: Decimal
-    cash: Decimal
-
-
-def _by_bucket(account: Account, starts: Sequence[datetime], prices: Valuation, min_grade: Grade) -> list[_Bucketed]:
-    cases, money = by_bucket(account.buckets), by_bucket(figures.credited(account.money, min_grade))
-    found = []
-    for start in starts:
-        own = cases.get(start, ())
-        converted = prices.convert(money.get(start, ()))
-        estimated = figures.part_of_buckets(account, own, min_grade)
-        found.append(_Bucketed(Mix.of(own), estimated, converted.cost, converted.sums.get("cash", Decimal(0))))
-    return found
-
-
-def _points(parts: Sequence[Sequence[_Bucketed]], starts: Sequence[datetime]) -> list[Point]:
-    """One for every start, of all these accounts together."""
-    return [
-        Point(
-            start=start,
-            cases=figures.mixed(sum((part[place].cases for part in parts), start=Mix())),
-            seconds=figures.interval(combine(part[place].estimate for part in parts)),
-            total_cost=amount(sum((part[place].cost for part in parts), Decimal(0))),
-            cash=amount(sum((part[place].cash for part in parts), Decimal(0))),
-        )
-        for place, start in enumerate(starts)
-    ]
 
 
 def asked(question: Question, period: Period, tally: Tally) -> Asked:

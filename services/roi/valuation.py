@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from services.roi.schemas import Foreign, LabourValue, Rate
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from services.roi.facts import DatedRate, MoneySum
     from shared.measure.savings import Estimate
     from shared.measure.sequence import Bounds
 
+CASH = "cash"
 COSTS = ("compute", "remote_model", "platform", "error")
 LABOUR = "labour_hour"
 LOSS = "loss_per_error"
@@ -22,6 +25,7 @@ EVERY_AUTOMATION = "*"
 # Compute of a single case is far below a minor unit.
 _AMOUNT = Decimal("1e-6")
 _SECONDS_PER_HOUR = Decimal(3600)
+_NOTHING = Decimal(0)
 
 
 def amount(value: Decimal) -> Decimal:
@@ -39,6 +43,14 @@ class Converted:
     @property
     def cost(self) -> Decimal:
         return sum((self.sums.get(kind, Decimal(0)) for kind in COSTS), Decimal(0))
+
+
+@dataclass(slots=True)
+class Flow:
+    """Money of one bucket, in the currency asked for."""
+
+    cost: Decimal = _NOTHING
+    cash: Decimal = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,20 @@ class Valuation:
                 used[rate.name] = rate
         rest = (Foreign(kind=kind, currency=currency, amount=amount(value)) for (kind, currency), value in sorted(foreign.items()))
         return Converted(converted, tuple(rest), tuple(used.values()))
+
+    def flows(self, sums: Iterable[MoneySum]) -> dict[datetime | None, Flow]:
+        """As `convert`, for each bucket; what could not be converted is left out."""
+        found: dict[datetime | None, Flow] = defaultdict(Flow)
+        factors: dict[str, Decimal | None] = {}
+        for money in sums:
+            if money.currency not in factors:
+                factors[money.currency], _ = self._factor(money.currency)
+            factor = factors[money.currency]
+            if factor is not None and money.kind in COSTS:
+                found[money.bucket].cost += money.amount * factor
+            elif factor is not None and money.kind == CASH:
+                found[money.bucket].cash += money.amount * factor
+        return found
 
     def labour(self, automation: str) -> tuple[Decimal, tuple[DatedRate, ...]] | None:
         """Price of an hour and the rates behind it; None where none is known in this currency."""

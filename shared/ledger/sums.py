@@ -40,6 +40,17 @@ LINE_MEASURES: Final = {
     "reversed": f"coalesce(sum(l.amount) FILTER (WHERE {CORRECTS}), 0)",
 }
 
+_CONTROL: Final = "FILTER (WHERE arm = 'control')"
+# By name: what rows of cases add to a bucket of `shared.models.rollups.case_buckets`.
+BUCKET_MEASURES: Final = {
+    "control": f"coalesce(sum(cases) {_CONTROL}, 0)::bigint",
+    "human": "coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier = 'human'), 0)::bigint",
+    "automatic": "coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier <> 'human'), 0)::bigint",
+    "seconds": "coalesce(sum(human_seconds) FILTER (WHERE arm <> 'control'), 0)",
+    "control_seconds": f"coalesce(sum(human_seconds) {_CONTROL}, 0)",
+    "control_seconds2": f"coalesce(sum(human_seconds2) {_CONTROL}, 0)",
+}
+
 
 def case_changes(*, touched: str, visible: str, old: str, booked: str) -> str:
     """CTEs that end in ``changes``: attributes of a case, ``booked``, and what each measure changes by.

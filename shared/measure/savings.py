@@ -17,7 +17,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from shared.measure.baselines import EMPTY, Baseline, Grade, Moments, worst
-from shared.measure.skewness import log_normal_third, reach
+from shared.measure.skewness import Number, log_normal_third, reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -157,15 +157,11 @@ def combine(estimates: Iterable[Estimate]) -> Estimate:
     )
 
 
-def quantile(degrees: float) -> float:
+def quantile(degrees: Number) -> Number:
     """Two-sided 95 % quantile of Student's t: Cornish-Fisher series around the normal one (Abramowitz, Stegun, 26.7.5)."""
     z = _NORMAL_QUANTILE
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + sum(term / degrees**power for power, term in enumerate(terms, start=1))
+    first, second, third = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / degrees + second / degrees**2 + third / degrees**3
 
 
 def _too_small(control: Mapping[str, Moments], names: list[str]) -> set[str]:

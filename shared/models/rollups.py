@@ -64,6 +64,39 @@ ledger_sums = Table(
     Index(None, "tenant_id", "grain", "booked"),
 )
 
+# The same facts by hour, day and week alone, whenever they were booked: what answers that are cut into buckets read.
+case_buckets = Table(
+    "case_buckets",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("period", Instant, primary_key=True),
+    Column("automation", Text, primary_key=True),
+    Column("stratum", Text, primary_key=True),
+    Column("share", Numeric(5, 4), primary_key=True),
+    # Cases of the control arm; of the automated arm those that a person decided, and the others.
+    Column("control", BigInteger, nullable=False),
+    Column("human", BigInteger, nullable=False),
+    Column("automatic", BigInteger, nullable=False),
+    # Human seconds of the automated arm, and those of the control arm with their squares.
+    Column("seconds", Numeric(24, 6), nullable=False),
+    Column("control_seconds", Numeric(24, 6), nullable=False),
+    Column("control_seconds2", Numeric(30, 6), nullable=False),
+)
+
+money_buckets = Table(
+    "money_buckets",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("period", Instant, primary_key=True),
+    Column("automation", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("grade", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("amount", Numeric(30, 10), nullable=False),
+)
+
 # Manual seconds to expect of a case that was received in transaction `since` or later, as known before it, so that both arms of it expect
 # the same:
 # `intercept + slope * covariate`. The newest such row counts. Never changed, so that what was estimated stays, and its sums stay sums.

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
-from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES
+from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, LINE_MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,6 +94,34 @@ class Facts:
             elif share > 0:
                 gain = forecast - y
             return [_six(value) for value in (Decimal(1), y, y * y, late, x, x * x, x * y, gain, variance)]
+
+    def case_buckets(self) -> Sums:
+        """By the key of `case_buckets`: without the moment of booking, and without months."""
+        sums: dict[tuple[object, ...], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * len(BUCKET_MEASURES))
+        for (tenant, grain, period, _, automation, arm, stratum, tier, _, _, share), values in self.case_sums().items():
+            cases, seconds, squares = values[:3]
+            control, human = arm == "control", arm != "control" and tier == "human"
+            row = sums[(tenant, grain, period, automation, stratum, share)]
+            for place, (counts, value) in enumerate(
+                (
+                    (control, cases),
+                    (human, cases),
+                    (not control and not human, cases),
+                    (not control, seconds),
+                    (control, seconds),
+                    (control, squares),
+                )
+            ):
+                row[place] += value if counts else 0
+        return {key: tuple(values) for key, values in sums.items() if any(values) and key[1] != "month"}
+
+    def money_buckets(self) -> Sums:
+        """By the key of `money_buckets`."""
+        sums: dict[tuple[object, ...], Decimal] = defaultdict(Decimal)
+        for (tenant, grain, period, _, automation, _, kind, grade, currency), (_, _, amount, _) in self.ledger_sums().items():
+            if grain != "month" and currency != "-":
+                sums[(tenant, grain, period, automation, kind, grade, currency)] += amount
+        return {key: (amount,) for key, amount in sums.items() if amount}
 
     def ledger_sums(self) -> Sums:
         """By the key of `ledger_sums`."""

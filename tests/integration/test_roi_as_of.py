@@ -18,7 +18,7 @@ from services.roi.service import Roi
 from shared.db import unit_of_work
 from shared.ledger import posting
 from shared.ledger import repository as ledger
-from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES
+from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, LINE_MEASURES
 from shared.money import Money, currency
 from tests.horizon import roll_up
 from tests.integration.facts import Case, Subject, add_key, add_tenant, add_work, decide, engine_of, receive
@@ -205,6 +205,8 @@ def test_every_figure_as_of_a_moment_is_the_one_that_was_answered_then(world: Wo
         facts = Facts.of(connection)
         assert stored(connection, "case_sums", CASE_MEASURES) == facts.case_sums()
         assert stored(connection, "ledger_sums", LINE_MEASURES) == facts.ledger_sums()
+        assert stored(connection, "case_buckets", BUCKET_MEASURES) == facts.case_buckets()
+        assert stored(connection, "money_buckets", ["amount"]) == facts.money_buckets()
 
 
 def test_records_on_their_way_at_an_earlier_moment_were_in_flight_then(world: World) -> None:

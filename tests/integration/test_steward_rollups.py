@@ -23,7 +23,7 @@ from services.steward.repository import rollups
 from shared.db import unit_of_work
 from shared.ledger import posting
 from shared.ledger import repository as ledger
-from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES
+from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, LINE_MEASURES
 from tests.horizon import roll_up
 from tests.integration.facts import Subject, add_tenant, add_work, decide, engine_of, hours_ago, receive
 from tests.integration.recomputation import Facts, stored
@@ -69,6 +69,8 @@ def assert_rolled_up(engine: Engine) -> None:
         facts = Facts.of(connection)
         assert stored(connection, "case_sums", CASE_MEASURES) == facts.case_sums()
         assert stored(connection, "ledger_sums", LINE_MEASURES) == facts.ledger_sums()
+        assert stored(connection, "case_buckets", BUCKET_MEASURES) == facts.case_buckets()
+        assert stored(connection, "money_buckets", ["amount"]) == facts.money_buckets()
         for one, other in (*permutations((CONSERVATION_STORED, CONSERVATION)), *permutations((ARRIVALS_STORED, ARRIVALS))):
             assert connection.exec_driver_sql(f"({one}) EXCEPT ALL ({other})").all() == []
         assert connection.exec_driver_sql("SELECT count(*) FROM conservation WHERE difference <> 0").scalar_one() == 0

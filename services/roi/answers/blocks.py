@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.roi import figures
-from services.roi.facts import Sum, by_bucket
+from services.roi.facts import MoneySum
 from services.roi.figures import Account
 from services.roi.period import Bucket, Period
 from shared.measure.projection import LEAST_BLOCKS, Baselined
@@ -40,14 +40,20 @@ class Blocks:
             return cls("week", 7 * DAY, _starts(end, 7 * DAY, days // 7))
         return cls("day" if days else None, DAY, _starts(end, DAY, days))
 
-    def split(self, rows: Iterable[Sum]) -> list[list[Sum]]:
-        """Rows by day, gathered by block; those outside every block are left out."""
-        days = by_bucket(rows)
+    @property
+    def places(self) -> dict[datetime | None, int]:
+        """Which block a day is in; days outside every block are not there."""
         steps = [DAY * number for number in range(self.length // DAY)]
-        return [[row for step in steps for row in days.get(start + step, [])] for start in self.starts]
+        return {start + step: place for place, start in enumerate(self.starts) for step in steps}
 
-    def inside(self, rows: Iterable[Sum]) -> list[Sum]:
-        return [row for block in self.split(rows) for row in block]
+    def split(self, rows: Iterable[MoneySum]) -> list[list[MoneySum]]:
+        """Rows by day, gathered by block; those outside every block are left out."""
+        places = self.places
+        found: list[list[MoneySum]] = [[] for _ in self.starts]
+        for row in rows:
+            if row.bucket in places:
+                found[places[row.bucket]].append(row)
+        return found
 
 
 def _starts(end: datetime, length: timedelta, count: int) -> tuple[datetime, ...]:
@@ -66,18 +72,18 @@ def first_day(accounts: Sequence[Account]) -> datetime | None:
 
 def saved_in(account: Account, blocks: Blocks) -> list[float] | None:
     """Seconds saved in each block, by the baselines of the whole period; None where a block cannot be estimated."""
-    found = [figures.saved_seconds(account, block) for block in blocks.split(account.buckets)]
-    known = [seconds for seconds in found if seconds is not None]
-    return known if len(known) == len(found) and known else None
+    found = figures.cut(account, blocks.places, len(blocks.starts))
+    return [float(point) for point in found.point] if len(found.point) and found.known.all() else None
 
 
 def baselined(account: Account, blocks: Blocks) -> list[Baselined] | None:
     """The groups of strata that the blocks were compared with; None where one has no spread."""
     sums: dict[str, int] = {}
-    for row in blocks.inside(account.buckets):
-        if row.automated.n:
+    inside = blocks.places
+    for row in account.buckets:
+        if row.automated and row.bucket in inside:
             group = account.fitted.group_of(row.stratum)
-            sums[group] = sums.get(group, 0) + row.automated.n
+            sums[group] = sums.get(group, 0) + row.automated
     found = []
     for group, cases in sums.items():
         baseline = account.fitted.baselines.get(group)

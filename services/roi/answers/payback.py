@@ -19,7 +19,6 @@ from shared.measure.savings import combine
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from services.roi.facts import BucketSum
     from services.roi.figures import Account
     from services.roi.period import Period
     from services.roi.service import Question, Roi
@@ -55,11 +54,17 @@ class Week:
 
 
 class _Worked(NamedTuple):
-    """An account with its labour rate and its cases by week."""
+    """What an account saved in each week.
 
-    account: Account
-    hour: tuple[Decimal, object] | None
-    weeks: Mapping[datetime | None, Sequence[BucketSum]]
+    Attributes:
+        hour: its labour rate; None where none is known.
+        seconds: None where they are not known.
+        cases: whether there were any, of either arm.
+    """
+
+    hour: Decimal | None
+    seconds: Sequence[float | None]
+    cases: Sequence[bool]
 
 
 def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
@@ -69,12 +74,11 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     accounts = figures.accounts(tally, question.min_grade)
     money = _money(accounts, prices, question)
-    worked = [_Worked(account, prices.labour(account.automation), by_bucket(account.buckets)) for account in accounts]
-    weeks = [
-        _week(start, worked, money.get(start), (period, min(period.end, roi.clock.now())))
-        for start in period.buckets(Bucket.WEEK)
-        if start < roi.clock.now()
-    ]
+    now = roi.clock.now()
+    starts = [start for start in period.buckets(Bucket.WEEK) if start < now]
+    places: dict[datetime | None, int] = {start: place for place, start in enumerate(starts)}
+    worked = [_worked(account, places, prices) for account in accounts]
+    weeks = [_week(start, _value(place, worked), money.get(start), (period, min(period.end, now))) for place, start in enumerate(starts)]
     into = Investment(plan.investment, invested_on, plan.rate, invested_on + timedelta(days=int(plan.months * _MONTH_DAYS)))
     valued = bool(accounts) and all(week.value is not None for week in weeks)
     share = _careful_share(accounts)
@@ -96,26 +100,34 @@ def _money(accounts: Sequence[Account], prices: Valuation, question: Question) -
     return {start: prices.convert(figures.credited(found, question.min_grade)) for start, found in rows.items()}
 
 
-def _week(start: datetime, worked: Sequence[_Worked], money: Converted | None, known: tuple[Period, datetime]) -> Week:
+def _worked(account: Account, places: Mapping[datetime | None, int], prices: Valuation) -> _Worked:
+    hour = prices.labour(account.automation)
+    estimates = figures.cut(account, places, len(places))
+    unknown = account.estimate.point is None
+    seconds = [None if unknown or not known else float(point) for point, known in zip(estimates.point, estimates.known, strict=True)]
+    counted = {row.bucket for row in account.buckets}
+    return _Worked(None if hour is None else hour[0], seconds, [start in counted for start in places])
+
+
+def _week(start: datetime, value: Decimal | None, money: Converted | None, known: tuple[Period, datetime]) -> Week:
     """Args: known: the period, and until when it is measured."""
     period, until = known
     return Week(
         cash=_NOTHING if money is None else money.sums.get("cash", _NOTHING),
         cost=_NOTHING if money is None else money.cost,
-        value=_value(start, worked),
+        value=value,
         until=min(start + WEEK, until),
         whole=start >= period.start and start + WEEK <= until,
     )
 
 
-def _value(start: datetime, worked: Sequence[_Worked]) -> Decimal | None:
+def _value(place: int, worked: Sequence[_Worked]) -> Decimal | None:
     total = _NOTHING
     for one in worked:
-        cases = one.weeks.get(start, [])
-        seconds = None if one.account.estimate.point is None else figures.saved_seconds(one.account, cases)
-        if seconds is None or (one.hour is None and cases):
+        seconds = one.seconds[place]
+        if seconds is None or (one.hour is None and one.cases[place]):
             return None
-        total += Decimal(repr(seconds)) / 3600 * (_NOTHING if one.hour is None else one.hour[0])
+        total += Decimal(repr(seconds)) / 3600 * (one.hour or _NOTHING)
     return total
 
 

@@ -42,7 +42,7 @@ def tally(connection: Connection, wanted: Wanted) -> Tally:
     values = {"tenant": wanted.tenant, "at": wanted.at, "as_of": wanted.as_of}
     rolled_at = connection.exec_driver_sql("SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'").scalar_one()
     return Tally(
-        cases=sums.cases(connection, wanted),
+        cases=[] if wanted.bucket is not None else sums.cases(connection, wanted),
         money=sums.money(connection, wanted),
         baselines=_baselines(connection, values),
         rates=[DatedRate(*row) for row in connection.exec_driver_sql(_RATES, values)],

@@ -7,10 +7,10 @@ from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING
 
-from services.roi.facts import HUMAN, BucketSum, CaseSum, MoneySum
+from services.roi.facts import BucketSum, CaseSum, MoneySum
 from services.roi.grains import ALWAYS, Grain, Run, runs
 from services.roi.period import Bucket
-from shared.ledger.sums import CASE_MEASURES, CORRECTS, TIME, case_changes
+from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, CORRECTS, TIME, case_changes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,43 +20,57 @@ if TYPE_CHECKING:
     from services.roi.facts import Wanted
     from services.roi.period import Period
 
+_COUNTS = {"control", "human", "automatic"}
 _COARSEST = {Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
 _APART = {"source", "model_version"}
-_OF_BASELINES = {"cases", "human_seconds", "human_seconds2"}
+_OF_BUCKETS = ("automation", "arm", "stratum", "tier", "share", "cases", "human_seconds", "human_seconds2")
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
 OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
 # Where a moment lies before the period, no row is known of it.
 _NOTHING = Run(Grain.HOUR, ALWAYS, ALWAYS, ALWAYS, ALWAYS)
+_PART = (
+    "SELECT {0} AS bucket, {1} FROM {2} WHERE tenant_id = %(tenant)s AND grain = %(grain_{3})s"  # noqa: S608  # constants
+    f" AND period >= %(start_{{3}})s AND period < %(end_{{3}})s AND {OF_ITS_AUTOMATION}"
+)
+_BOOKED = " AND booked >= %(from_{0})s AND booked < %(to_{0})s"
 _BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, {0}, 'UTC') END"
 
 
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
-    """Sums of the period's decided cases; where buckets are wanted, only what these are compared with."""
+    """Sums of the period's decided cases."""
     columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
     rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted, Grain.MONTH)
     if wanted.as_of is not None:
-        rows += _CASE_TAIL
-    measures = CASE_MEASURES if wanted.bucket is None else [name if name in _OF_BASELINES else "0" for name in CASE_MEASURES]
-    return list(starmap(CaseSum, connection.exec_driver_sql(_summed(rows, columns, measures), values).all()))
+        rows += _CASE_TAIL.format(", ".join((*_CASE_ATTRIBUTES, *CASE_MEASURES)))
+    return list(starmap(CaseSum, connection.exec_driver_sql(_summed(rows, columns, CASE_MEASURES), values).all()))
 
 
 def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSum]:
     """The period's decided cases by bucket, with as little of each as a part of a period needs."""
-    rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted, _COARSEST[bucket])
-    if wanted.as_of is not None:
-        rows += _CASE_TAIL
-    return list(starmap(BucketSum, connection.exec_driver_sql(_BUCKETS.format(rows), values).all()))
+    if wanted.as_of is None:
+        rows, values = _known("case_buckets", ("automation", "stratum", "share", *BUCKET_MEASURES), wanted, _COARSEST[bucket])
+        totals = [f"sum({name})" + ("::bigint" if name in _COUNTS else "") for name in BUCKET_MEASURES]
+    else:
+        rows, values = _known("case_sums", _OF_BUCKETS, wanted, _COARSEST[bucket])
+        rows += _CASE_TAIL.format(", ".join(_OF_BUCKETS))
+        totals = list(BUCKET_MEASURES.values())
+    statement = f"SELECT automation, stratum, share, bucket, {', '.join(totals)} FROM ({rows}) AS known GROUP BY 1, 2, 3, 4"  # noqa: S608  # constants
+    return list(starmap(BucketSum, connection.exec_driver_sql(statement, values).all()))
 
 
 def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
-    """Sums of the period's ledger lines with an amount, by bucket where that is wanted."""
-    coarsest = Grain.MONTH if wanted.bucket is None else _COARSEST[wanted.bucket]
-    rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted, coarsest)
-    if wanted.as_of is not None:
-        rows += _LINE_TAIL
-    statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, "WHERE currency <> '-'")
+    """Sums of the period's ledger lines with an amount; by bucket where that is wanted, and then of all arms together."""
+    if wanted.bucket is not None and wanted.as_of is None:
+        rows, values = _known("money_buckets", ("automation", "kind", "grade", "currency", "amount"), wanted, _COARSEST[wanted.bucket])
+        statement = f"SELECT automation, '', kind, grade, currency, bucket, sum(amount), 0 FROM ({rows}) AS known GROUP BY 1, 3, 4, 5, 6"  # noqa: S608  # constants
+    else:
+        coarsest = Grain.MONTH if wanted.bucket is None else _COARSEST[wanted.bucket]
+        rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted, coarsest)
+        if wanted.as_of is not None:
+            rows += _LINE_TAIL
+        statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, "WHERE currency <> '-'")
     return list(starmap(MoneySum, connection.exec_driver_sql(statement, values).all()))
 
 
@@ -81,7 +95,7 @@ def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, D
 
 def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], condition: str = "") -> str:
     groups = list(attributes)
-    totals = ", ".join("0" if name == "0" else f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures)
+    totals = ", ".join(f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures)
     numbers = ", ".join(str(place) for place in range(1, len(groups) + 1))
     return f"SELECT {', '.join(groups)}, {totals} FROM ({rows}) AS known {condition} GROUP BY {numbers}"  # noqa: S608  # constants
 
@@ -100,17 +114,10 @@ def _known(table: str, columns: Iterable[str], wanted: Wanted, coarsest: Grain) 
     parts = []
     for number, run in enumerate(runs(wanted.period, coarsest, wanted.as_of) or [_NOTHING]):
         whole = wanted.bucket is not None and run.grain.value == wanted.bucket.value
-        parts.append(_part(table, columns, number, bucket="period" if whole else _BUCKET.format("period")))
+        part = _PART.format("period" if whole else _BUCKET.format("period"), ", ".join(columns), table, number)
+        parts.append(part if wanted.as_of is None else part + _BOOKED.format(number))
         values |= _bounds(run, number)
     return " UNION ALL ".join(parts), values
-
-
-def _part(table: str, columns: Iterable[str], number: int, *, bucket: str) -> str:
-    return (
-        f"SELECT {bucket} AS bucket, {', '.join(columns)} FROM {table} WHERE tenant_id = %(tenant)s AND grain = %(grain_{number})s"  # noqa: S608  # constants
-        f" AND period >= %(start_{number})s AND period < %(end_{number})s"
-        f" AND booked >= %(from_{number})s AND booked < %(to_{number})s AND {OF_ITS_AUTOMATION}"
-    )
 
 
 def _bounds(run: Run, number: int) -> dict[str, object]:
@@ -118,12 +125,6 @@ def _bounds(run: Run, number: int) -> dict[str, object]:
     return {f"{name}_{number}": value for name, value in values.items()}
 
 
-_BUCKETS = (
-    "SELECT automation, stratum, bucket, coalesce(sum(cases) FILTER (WHERE arm = 'control'), 0)::bigint,"  # noqa: S608  # constants
-    f" coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier = '{HUMAN}'), 0)::bigint,"
-    f" coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier <> '{HUMAN}'), 0)::bigint,"
-    " coalesce(sum(human_seconds) FILTER (WHERE arm <> 'control'), 0)::float8 FROM ({0}) AS known GROUP BY 1, 2, 3"
-)
 # Facts of the hour of `as_of`, and those before it that are not in the sums yet.
 # Once, for it is asked about each fact; how many there are is known already.
 _ROLLED_UP = "{0}.xid < (SELECT rollup_horizon('rollups'))"
@@ -141,7 +142,7 @@ _CASE_TAIL = (
         booked="%(hour)s::timestamptz",
     )
     + f" SELECT {_BUCKET.format('decided_at')} AS bucket,"  # noqa: S608  # constants
-    f" {', '.join((*_CASE_ATTRIBUTES, *CASE_MEASURES))} FROM changes"
+    " {} FROM changes"
     f" WHERE decided_at >= %(start)s AND decided_at < %(end)s AND {OF_ITS_AUTOMATION}) AS tail"
 )
 _FRESH_LINES = (

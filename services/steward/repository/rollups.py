@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES, TIME, case_changes
+from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, LINE_MEASURES, TIME, case_changes
 from shared.measure.forecasts import BORROWED, FIRST_LOOK
 
 if TYPE_CHECKING:
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 _WINDOW = "{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8"
 _GRAINS = "(VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain)"
+_BUCKET_GRAINS = "(VALUES ('hour'), ('day'), ('week')) AS g (grain)"
 _CASE_KEY = "tenant_id, grain, period, booked, automation, arm, stratum, tier, source, model_version, share"
 _LINE_KEY = "tenant_id, grain, period, booked, automation, arm, kind, grade, currency"
+_CASE_BUCKET = "tenant_id, grain, period, automation, stratum, share"
+_MONEY_BUCKET = "tenant_id, grain, period, automation, kind, grade, currency"
 # Transactions rolled up at once: a long outage is caught up in steps that each end well before the statement timeout.
 TRANSACTIONS = 2000
 ROLLUPS = "rollups"
@@ -90,12 +93,12 @@ def make_forecasts(connection: Connection, window: Window) -> int:
 
 def add_cases(connection: Connection, window: Window) -> int:
     """Decided cases with their human seconds; a line that comes after its case was counted corrects the sums by the difference."""
-    return connection.exec_driver_sql(_CASES, window.bounds()).rowcount
+    return int(connection.exec_driver_sql(_CASES, window.bounds()).scalar_one())
 
 
 def add_lines(connection: Connection, window: Window) -> int:
     """Ledger lines by kind; a reversal counts under the kind of the line that it reverses, so that sums by kind are net."""
-    return connection.exec_driver_sql(_LINES, window.bounds()).rowcount
+    return int(connection.exec_driver_sql(_LINES, window.bounds()).scalar_one())
 
 
 def add_conservation(connection: Connection, window: Window) -> int:
@@ -150,20 +153,34 @@ _CASES = (
         old="{0}.xid < %(lower)s::xid8",
         booked="date_trunc('hour', {0}.booked_at, 'UTC')",
     )
-    + f" INSERT INTO case_sums AS r ({_CASE_KEY}, {', '.join(CASE_MEASURES)})"  # noqa: S608
+    + ", sums AS ("  # noqa: S608
+    f"INSERT INTO case_sums AS r ({_CASE_KEY}, {', '.join(CASE_MEASURES)})"
     " SELECT tenant_id, g.grain, date_trunc(g.grain, decided_at, 'UTC'), date_trunc(g.grain, booked, 'UTC'), automation, arm, stratum,"
     f" tier, source, model_version, share, {', '.join(f'sum({name})' for name in CASE_MEASURES)}"
     f" FROM changes CROSS JOIN {_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
-    f" ON CONFLICT ({_CASE_KEY}) DO UPDATE SET {_added(CASE_MEASURES)}"
+    f" ON CONFLICT ({_CASE_KEY}) DO UPDATE SET {_added(CASE_MEASURES)} RETURNING 1),"
+    f" buckets AS (INSERT INTO case_buckets AS r ({_CASE_BUCKET}, {', '.join(BUCKET_MEASURES)})"
+    " SELECT tenant_id, g.grain, date_trunc(g.grain, decided_at, 'UTC'), automation, stratum, share,"
+    f" {', '.join(BUCKET_MEASURES.values())} FROM changes CROSS JOIN {_BUCKET_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6"
+    f" ON CONFLICT ({_CASE_BUCKET}) DO UPDATE SET {_added(BUCKET_MEASURES)})"
+    " SELECT count(*) FROM sums"
 )
 _LINES = (
-    f"INSERT INTO ledger_sums AS r ({_LINE_KEY}, {', '.join(LINE_MEASURES)})"  # noqa: S608
+    "WITH lines AS MATERIALIZED ("  # noqa: S608
+    " SELECT l.tenant_id, l.occurred_at, l.booked_at, l.automation, coalesce(l.arm, '-') AS arm, coalesce(reversed.kind, l.kind) AS kind,"
+    " l.grade, coalesce(l.currency, '-') AS currency, l.quantity, l.amount, l.reverses, l.case_id, l.sequence"
+    " FROM ledger_lines l LEFT JOIN ledger_lines reversed ON reversed.id = l.reverses"
+    f" WHERE {_WINDOW.format('l')}),"
+    f" sums AS (INSERT INTO ledger_sums AS r ({_LINE_KEY}, {', '.join(LINE_MEASURES)})"
     " SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at, 'UTC'), date_trunc(g.grain, l.booked_at, 'UTC'), l.automation,"
-    " coalesce(l.arm, '-'), coalesce(reversed.kind, l.kind), l.grade, coalesce(l.currency, '-'),"
-    f" {', '.join(LINE_MEASURES.values())}"
-    f" FROM ledger_lines l LEFT JOIN ledger_lines reversed ON reversed.id = l.reverses CROSS JOIN {_GRAINS}"
-    f" WHERE {_WINDOW.format('l')} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
-    f" ON CONFLICT ({_LINE_KEY}) DO UPDATE SET {_added(LINE_MEASURES)}"
+    f" l.arm, l.kind, l.grade, l.currency, {', '.join(LINE_MEASURES.values())}"
+    f" FROM lines l CROSS JOIN {_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    f" ON CONFLICT ({_LINE_KEY}) DO UPDATE SET {_added(LINE_MEASURES)} RETURNING 1),"
+    f" buckets AS (INSERT INTO money_buckets AS r ({_MONEY_BUCKET}, amount)"
+    " SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at, 'UTC'), l.automation, l.kind, l.grade, l.currency, sum(l.amount)"
+    f" FROM lines l CROSS JOIN {_BUCKET_GRAINS} WHERE l.currency <> '-' GROUP BY 1, 2, 3, 4, 5, 6, 7"
+    f" ON CONFLICT ({_MONEY_BUCKET}) DO UPDATE SET amount = r.amount + excluded.amount)"
+    " SELECT count(*) FROM sums"
 )
 _FORECASTS = (
     "WITH fresh AS ("  # noqa: S608

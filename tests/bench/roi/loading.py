@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from shared.casework.experiment import MEASURES as EXPERIMENT_MEASURES
-from shared.ledger.sums import CASE_MEASURES, LINE_MEASURES
+from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, LINE_MEASURES
 
 TENANTS = ("bench-1", "bench-2", "bench-3")
 AUTOMATIONS = ("claims", "invoices", "complaints")
@@ -58,7 +58,19 @@ def load(admin_url: str, size: Size) -> int:
             for statement in (_CASES, _DECISIONS, *_LINES):
                 connection.execute(statement.encode())
             connection.execute(_PLATFORM.encode(), {"hours": size.platform_lines // 9, "days": DAYS})
-        for statement in (_FORECASTS, _CASE_SUMS, _LEDGER_SUMS, _INTAKE, _CONSERVATION, _ARRIVALS, _EXPERIMENT, _SCORES, _AUDITS):
+        for statement in (
+            _FORECASTS,
+            _CASE_SUMS,
+            _CASE_BUCKETS,
+            _LEDGER_SUMS,
+            _MONEY_BUCKETS,
+            _INTAKE,
+            _CONSERVATION,
+            _ARRIVALS,
+            _EXPERIMENT,
+            _SCORES,
+            _AUDITS,
+        ):
             connection.execute(statement.encode())
         connection.execute("DROP TABLE staged")
         connection.execute(
@@ -179,6 +191,16 @@ _LEDGER_SUMS = (
     " coalesce(l.arm, '-'),"
     f" l.kind, l.grade, coalesce(l.currency, '-'), {', '.join(LINE_MEASURES.values())}"
     " FROM ledger_lines l, (VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
+)
+_CASE_BUCKETS = (
+    f"INSERT INTO case_buckets (tenant_id, grain, period, automation, stratum, share, {', '.join(BUCKET_MEASURES)})"
+    f" SELECT tenant_id, grain, period, automation, stratum, share, {', '.join(BUCKET_MEASURES.values())} FROM case_sums"
+    " WHERE grain <> 'month' GROUP BY 1, 2, 3, 4, 5, 6"
+)
+_MONEY_BUCKETS = (
+    "INSERT INTO money_buckets (tenant_id, grain, period, automation, kind, grade, currency, amount)"
+    " SELECT tenant_id, grain, period, automation, kind, grade, currency, sum(amount) FROM ledger_sums"
+    " WHERE grain <> 'month' AND currency <> '-' GROUP BY 1, 2, 3, 4, 5, 6, 7"
 )
 _INTAKE = (
     "INSERT INTO intake_batches (tenant_id, automation, hour, received, duplicate, rejected, control, automated, share, booked_at)"

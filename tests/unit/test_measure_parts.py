@@ -1,0 +1,78 @@
+"""Many parts at once are the parts one by one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.roi.figures import graded
+from shared.measure.baselines import Baseline, Grade, Moments
+from shared.measure.parts import Ends, parts, together
+from shared.measure.savings import EVERY_OTHER, Estimate, Fit, combine, estimate, fit
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+SIZE = 4
+STRATA = ["a", "b", "c", "d"]
+
+control = st.dictionaries(
+    st.sampled_from(STRATA),
+    st.lists(st.floats(1, 1e4), min_size=1, max_size=60).map(lambda v: Moments(len(v), sum(v), sum(x * x for x in v))),
+)
+baselines = st.builds(
+    lambda grade, variance, n, days: Baseline.stored((100.0, variance, n), grade=grade, expires_at=AT + timedelta(days=days), at=AT),
+    st.sampled_from([Grade.B, Grade.C, Grade.D]),
+    st.one_of(st.none(), st.floats(0, 1e4)),
+    st.integers(1, 100),
+    st.sampled_from([-1, 1]),
+)
+fits = st.builds(
+    lambda found, stored: fit(found, STRATA[:3], stored), control, st.dictionaries(st.sampled_from([*STRATA, EVERY_OTHER]), baselines)
+)
+# Cases and seconds of each part; where there are no cases there are no seconds.
+cells = st.lists(
+    st.tuples(st.integers(0, 300), st.floats(0, 1e4)).map(lambda cell: cell if cell[0] else (0, 0.0)), min_size=SIZE, max_size=SIZE
+)
+accounts = st.tuples(fits, st.dictionaries(st.sampled_from(STRATA), cells))
+
+
+@given(st.lists(accounts, max_size=3), st.sampled_from(list(Grade)))
+def test_parts_at_once_are_what_each_would_be_by_itself_and_so_is_their_sum(
+    found: list[tuple[Fit, dict[str, list[tuple[int, float]]]]], min_grade: Grade
+) -> None:
+    at_once = [
+        parts(
+            fitted,
+            {
+                stratum: (np.array([float(cases) for cases, _ in cells]), np.array([seconds for _, seconds in cells]))
+                for stratum, cells in automated.items()
+            },
+            SIZE,
+            min_grade,
+        )
+        for fitted, automated in found
+    ]
+    alone = [
+        [
+            graded(
+                estimate(fitted, {s: Moments(cells[place][0], cells[place][1], 0.0) for s, cells in automated.items()}),
+                min_grade,
+            )
+            for fitted, automated in found
+        ]
+        for place in range(SIZE)
+    ]
+    for number, one in enumerate(at_once):
+        for place, ends in enumerate(one.ends()):
+            _assert_the_same(ends, alone[place][number])
+    for place, ends in enumerate(together(at_once, SIZE).ends()):
+        _assert_the_same(ends, combine(alone[place]))
+
+
+def _assert_the_same(ends: Ends, expected: Estimate) -> None:
+    for one, other in zip(ends, (expected.low, expected.point, expected.high), strict=True):
+        assert (one is None) == (other is None)
+        assert other is None or one == pytest.approx(other, rel=1e-9, abs=1e-6)
