@@ -206,6 +206,7 @@ class Wanted:
         automation: None takes all.
         bucket: None sums the whole period.
         apart: attributes of cases to keep apart besides the usual ones: ``source``, ``model_version``.
+        boundary: full hour at which the period is cut in two; only where there is no bucket.
     """
 
     tenant: str
@@ -215,10 +216,18 @@ class Wanted:
     automation: str | None = None
     bucket: Bucket | None = None
     apart: frozenset[str] = frozenset()
+    boundary: datetime | None = None
+
+    @property
+    def pieces(self) -> list[Period]:
+        """The period, or its parts before and after the boundary."""
+        if self.boundary is None:
+            return [self.period]
+        return [Period(self.period.start, self.boundary), Period(self.boundary, self.period.end)]
 
 
 class Booked(NamedTuple):
-    """Sums of one period, as of one moment."""
+    """Sums of one period, as of one moment; where it is cut in two, the bucket of what lies after the boundary is the boundary."""
 
     cases: list[CaseSum]
     money: list[MoneySum]

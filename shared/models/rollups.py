@@ -146,30 +146,37 @@ arrival_days = Table(
 )
 
 # Whether the experiment is sound: all of it since it began, so by day of booking only.
-experiment_days = Table(
-    "experiment_days",
-    metadata,
-    Column("tenant_id", Text, primary_key=True),
-    Column("automation", Text, primary_key=True),
-    # Probability of the control arm that the cases were drawn with.
-    Column("share", Numeric(5, 4), primary_key=True),
-    # Start of the day, UTC, on which cases were drawn, or decided.
-    Column("day", Instant, primary_key=True),
-    Column("drawn_control", BigInteger, nullable=False),
-    Column("drawn_automated", BigInteger, nullable=False),
-    # Cases of the automated arm that a person decided without a tier having been asked.
-    Column("crossed_automated", BigInteger, nullable=False),
-    # Cases that a person decided without any measured time.
-    Column("unclocked_control", BigInteger, nullable=False),
-    Column("unclocked_automated", BigInteger, nullable=False),
-    # Reviews that decided a case, and how far their two clocks disagree.
-    Column("reviews", BigInteger, nullable=False),
-    Column("apart", BigInteger, nullable=False),
-    Column("active_seconds", Numeric(24, 3), nullable=False),
-    Column("span_seconds", Numeric(24, 3), nullable=False),
-    Column("difference_seconds", Numeric(24, 3), nullable=False),
-    Column("beyond_span_seconds", Numeric(24, 3), nullable=False),
-)
+
+
+def _experiment(name: str, period: str) -> Table:
+    """Args: period: column with the start of the day or hour, UTC, in which cases were drawn, or decided."""
+    return Table(
+        name,
+        metadata,
+        Column("tenant_id", Text, primary_key=True),
+        Column("automation", Text, primary_key=True),
+        # Probability of the control arm that the cases were drawn with.
+        Column("share", Numeric(5, 4), primary_key=True),
+        Column(period, Instant, primary_key=True),
+        Column("drawn_control", BigInteger, nullable=False),
+        Column("drawn_automated", BigInteger, nullable=False),
+        # Cases of the automated arm that a person decided without a tier having been asked.
+        Column("crossed_automated", BigInteger, nullable=False),
+        # Cases that a person decided without any measured time.
+        Column("unclocked_control", BigInteger, nullable=False),
+        Column("unclocked_automated", BigInteger, nullable=False),
+        # Reviews that decided a case, and how far their two clocks disagree.
+        Column("reviews", BigInteger, nullable=False),
+        Column("apart", BigInteger, nullable=False),
+        Column("active_seconds", Numeric(24, 3), nullable=False),
+        Column("span_seconds", Numeric(24, 3), nullable=False),
+        Column("difference_seconds", Numeric(24, 3), nullable=False),
+        Column("beyond_span_seconds", Numeric(24, 3), nullable=False),
+    )
+
+
+experiment_days = _experiment("experiment_days", "day")
+experiment_hours = _experiment("experiment_hours", "hour")
 
 # How sure tiers were, and how often they were right: what another threshold would do can be answered without asking them again.
 score_sums = Table(

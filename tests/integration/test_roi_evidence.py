@@ -166,7 +166,7 @@ def test_no_answer_about_evidence_scans_cases_or_decisions(board: Board) -> None
     now = SystemClock().now()
     with unit_of_work(board.line) as connection:
         connection.exec_driver_sql("ANALYZE")
-        values = {"tenant": "acme", "automation": None, "as_of": now, "day": now - timedelta(minutes=1)}
+        values = {"tenant": "acme", "automation": None, "as_of": now, "day": now - timedelta(hours=1), "hour": now - timedelta(minutes=1)}
         now_plan, then_plan = (
             "\n".join(line for statement in statements for line in connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars())
             for statements in ((repository._NOW, scores._NOW), (repository._THEN, scores._THEN))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from migrations.run import downgrade, upgrade
 from services.steward import service
 from shared.casework import audits as second_looks
 from shared.casework import repository as casework
 from shared.casework.audits import Drawn, Finding
+from shared.casework.experiment import MEASURES
 from shared.casework.values import Decided, NewReview, ReviewKind
 from shared.clock import SystemClock
 from shared.db import unit_of_work
@@ -41,6 +44,19 @@ def gathered(engine: Engine, table: str) -> list[dict[str, Any]]:
     service.gather_evidence(engine)
     with unit_of_work(engine) as connection:
         return [dict(row) for row in connection.exec_driver_sql(f"TABLE {table}").mappings()]
+
+
+def experiment(engine: Engine) -> list[dict[str, Any]]:
+    """By day; the hours are the same in sum."""
+    days, hours = gathered(engine, "experiment_days"), gathered(engine, "experiment_hours")
+    sums: dict[tuple[object, ...], list[Any]] = {}
+    for row in hours:
+        day = row["hour"].astimezone(UTC).replace(hour=0)
+        assert row["hour"] == row["hour"].replace(minute=0, second=0, microsecond=0)
+        own = sums.setdefault((row["tenant_id"], row["automation"], row["share"], day), [0] * len(MEASURES))
+        own[:] = [total + row[name] for total, name in zip(own, MEASURES, strict=True)]
+    assert sums == {(row["tenant_id"], row["automation"], row["share"], row["day"]): [row[name] for name in MEASURES] for row in days}
+    return days
 
 
 def scored(engine: Engine) -> list[dict[str, Any]]:
@@ -102,7 +118,7 @@ def test_every_draw_is_counted_with_its_probability_and_a_repeated_event_is_not(
         first = receive(connection, 200, repeated=30)
         connection.exec_driver_sql("UPDATE automation_settings SET control_share = 0.5")
         later = receive(connection, 100)
-    rows = {row["share"]: row for row in gathered(engine, "experiment_days")}
+    rows = {row["share"]: row for row in experiment(engine)}
     for share, cases in ((Decimal("0.3000"), first), (Decimal("0.5000"), later)):
         arms = Counter(case.arm for case in cases)
         assert (rows[share]["drawn_control"], rows[share]["drawn_automated"]) == (arms["control"], arms["automated"])
@@ -121,7 +137,7 @@ def test_who_crosses_and_whose_time_is_missing_is_seen_when_a_case_is_decided(en
         # Quarantined, say: people decided without a tier having spoken.
         decide(connection, automated[20:24], tier="human")
         decide(connection, automated[24:60])
-    rows = gathered(engine, "experiment_days")
+    rows = experiment(engine)
     assert total(rows, "crossed_automated") == 4
     assert (total(rows, "unclocked_control"), total(rows, "unclocked_automated")) == (3, 0)
 
@@ -132,7 +148,7 @@ def test_clocks_that_disagree_are_added_up(engine: Engine) -> None:
         for case, active, span in zip(control, ("100", "30.5", "90"), ("160", "120", "60"), strict=True):
             review(connection, case, ReviewKind.CONTROL, active=active, span=span)
         decide(connection, control)
-    (row,) = gathered(engine, "experiment_days")
+    (row,) = experiment(engine)
     assert (row["reviews"], row["apart"]) == (3, 1)
     assert (row["active_seconds"], row["span_seconds"]) == (Decimal("220.500"), Decimal("340.000"))
     assert (row["difference_seconds"], row["beyond_span_seconds"]) == (Decimal("179.500"), Decimal("30.000"))
@@ -234,5 +250,26 @@ def test_facts_that_come_in_portions_are_counted_once(engine: Engine) -> None:
             counted += len(automated)
         assert total(scored(engine), "cases") == counted
         assert service.gather_evidence(engine) == 0
-    rows = gathered(engine, "experiment_days")
+    rows = experiment(engine)
     assert total(rows, "drawn_control") + total(rows, "drawn_automated") == 120
+
+
+def test_a_database_from_before_sums_by_hour_gets_them_from_the_facts_that_are_summed_up(engine: Engine, database: Database) -> None:
+    with unit_of_work(engine) as connection:
+        cases = receive(connection, 80)
+        control, automated = ([case for case in cases if case.arm == arm] for arm in ("control", "automated"))
+        for case in control[:4]:
+            review(connection, case, ReviewKind.CONTROL, active="100", span="170")
+        decide(connection, control[:4])
+        decide(connection, control[4:6], seconds="0")
+        decide(connection, automated[:9], tier="human")
+    before = experiment(engine)
+    assert (total(before, "apart"), total(before, "unclocked_control"), total(before, "crossed_automated")) == (4, 2, 9)
+    with unit_of_work(engine) as connection:
+        # Not summed up yet: the steward adds it to days and hours later.
+        decide(connection, automated[9:12], tier="human")
+    engine.dispose()
+    downgrade(database.admin_url, "0019")
+    upgrade(database.admin_url, "0020")
+    after = experiment(engine)
+    assert total(after, "crossed_automated") == 12

@@ -55,11 +55,8 @@ def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridg
 def _known(connection: Connection, tenant: str, question: Question, period: Period, moments: tuple[datetime, datetime]) -> Known:
     earlier, as_of = moments
     boundary = min(max(Grain.HOUR.start(earlier), period.start), period.end)
-    early, recent = (
-        Wanted(tenant, part, min(as_of, period.end), as_of, question.automation)
-        for part in (Period(period.start, boundary), Period(boundary, period.end))
-    )
-    return Known(figures.booked(connection, early), figures.tally(connection, recent))
+    wanted = Wanted(tenant, period, min(as_of, period.end), as_of, question.automation, boundary=boundary)
+    return Known(*figures.divided(connection, wanted))
 
 
 def _movement(figure: Figure, found: list[tuple[Cause | None, Levels]], unit: str) -> Movement:

@@ -25,8 +25,6 @@ from shared.measure.error_rate import ErrorRate, error_rates
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection
-
     from services.roi.facts import KnownBaseline
     from services.roi.figures import Account
     from services.roi.service import Question, Roi
@@ -49,7 +47,8 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
     ever = Wanted(tenant, Period(_BEGINNING, max(period.end, now)), now, question.as_of, question.automation)
     with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
-        decided = repository.decided(connection, tenant, question.automation) if question.as_of is None else _decided(connection, ever)
+        known_now = question.as_of is None
+        decided = repository.decided(connection, tenant, question.automation) if known_now else sums.decided(connection, ever)
         audited = scores.audits(connection, tenant, question.automation, question.as_of)
         stored = repository.baselines(connection, tenant, question.automation, at=min(now, period.end), as_of=question.as_of)
     accounts = {account.automation: account for account in figures.accounts(tally, Grade.D)}
@@ -77,11 +76,6 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
         soundness=soundness.worst((part.automation, part.soundness) for part in parts),
         automations=parts,
     )
-
-
-def _decided(connection: Connection, ever: Wanted) -> list[Decided]:
-    """As known then: the sums and what was booked in that moment's hour."""
-    return [Decided(row.automation, row.arm, row.stratum, row.share, row.cases) for row in sums.cases(connection, ever)]
 
 
 def judged(roi: Roi, tenant: str, question: Question) -> Summary:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from services.roi.facts import Decided, Experiment, KnownBaseline
+from services.roi.grains import Grain
 from services.roi.repository.sums import OF_ITS_AUTOMATION
 from shared.casework.experiment import COUNTS, MEASURES, SECONDS, facts
 from shared.measure.baselines import Grade
@@ -13,16 +14,17 @@ from shared.measure.baselines import Grade
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_ROLLED_UP = f"SELECT automation, share, {', '.join(MEASURES)} FROM experiment_days WHERE tenant_id = %(tenant)s AND {OF_ITS_AUTOMATION}"  # noqa: S608  # constants
-# Facts of the day of `as_of`, and those before it that are not in the sums yet.
-_OF_THE_DAY = "{0}.tenant_id = %(tenant)s AND {0}.booked_at >= %(day)s AND {0}.booked_at <= %(as_of)s"
-_BEFORE = "{0}.tenant_id = %(tenant)s AND {0}.booked_at < %(day)s AND {0}.xid >= rollup_horizon('evidence')"
+_ROLLED_UP = f"SELECT automation, share, {', '.join(MEASURES)} FROM experiment_{{0}} WHERE tenant_id = %(tenant)s AND {OF_ITS_AUTOMATION}"  # noqa: S608  # constants
+# Facts of the hour of `as_of`, and those before it that are not in the sums yet.
+_OF_THE_HOUR = "{0}.tenant_id = %(tenant)s AND {0}.booked_at >= %(hour)s AND {0}.booked_at <= %(as_of)s"
+_BEFORE = "{0}.tenant_id = %(tenant)s AND {0}.booked_at < %(hour)s AND {0}.xid >= rollup_horizon('evidence')"
 _TOTALS = ", ".join([*(f"sum({name})::bigint" for name in COUNTS), *(f"sum({name})" for name in SECONDS)])
 _SUMMED = f"SELECT automation, share, {_TOTALS} FROM ({{0}}) AS known GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608  # constants
-_NOW: Final = _SUMMED.format(_ROLLED_UP)
+_NOW: Final = _SUMMED.format(_ROLLED_UP.format("days"))
 _THEN: Final = _SUMMED.format(
-    f"{_ROLLED_UP} AND day < %(day)s UNION ALL"  # noqa: S608  # constants
-    f" SELECT automation, share, {', '.join(MEASURES)} FROM ({facts(_OF_THE_DAY)} UNION ALL {facts(_BEFORE)}) AS tail"
+    f"{_ROLLED_UP.format('days')} AND day < %(day)s UNION ALL"  # noqa: S608  # constants
+    f" {_ROLLED_UP.format('hours')} AND hour >= %(day)s AND hour < %(hour)s UNION ALL"
+    f" SELECT automation, share, {', '.join(MEASURES)} FROM ({facts(_OF_THE_HOUR)} UNION ALL {facts(_BEFORE)}) AS tail"
     f" WHERE {OF_ITS_AUTOMATION}"
 )
 _DECIDED = (
@@ -44,7 +46,8 @@ def experiments(connection: Connection, tenant: str, automation: str | None, as_
         "tenant": tenant,
         "automation": automation,
         "as_of": as_of,
-        "day": None if as_of is None else as_of.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0),
+        "day": None if as_of is None else Grain.DAY.start(as_of),
+        "hour": None if as_of is None else Grain.HOUR.start(as_of),
     }
     rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)
     return [Experiment(*row) for row in rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +14,7 @@ from shared.measure.baselines import Baseline, Grade
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from services.roi.facts import Wanted
+    from services.roi.facts import BucketSum, CaseSum, MoneySum, Wanted
     from shared.web.pagination import Cursor
 
 _BASELINES = (
@@ -39,23 +39,18 @@ _LEDGER = (
 
 def tally(connection: Connection, wanted: Wanted) -> Tally:
     """Sums of one period; call it in a snapshot, so that they belong together."""
-    values = {"tenant": wanted.tenant, "at": wanted.at, "as_of": wanted.as_of}
-    rolled_at = connection.exec_driver_sql("SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'").scalar_one()
-    return Tally(
-        cases=[] if wanted.bucket is not None else sums.cases(connection, wanted),
-        money=sums.money(connection, wanted),
-        baselines=_baselines(connection, values),
-        rates=[DatedRate(*row) for row in connection.exec_driver_sql(_RATES, values)],
-        currency=connection.exec_driver_sql("SELECT currency FROM tenants WHERE id = %(tenant)s", values).scalar_one(),
-        # Of an earlier moment everything is known, the tail of the facts included.
-        rolled_at=wanted.as_of or rolled_at,
-        buckets=() if wanted.bucket is None else sums.buckets(connection, wanted, wanted.bucket),
-    )
+    if wanted.bucket is None:
+        return _tally(connection, wanted, sums.cases(connection, wanted), sums.money(connection, wanted))
+    buckets = sums.buckets(connection, wanted, wanted.bucket)
+    return _tally(connection, wanted, [], sums.money(connection, wanted), buckets)
 
 
-def booked(connection: Connection, wanted: Wanted) -> Booked:
-    """As `tally`, without what the sums are priced and compared with."""
-    return Booked(sums.cases(connection, wanted), sums.money(connection, wanted))
+def divided(connection: Connection, wanted: Wanted) -> tuple[Booked, Tally]:
+    """The sums before the boundary, and everything about what lies after it."""
+    early, recent = sums.cases_by_part(connection, wanted)
+    money = sums.money(connection, wanted)
+    parts = [row for row in money if row.bucket is None], [row for row in money if row.bucket is not None]
+    return Booked(early, parts[0]), _tally(connection, wanted, recent, parts[1])
 
 
 def ledger_page(connection: Connection, tenant: str, filters: Mapping[str, object], cursor: Cursor | None, limit: int) -> list[LedgerLine]:
@@ -75,6 +70,21 @@ def tenant_name(connection: Connection, tenant: str) -> str:
 
 def answers(connection: Connection) -> None:
     connection.exec_driver_sql("SELECT 1")
+
+
+def _tally(connection: Connection, wanted: Wanted, cases: list[CaseSum], money: list[MoneySum], buckets: Sequence[BucketSum] = ()) -> Tally:
+    values = {"tenant": wanted.tenant, "at": wanted.at, "as_of": wanted.as_of}
+    rolled_at = connection.exec_driver_sql("SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'").scalar_one()
+    return Tally(
+        cases=cases,
+        money=money,
+        baselines=_baselines(connection, values),
+        rates=[DatedRate(*row) for row in connection.exec_driver_sql(_RATES, values)],
+        currency=connection.exec_driver_sql("SELECT currency FROM tenants WHERE id = %(tenant)s", values).scalar_one(),
+        # Of an earlier moment everything is known, the tail of the facts included.
+        rolled_at=wanted.as_of or rolled_at,
+        buckets=buckets,
+    )
 
 
 def _baselines(connection: Connection, values: Mapping[str, object]) -> list[StoredBaseline]:

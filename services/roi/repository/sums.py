@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import starmap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from services.roi.facts import BucketSum, CaseSum, MoneySum
-from services.roi.grains import ALWAYS, Grain, Run, runs
+from services.roi.facts import BucketSum, CaseSum, Decided, MoneySum
+from services.roi.grains import Grain, Run, runs
 from services.roi.period import Bucket
 from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, CORRECTS, TIME, case_changes
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from services.roi.facts import Wanted
     from services.roi.period import Period
 
+# The parts of a statement are found by the same indexes whatever its values are: to plan it for each question would take longer than to
+# answer it. What a plan without values expects of a few rows is wrong by far, so it must be told that sorting thousands is dear.
+_PLAN_ONCE = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_sort', 'off', true)"
+_PLAN_AS_USUAL = "SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_sort', 'on', true)"
 _COUNTS = {"control", "human", "automatic"}
 _COARSEST = {Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
@@ -28,23 +32,52 @@ _OF_BUCKETS = ("automation", "arm", "stratum", "tier", "share", "cases", "human_
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
 OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
-# Where a moment lies before the period, no row is known of it.
-_NOTHING = Run(Grain.HOUR, ALWAYS, ALWAYS, ALWAYS, ALWAYS)
+_COLUMNS = ("grain", "start", "end", "from", "to")
+_RUNS = ", ".join(f"%({{0}}_{name})s::{'text' if name == 'grain' else 'timestamptz'}[]" for name in _COLUMNS)
+# Each run by itself, by the index that suits it whatever the values are.
 _PART = (
-    "SELECT {0} AS bucket, {1} FROM {2} WHERE tenant_id = %(tenant)s AND grain = %(grain_{3})s"  # noqa: S608  # constants
-    f" AND period >= %(start_{{3}})s AND period < %(end_{{3}})s AND {OF_ITS_AUTOMATION}"
+    "SELECT {1} AS bucket, {2} FROM unnest({0}) AS r (grain, start, until, booked_from, booked_to) CROSS JOIN LATERAL ("  # noqa: S608  # constants
+    f" SELECT * FROM {{3}} s WHERE s.tenant_id = %(tenant)s AND s.grain = r.grain AND {{4}} AND {OF_ITS_AUTOMATION} OFFSET 0) AS k"
 )
-_BOOKED = " AND booked >= %(from_{0})s AND booked < %(to_{0})s"
-_BUCKET = "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, {0}, 'UTC') END"
+_BY_PERIOD = "s.period >= r.start AND s.period < r.until"
+_BOOKED = "s.booked >= r.booked_from AND s.booked < r.booked_to"
+# Not by the index of periods.
+_LATE = "s.period + interval '0' >= r.start AND s.period + interval '0' < r.until"
+_BUCKET = (
+    "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, {0}, 'UTC')"
+    " WHEN {0} >= %(boundary)s::timestamptz THEN %(boundary)s END"
+)
+_BUCKET_OF_RUN = f"CASE WHEN r.grain = %(bucket)s THEN k.period ELSE {_BUCKET.format('k.period')} END"
 
 
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
     """Sums of the period's decided cases."""
+    return list(starmap(CaseSum, _cases(connection, wanted)))
+
+
+def cases_by_part(connection: Connection, wanted: Wanted) -> tuple[list[CaseSum], list[CaseSum]]:
+    """Sums of the cases that were decided before the boundary, and after it."""
+    parts: tuple[list[CaseSum], list[CaseSum]] = [], []
+    for *values, bucket in _cases(connection, wanted, "bucket"):
+        parts[bucket is not None].append(CaseSum(*values))
+    return parts
+
+
+def decided(connection: Connection, wanted: Wanted) -> list[Decided]:
+    """How many cases were decided, by what a draw is compared with."""
+    columns = ("automation", "arm", "stratum", "share", "cases")
+    rows, values = _known("case_sums", columns, wanted, Grain.MONTH)
+    if wanted.as_of is not None:
+        rows += _CASE_TAIL.format(", ".join(columns))
+    return list(starmap(Decided, _asked(connection, _summed(rows, columns[:-1], columns[-1:]), values)))
+
+
+def _cases(connection: Connection, wanted: Wanted, *last: str) -> Sequence[Row[Any]]:
     columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
     rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted, Grain.MONTH)
     if wanted.as_of is not None:
         rows += _CASE_TAIL.format(", ".join((*_CASE_ATTRIBUTES, *CASE_MEASURES)))
-    return list(starmap(CaseSum, connection.exec_driver_sql(_summed(rows, columns, CASE_MEASURES), values).all()))
+    return _asked(connection, _summed(rows, columns, CASE_MEASURES, last), values)
 
 
 def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSum]:
@@ -57,7 +90,7 @@ def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[Buck
         rows += _CASE_TAIL.format(", ".join(_OF_BUCKETS))
         totals = list(BUCKET_MEASURES.values())
     statement = f"SELECT automation, stratum, share, bucket, {', '.join(totals)} FROM ({rows}) AS known GROUP BY 1, 2, 3, 4"  # noqa: S608  # constants
-    return list(starmap(BucketSum, connection.exec_driver_sql(statement, values).all()))
+    return list(starmap(BucketSum, _asked(connection, statement, values)))
 
 
 def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
@@ -70,8 +103,8 @@ def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
         rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted, coarsest)
         if wanted.as_of is not None:
             rows += _LINE_TAIL
-        statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, "WHERE currency <> '-'")
-    return list(starmap(MoneySum, connection.exec_driver_sql(statement, values).all()))
+        statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, condition="WHERE currency <> '-'")
+    return list(starmap(MoneySum, _asked(connection, statement, values)))
 
 
 def first_day(connection: Connection, tenant: str, automation: str, period: Period) -> datetime | None:
@@ -90,39 +123,53 @@ def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, D
     if wanted.as_of is not None:
         rows += _QUANTITY_TAIL
     statement = f"SELECT automation, sum(quantity) FROM ({rows}) AS known WHERE kind = %(kind)s GROUP BY 1"  # noqa: S608  # constants
-    return dict(connection.exec_driver_sql(statement, {**values, "kind": kind}).tuples().all())
+    return dict(tuple(row) for row in _asked(connection, statement, {**values, "kind": kind}))
 
 
-def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], condition: str = "") -> str:
-    groups = list(attributes)
-    totals = ", ".join(f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures)
-    numbers = ", ".join(str(place) for place in range(1, len(groups) + 1))
-    return f"SELECT {', '.join(groups)}, {totals} FROM ({rows}) AS known {condition} GROUP BY {numbers}"  # noqa: S608  # constants
+def _asked(connection: Connection, statement: str, values: Mapping[str, object]) -> Sequence[Row[Any]]:
+    connection.exec_driver_sql(_PLAN_ONCE)
+    rows = connection.exec_driver_sql(statement, values).all()
+    connection.exec_driver_sql(_PLAN_AS_USUAL)
+    return rows
+
+
+def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], last: Iterable[str] = (), *, condition: str = "") -> str:
+    """Args: last: attributes to show after the measures."""
+    groups, behind = list(attributes), list(last)
+    totals = [f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures]
+    places = [*range(1, len(groups) + 1), *range(len(groups) + len(totals) + 1, len(groups) + len(totals) + len(behind) + 1)]
+    columns = ", ".join([*groups, *totals, *behind])
+    return f"SELECT {columns} FROM ({rows}) AS known {condition} GROUP BY {', '.join(map(str, places))}"  # noqa: S608  # constants
 
 
 def _known(table: str, columns: Iterable[str], wanted: Wanted, coarsest: Grain) -> tuple[str, dict[str, object]]:
     """Rows of a table of sums, of no coarser grain than one, and the values of the whole statement."""
+    found = [run for piece in wanted.pieces for run in runs(piece, coarsest, wanted.as_of)]
     values: dict[str, object] = {
         "tenant": wanted.tenant,
         "automation": wanted.automation,
         "bucket": wanted.bucket,
+        "boundary": wanted.boundary,
         "start": wanted.period.start,
         "end": wanted.period.end,
         "as_of": wanted.as_of,
         "hour": None if wanted.as_of is None else Grain.HOUR.start(wanted.as_of),
+        **_values("early", [run for run in found if not run.late]),
+        **_values("late", [run for run in found if run.late]),
     }
-    parts = []
-    for number, run in enumerate(runs(wanted.period, coarsest, wanted.as_of) or [_NOTHING]):
-        whole = wanted.bucket is not None and run.grain.value == wanted.bucket.value
-        part = _PART.format("period" if whole else _BUCKET.format("period"), ", ".join(columns), table, number)
-        parts.append(part if wanted.as_of is None else part + _BOOKED.format(number))
-        values |= _bounds(run, number)
-    return " UNION ALL ".join(parts), values
+    names = ", ".join(columns)
+    if wanted.as_of is None:
+        return _PART.format(_RUNS.format("early"), _BUCKET_OF_RUN, names, table, _BY_PERIOD), values
+    early, late = (
+        _PART.format(_RUNS.format(kind), _BUCKET_OF_RUN, names, table, f"{condition} AND {_BOOKED}")
+        for kind, condition in (("early", _BY_PERIOD), ("late", _LATE))
+    )
+    return f"{early} UNION ALL {late}", values
 
 
-def _bounds(run: Run, number: int) -> dict[str, object]:
-    values = {"grain": run.grain.value, "start": run.start, "end": run.end, "from": run.booked_from, "to": run.booked_to}
-    return {f"{name}_{number}": value for name, value in values.items()}
+def _values(kind: str, found: Iterable[Run]) -> dict[str, object]:
+    rows = [(run.grain.value, run.start, run.end, run.booked_from, run.booked_to) for run in found]
+    return {f"{kind}_{name}": [row[place] for row in rows] for place, name in enumerate(_COLUMNS)}
 
 
 # Facts of the hour of `as_of`, and those before it that are not in the sums yet.
@@ -145,15 +192,14 @@ _CASE_TAIL = (
     " {} FROM changes"
     f" WHERE decided_at >= %(start)s AND decided_at < %(end)s AND {OF_ITS_AUTOMATION}) AS tail"
 )
+_BUCKET_OF_LINE = _BUCKET.format("l.occurred_at")
 _FRESH_LINES = (
     f" FROM ({_FRESH.format('ledger_lines', 'f.*', '')}) AS l LEFT JOIN ledger_lines r ON r.id = l.reverses"
     " WHERE l.occurred_at >= %(start)s AND l.occurred_at < %(end)s"
     " AND (%(automation)s::text IS NULL OR l.automation = %(automation)s)"
 )
-_QUANTITY_TAIL = (
-    f" UNION ALL SELECT {_BUCKET.format('l.occurred_at')}, l.automation, coalesce(r.kind, l.kind), coalesce(l.quantity, 0)" + _FRESH_LINES
-)
+_QUANTITY_TAIL = f" UNION ALL SELECT {_BUCKET_OF_LINE}, l.automation, coalesce(r.kind, l.kind), coalesce(l.quantity, 0)" + _FRESH_LINES
 _LINE_TAIL = (
-    f" UNION ALL SELECT {_BUCKET.format('l.occurred_at')}, l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade,"
+    f" UNION ALL SELECT {_BUCKET_OF_LINE}, l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade,"
     f" coalesce(l.currency, '-'), coalesce(l.amount, 0), CASE WHEN {CORRECTS} THEN coalesce(l.amount, 0) ELSE 0 END" + _FRESH_LINES
 )

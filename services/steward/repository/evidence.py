@@ -32,8 +32,8 @@ _SCORES = (
 
 
 def add_experiment(connection: Connection, window: Window) -> int:
-    """Draws, crossovers and clocks, by day of booking and by the control share that the cases were drawn with."""
-    return connection.exec_driver_sql(_EXPERIMENT, window.bounds()).rowcount
+    """Draws, crossovers and clocks, by day and hour of booking and by the control share that the cases were drawn with."""
+    return int(connection.exec_driver_sql(_EXPERIMENT, window.bounds()).scalar_one())
 
 
 def add_scores(connection: Connection, window: Window) -> int:
@@ -46,11 +46,15 @@ def _added(measures: tuple[str, ...]) -> str:
 
 
 # Built of constants of the program only.
+_BY = (
+    "INSERT INTO experiment_{0}s AS r (tenant_id, automation, share, {0}, "  # noqa: S608
+    f"{', '.join(MEASURES)}) SELECT tenant_id, automation, share, date_trunc('{{0}}', booked_at, 'UTC'),"
+    f" {', '.join(f'sum({name})' for name in MEASURES)} FROM facts GROUP BY 1, 2, 3, 4"
+    f" ON CONFLICT (tenant_id, automation, share, {{0}}) DO UPDATE SET {_added(MEASURES)} RETURNING 1"
+)
 _EXPERIMENT = (
-    f"INSERT INTO experiment_days AS r (tenant_id, automation, share, day, {', '.join(MEASURES)})"  # noqa: S608
-    f" SELECT tenant_id, automation, share, date_trunc('day', booked_at, 'UTC'), {', '.join(f'sum({name})' for name in MEASURES)}"
-    f" FROM ({facts(_WINDOW)}) AS facts GROUP BY 1, 2, 3, 4"
-    f" ON CONFLICT (tenant_id, automation, share, day) DO UPDATE SET {_added(MEASURES)}"
+    f"WITH facts AS MATERIALIZED ({facts(_WINDOW)}), days AS ({_BY.format('day')}), hours AS ({_BY.format('hour')})"  # noqa: S608
+    " SELECT count(*) FROM days"
 )
 # The step that decided; where a person did, the last one that had a score. What it proposed is what the person was shown.
 _SPOKE = (

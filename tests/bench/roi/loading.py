@@ -67,7 +67,7 @@ def load(admin_url: str, size: Size) -> int:
             _INTAKE,
             _CONSERVATION,
             _ARRIVALS,
-            _EXPERIMENT,
+            *(_EXPERIMENT.format(period) for period in ("day", "hour")),
             _SCORES,
             _AUDITS,
         ):
@@ -208,8 +208,8 @@ _INTAKE = (
     " count(*) FILTER (WHERE arm = 'automated'), 0.05, date_trunc('hour', received_at) FROM cases GROUP BY 1, 2, 3"
 )
 _EXPERIMENT = (
-    f"INSERT INTO experiment_days (tenant_id, automation, share, day, {', '.join(EXPERIMENT_MEASURES)})"
-    " SELECT tenant_id, automation, share, date_trunc('day', booked_at), sum(control), sum(automated)"
+    f"INSERT INTO experiment_{{0}}s (tenant_id, automation, share, {{0}}, {', '.join(EXPERIMENT_MEASURES)})"
+    " SELECT tenant_id, automation, share, date_trunc('{0}', booked_at), sum(control), sum(automated)"
     f" {', 0' * (len(EXPERIMENT_MEASURES) - 2)} FROM intake_batches GROUP BY 1, 2, 3, 4"
 )
 _SCORES = (
