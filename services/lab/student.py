@@ -50,7 +50,7 @@ def finetuned(bench: Bench) -> tuple[Teacher, Head]:
     network = encoder.pretrained(folder_of(plan.teacher), {plan.name: len(plan.labels)}, plan.seed, plan.layers)
     documents = [teacher.kept[ids].tolist() for ids in encoded(teacher.tokenizer, bench.texts("train"))]
     material = Material(documents, bench.targets("train"), len(plan.labels))
-    schedule = Schedule(epochs=plan.finetune, rate=1e-4, seed=plan.seed, tokens=2_048, balance=0.4)
+    schedule = Schedule(epochs=plan.finetune, rate=1e-4, seed=plan.seed, tokens=2_048, balance=0.4, drop=0.1)
     encoder.fit(network, {plan.name: material}, schedule, _checkpoint(bench, "teacher", material, schedule), moved(bench.stage, "teacher"))
     return with_weights(teacher, network.weights), network.head(plan.name)
 

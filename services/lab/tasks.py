@@ -32,8 +32,9 @@ class _Known:
 
 _KNOWN: Final = {
     "claims": _Known(10.0, 1 << 17, "0.02"),
-    # One narrative in a hundred is about a payday loan: classes that weigh alike to the half lift macro F1 on the tuning part.
-    "complaints": _Known(30.0, 1 << 18, "0.08", balance=0.5),
+    # One narrative in a hundred is about a payday loan, and another is about a transfer. In four folds of the training part a logistic loss
+    # on words alone gets 80.4 % right at a macro F1 of 0.61; letters and margins get 82.4 % and 0.67.
+    "complaints": _Known(0.03, 1 << 18, "0.08", balance=1.0, letters=4, margin=True),
     "invoices": _Known(10.0, 1 << 17, "0.02"),
 }
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,47}")

@@ -66,7 +66,7 @@ def test_the_shipped_nano_of_complaints_is_what_the_lab_trains(tmp_path: Path) -
     assert trained.training["data_sha256"] == shipped.training["data_sha256"]
     # Bytes are equal on one machine; another processor may round a weight the other way.
     assert trained.report["accuracy"] == pytest.approx(shipped.report["tiers"]["nano"]["accuracy"], abs=0.005)
-    assert trained.report["accuracy"] >= 0.80
+    assert trained.report["accuracy"] >= 0.83
 
 
 def test_the_shipped_complaints_pack_keeps_its_figures_on_complaints_that_it_has_not_seen(tmp_path: Path) -> None:
@@ -81,9 +81,12 @@ def test_the_shipped_complaints_pack_keeps_its_figures_on_complaints_that_it_has
     figures = _figures("--pack", "complaints", "--data", tmp_path / "rows.csv", "--text", "narrative", "--label", "product")
     assert (figures["n"], figures["dropped"]) == (len(judged), 1)
     assert set(figures["labels"]) == set(load(SHIPPED)["complaints"].labels)
-    assert figures["accuracy"] >= 0.83
-    assert figures["macro_f1"] >= 0.69
-    assert figures["tiers"]["large"]["accuracy"] > figures["tiers"]["nano"]["accuracy"]
+    assert figures["accuracy"] >= 0.833
+    assert figures["macro_f1"] >= 0.72
+    # Accuracies of 744 answers do not tell the two apart; rare products and the probabilities do.
+    nano, large = (figures["tiers"][name] for name in ("nano", "large"))
+    assert large["macro_f1"] > nano["macro_f1"] + 0.05
+    assert large["brier"] < nano["brier"] - 0.01
     assert figures["selective_error"] <= 0.1
 
 

@@ -123,6 +123,19 @@ def test_a_model_that_does_not_use_what_it_cites_fails(claims: Sequence[Example]
     assert gates._explained(trees, Forgetful(), claims, 0) == []
 
 
+def test_the_shipped_encoders_say_in_int8_what_they_say_in_32_bits() -> None:
+    judged = {}
+    for pack in load(SHIPPED).values():
+        for tier in pack.tiers:
+            if tier.kind == "transformer":
+                assert {artefact.variant for artefact in tier.artefacts} == tier.quantised.keys()
+                judged[pack.name, tier.name] = min(found["judged"] for found in tier.quantised.values())
+        assert _failed(gates._quantised(pack)) == set()
+    intents = [(f"intents-{name}", "large") for name in ("banking77", "clinc150", "insurance")]
+    assert judged.keys() == {("complaints", "large"), ("intents-insurance", "mini"), *intents}
+    assert min(judged.values()) >= 680
+
+
 @pytest.mark.parametrize("task", pairs.PAIRS)
 def test_the_shipped_packs_know_what_is_grave_and_what_means_nothing(task: str) -> None:
     pack = load(SHIPPED)[task]
