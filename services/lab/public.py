@@ -22,6 +22,7 @@ class PublicSet:
 
     Attributes:
         mini: a mini tier learns from the encoder; where it stays far behind it, one would only cost time.
+        rewritten: texts that are made of every training text, for nano to learn from the encoder what they mean; 0: it learns the labels.
     """
 
     file: str
@@ -31,6 +32,7 @@ class PublicSet:
     person: tuple[str, ...] = ()
     level: str = "0.02"
     mini: bool = False
+    rewritten: int = 0
 
     def source(self, folder: Path) -> Source:
         return Source(self.name, self.licence, sha256(folder / self.file) if (folder / self.file).is_file() else "")
@@ -58,7 +60,9 @@ def _insurance(folder: Path) -> list[Example]:
 
 INTENTS: Final = {
     "intents-banking77": PublicSet("banking77/train.csv", "BANKING77 (PolyAI)", "CC-BY-4.0", _banking),
-    "intents-clinc150": PublicSet("clinc150/train_val.json", "CLINC150 (Larson et al.)", "CC-BY-3.0", _clinc, (OUT_OF_SCOPE,)),
+    "intents-clinc150": PublicSet(
+        "clinc150/train_val.json", "CLINC150 (Larson et al.)", "CC-BY-3.0", _clinc, (OUT_OF_SCOPE,), rewritten=10
+    ),
     "intents-insurance": PublicSet(
         "multidogo/sentence_level/insurance/train.tsv",
         "MultiDoGO, insurance (Amazon)",

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from services.lab import bert, encoder, graphs, mixing, student
+from services.lab import bert, encoder, graphs, mixing, student, taught
 from services.lab.answers import answers
 from services.lab.bert import Head
 from services.lab.building import Bench, Stage, assembled, bench, nano_tier, quantised, written
@@ -18,6 +18,7 @@ from services.lab.examples import Example
 from services.lab.plan import Plan, labels_of
 from services.lab.public import INTENTS, PublicSet
 from services.lab.publishing import Published, publish
+from services.lab.taught import Tutor
 from services.lab.teacher import MINILM, Teacher, folder_of, load
 from services.lab.training import alone
 from services.lab.wordpiece import encoded
@@ -114,11 +115,12 @@ def ship(data: Path, out: Path, stage: Stage) -> list[Published]:
     found = benches(data, out, stage)
     made = {name: bench for name, (bench, _) in found.items()}
     teacher, network = fitted(made, out, stage)
-    return packs(found, teacher, {name: network.head(name) for name in made}, out)
+    return packs(found, teacher, {name: Tutor(network.weights, network.head(name)) for name in made}, out)
 
 
-def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, heads: Mapping[str, Head], out: Path) -> list[Published]:
+def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, tutors: Mapping[str, Tutor], out: Path) -> list[Published]:
     """Nano for each task; the encoder is written twice, the second time with heads that lean towards what people must see."""
+    heads = {name: tutor.head for name, tutor in tutors.items()}
     nanos = {name: nano_tier(made) for name, (made, _) in found.items()}
     plain = shared(teacher, heads, out)
     leant = {
@@ -130,7 +132,10 @@ def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, he
     for name, (made, examples) in found.items():
         about = {"teacher": teacher.name, "teacher_sha256": teacher.sha256, "teacher_epochs": SCHEDULE.epochs, "teacher_tasks": list(found)}
         large = _beside_exact(made, large_tier(name, len(made.plan.labels), given), given)
-        pack = assembled(made, [nanos[name], *_minis(made, large), large], {**student.provenance(made.plan, None), **about})
+        rewritten = INTENTS[name].rewritten
+        nano = taught.nano_tier(made, tutors[name], rewritten) if rewritten else nanos[name]
+        made_of = {**student.provenance(made.plan, None), **about, **taught.provenance(rewritten)}
+        pack = assembled(made, [nano, *_minis(made, large), large], made_of)
         published.append(publish(pack, out, examples, made.plan.seed))
     return published
 

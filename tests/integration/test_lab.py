@@ -227,10 +227,10 @@ def test_a_shipped_pack_of_intents_is_found_by_its_name_and_keeps_its_figures_on
     rows = [{"text": text, "intent": label} for name in ("val", "oos_val") for text, label in found[name][::3]]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     figures = _figures("--pack", "intents-clinc150", "--data", tmp_path / "rows.jsonl", "--text", "text", "--label", "intent")
-    assert figures["in_scope_accuracy"] >= 0.945
+    assert figures["in_scope_accuracy"] >= 0.95
     assert figures["oos_recall"] >= 0.55
-    assert figures["tiers"]["large"]["accuracy"] > figures["tiers"]["nano"]["accuracy"]
-    assert figures["levels"]["0.02"]["coverage"] >= 0.75
+    assert figures["tiers"]["large"]["accuracy"] > figures["tiers"]["nano"]["accuracy"] > 0.89
+    assert figures["levels"]["0.02"]["coverage"] >= 0.83
     assert figures["levels"]["0.02"]["selective_error"] <= 0.03
 
 
