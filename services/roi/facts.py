@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+import numpy as np
+
 from services.roi.period import Bucket, Period
 from shared.measure.baselines import Baseline, Grade, Moments
 from shared.measure.error_rate import AuditSums
+from shared.measure.mixture import Floats
 
 # The tier of whatever a person decided.
 HUMAN = "human"
@@ -48,30 +51,46 @@ class CaseSum(NamedTuple):
         return Moments(self.cases, float(self.seconds), float(self.squares))
 
 
-class BucketSum(NamedTuple):
-    """Decided cases of one bucket that were drawn with one control share, and the human seconds on them.
+class BucketSums(NamedTuple):
+    """Decided cases of one stratum that were drawn with one control share, bucket by bucket, and the human seconds on them.
 
     Attributes:
+        buckets: starts, in no order; the next four are of the same length.
         control: cases of the control arm.
         human, automatic: cases of the automated arm that a person decided, and the others.
         seconds: of the automated arm.
-        control_seconds, control_squares: of the control arm, with the sum of their squares.
+        control_seconds, control_squares: of the control arm in all buckets together, with the sum of their squares.
     """
 
     automation: str
     stratum: str
     share: Decimal
-    bucket: datetime | None
-    control: int
-    human: int
-    automatic: int
-    seconds: Decimal
+    buckets: list[datetime]
+    control: list[int]
+    human: list[int]
+    automatic: list[int]
+    seconds: list[float]
     control_seconds: Decimal
     control_squares: Decimal
 
-    @property
-    def automated(self) -> int:
-        return self.human + self.automatic
+    def placed(self, places: Mapping[datetime, int], size: int) -> Placed:
+        """Added up by place.
+
+        Args:
+            places: which of ``size`` places a bucket belongs to; the others are left out.
+        """
+        where = np.array([places.get(bucket, size) for bucket in self.buckets], dtype=np.intp)
+        columns = (self.control, self.human, self.automatic, self.seconds)
+        return Placed(*(np.bincount(where, column, size + 1)[:size].astype(np.float64) for column in columns))
+
+
+class Placed(NamedTuple):
+    """As in `BucketSums`, each of shape (places,)."""
+
+    control: Floats
+    human: Floats
+    automatic: Floats
+    seconds: Floats
 
 
 class MoneySum(NamedTuple):
@@ -247,7 +266,7 @@ class Tally(NamedTuple):
     rates: list[DatedRate]
     currency: str
     rolled_at: datetime
-    buckets: Sequence[BucketSum] = ()
+    buckets: Sequence[BucketSums] = ()
 
 
 def by_bucket(rows: Iterable[MoneySum]) -> dict[datetime | None, list[MoneySum]]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from services.roi import valuation
 from services.roi.facts import HUMAN
 from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
@@ -22,14 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from services.roi.facts import BucketSum, CaseSum, MoneySum, Tally
+    from services.roi.facts import BucketSums, CaseSum, MoneySum, Placed, Tally
     from services.roi.valuation import Valuation
     from shared.measure.mixture import Floats
     from shared.measure.parts import Ends
 
 _THOUSANDTH = Decimal("0.001")
-_NOTHING = Decimal(0)
-_NONE = (0, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class Account:
     fitted: Fit
     estimate: Estimate
     progress: Progress
-    buckets: Sequence[BucketSum] = ()
+    buckets: Sequence[BucketSums] = ()
 
     @property
     def always_valid(self) -> Bounds | None:
@@ -76,20 +72,22 @@ def part(account: Account, cases: Iterable[CaseSum], min_grade: Grade) -> Estima
     return graded(estimate(account.fitted, _by_stratum(cases, "automated")), min_grade)
 
 
-def cut(account: Account, places: Mapping[datetime | None, int], size: int, min_grade: Grade = Grade.D) -> Parts:
+def cut(account: Account, places: Mapping[datetime, int], size: int, min_grade: Grade = Grade.D) -> Parts:
     """The estimates of the parts that an account's buckets belong to, by the baselines of its whole period.
 
     Args:
         places: which of the ``size`` parts a bucket is in; the others are left out.
     """
-    automated: dict[str, tuple[Floats, Floats]] = {}
-    for row in account.buckets:
-        place = places.get(row.bucket)
-        if place is not None:
-            sums = automated.get(row.stratum) or automated.setdefault(row.stratum, (np.zeros(size), np.zeros(size)))
-            sums[0][place] += row.automated
-            sums[1][place] += float(row.seconds)
-    return parts(account.fitted, automated, size, min_grade)
+    return parts(account.fitted, automated([(row.stratum, row.placed(places, size)) for row in account.buckets]), size, min_grade)
+
+
+def automated(rows: Iterable[tuple[str, Placed]]) -> Mapping[str, tuple[Floats, Floats]]:
+    """Cases of the automated arm and the human seconds on them, by stratum."""
+    sums: dict[str, tuple[Floats, Floats]] = {}
+    for stratum, row in rows:
+        cases, seconds = sums.get(stratum, (0.0, 0.0))
+        sums[stratum] = cases + row.human + row.automatic, seconds + row.seconds
+    return sums
 
 
 def graded(found: Estimate, min_grade: Grade) -> Estimate:
@@ -220,27 +218,24 @@ def _by_stratum(rows: Iterable[CaseSum], arm: str) -> Mapping[str, Moments]:
     return {stratum: _together(own) for stratum, own in found.items()}
 
 
-def _automated(buckets: Iterable[BucketSum]) -> Mapping[str, Moments]:
+def _automated(buckets: Iterable[BucketSums]) -> Mapping[str, Moments]:
     """Without squares: nobody asks how automated cases scatter."""
-    sums: dict[str, tuple[int, Decimal]] = {}
+    sums: dict[str, Moments] = {}
     for row in buckets:
-        cases, seconds = sums.get(row.stratum, _NONE)
-        sums[row.stratum] = cases + row.automated, seconds + row.seconds
-    return {stratum: Moments(cases, float(seconds), 0.0) for stratum, (cases, seconds) in sums.items() if cases}
+        found = Moments(sum(row.human) + sum(row.automatic), math.fsum(row.seconds), 0.0)
+        if found.n:
+            sums[row.stratum] = sums[row.stratum] + found if row.stratum in sums else found
+    return sums
 
 
-def _control_of_buckets(buckets: Iterable[BucketSum]) -> Mapping[str, Moments]:
+def _control_of_buckets(buckets: Iterable[BucketSums]) -> Mapping[str, Moments]:
     """As `like_automated`."""
-    sums: dict[str, dict[Decimal, tuple[int, Decimal, Decimal]]] = {}
+    shares: dict[str, list[tuple[float, Moments]]] = {}
     for row in buckets:
-        if row.control:
-            shares = sums.setdefault(row.stratum, {})
-            cases, seconds, squares = shares.get(row.share, (0, _NOTHING, _NOTHING))
-            shares[row.share] = cases + row.control, seconds + row.control_seconds, squares + row.control_squares
-    return {
-        stratum: weighted([(float(share), Moments(n, float(total), float(squares))) for share, (n, total, squares) in shares.items()])
-        for stratum, shares in sums.items()
-    }
+        found = Moments(sum(row.control), float(row.control_seconds), float(row.control_squares))
+        if found.n:
+            shares.setdefault(row.stratum, []).append((float(row.share), found))
+    return {stratum: weighted(own) for stratum, own in shares.items()}
 
 
 def _together(rows: Sequence[CaseSum]) -> Moments:

@@ -41,7 +41,7 @@ class Blocks:
         return cls("day" if days else None, DAY, _starts(end, DAY, days))
 
     @property
-    def places(self) -> dict[datetime | None, int]:
+    def places(self) -> dict[datetime, int]:
         """Which block a day is in; days outside every block are not there."""
         steps = [DAY * number for number in range(self.length // DAY)]
         return {start + step: place for place, start in enumerate(self.starts) for step in steps}
@@ -51,7 +51,7 @@ class Blocks:
         places = self.places
         found: list[list[MoneySum]] = [[] for _ in self.starts]
         for row in rows:
-            if row.bucket in places:
+            if row.bucket is not None and row.bucket in places:
                 found[places[row.bucket]].append(row)
         return found
 
@@ -67,7 +67,7 @@ def _up(moment: datetime) -> datetime:
 
 def first_day(accounts: Sequence[Account]) -> datetime | None:
     """Of the first decided case: before it nothing ran."""
-    return min((row.bucket for account in accounts for row in account.buckets if row.bucket is not None), default=None)
+    return min((bucket for account in accounts for row in account.buckets for bucket in row.buckets), default=None)
 
 
 def saved_in(account: Account, blocks: Blocks) -> list[float] | None:
@@ -79,11 +79,12 @@ def saved_in(account: Account, blocks: Blocks) -> list[float] | None:
 def baselined(account: Account, blocks: Blocks) -> list[Baselined] | None:
     """The groups of strata that the blocks were compared with; None where one has no spread."""
     sums: dict[str, int] = {}
-    inside = blocks.places
     for row in account.buckets:
-        if row.automated and row.bucket in inside:
+        inside = row.placed(blocks.places, len(blocks.starts))
+        cases = int(inside.human.sum() + inside.automatic.sum())
+        if cases:
             group = account.fitted.group_of(row.stratum)
-            sums[group] = sums.get(group, 0) + row.automated
+            sums[group] = sums.get(group, 0) + cases
     found = []
     for group, cases in sums.items():
         baseline = account.fitted.baselines.get(group)

@@ -76,7 +76,7 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     money = _money(accounts, prices, question)
     now = roi.clock.now()
     starts = [start for start in period.buckets(Bucket.WEEK) if start < now]
-    places: dict[datetime | None, int] = {start: place for place, start in enumerate(starts)}
+    places = {start: place for place, start in enumerate(starts)}
     worked = [_worked(account, places, prices) for account in accounts]
     weeks = [_week(start, _value(place, worked), money.get(start), (period, min(period.end, now))) for place, start in enumerate(starts)]
     into = Investment(plan.investment, invested_on, plan.rate, invested_on + timedelta(days=int(plan.months * _MONTH_DAYS)))
@@ -100,12 +100,12 @@ def _money(accounts: Sequence[Account], prices: Valuation, question: Question) -
     return {start: prices.convert(figures.credited(found, question.min_grade)) for start, found in rows.items()}
 
 
-def _worked(account: Account, places: Mapping[datetime | None, int], prices: Valuation) -> _Worked:
+def _worked(account: Account, places: Mapping[datetime, int], prices: Valuation) -> _Worked:
     hour = prices.labour(account.automation)
     estimates = figures.cut(account, places, len(places))
     unknown = account.estimate.point is None
     seconds = [None if unknown or not known else float(point) for point, known in zip(estimates.point, estimates.known, strict=True)]
-    counted = {row.bucket for row in account.buckets}
+    counted = {bucket for row in account.buckets for bucket in row.buckets}
     return _Worked(None if hour is None else hour[0], seconds, [start in counted for start in places])
 
 

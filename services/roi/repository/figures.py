@@ -14,7 +14,7 @@ from shared.measure.baselines import Baseline, Grade
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from services.roi.facts import BucketSum, CaseSum, MoneySum, Wanted
+    from services.roi.facts import BucketSums, CaseSum, MoneySum, Wanted
     from shared.web.pagination import Cursor
 
 _BASELINES = (
@@ -72,7 +72,9 @@ def answers(connection: Connection) -> None:
     connection.exec_driver_sql("SELECT 1")
 
 
-def _tally(connection: Connection, wanted: Wanted, cases: list[CaseSum], money: list[MoneySum], buckets: Sequence[BucketSum] = ()) -> Tally:
+def _tally(
+    connection: Connection, wanted: Wanted, cases: list[CaseSum], money: list[MoneySum], buckets: Sequence[BucketSums] = ()
+) -> Tally:
     values = {"tenant": wanted.tenant, "at": wanted.at, "as_of": wanted.as_of}
     rolled_at = connection.exec_driver_sql("SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'").scalar_one()
     return Tally(

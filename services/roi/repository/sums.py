@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
-from services.roi.facts import BucketSum, CaseSum, Decided, MoneySum
+from services.roi.facts import BucketSums, CaseSum, Decided, MoneySum
 from services.roi.grains import Grain, Run, runs
 from services.roi.period import Bucket
 from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, CORRECTS, TIME, case_changes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # answer it. What a plan without values expects of a few rows is wrong by far, so it must be told that sorting thousands is dear.
 _PLAN_ONCE = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_sort', 'off', true)"
 _PLAN_AS_USUAL = "SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_sort', 'on', true)"
-_COUNTS = {"control", "human", "automatic"}
+_BUCKET_TYPES = {"control": "::bigint", "human": "::bigint", "automatic": "::bigint", "seconds": "::float8"}
 _COARSEST = {Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
 _APART = {"source", "model_version"}
@@ -48,6 +48,13 @@ _BUCKET = (
     " WHEN {0} >= %(boundary)s::timestamptz THEN %(boundary)s END"
 )
 _BUCKET_OF_RUN = f"CASE WHEN r.grain = %(bucket)s THEN k.period ELSE {_BUCKET.format('k.period')} END"
+
+
+_BY_BUCKET = (
+    "SELECT automation, stratum, share, array_agg(bucket), array_agg(control), array_agg(human), array_agg(automatic), array_agg(seconds),"
+    " sum(control_seconds), sum(control_seconds2) FROM (SELECT automation, stratum, share, bucket, {} FROM ({}) AS known"
+    " GROUP BY 1, 2, 3, 4) AS known GROUP BY 1, 2, 3"
+)
 
 
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
@@ -80,17 +87,16 @@ def _cases(connection: Connection, wanted: Wanted, *last: str) -> Sequence[Row[A
     return _asked(connection, _summed(rows, columns, CASE_MEASURES, last), values)
 
 
-def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSum]:
-    """The period's decided cases by bucket, with as little of each as a part of a period needs."""
+def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSums]:
+    """The period's decided cases by bucket, with as little of each as a part of a period needs; a row for each would take longer."""
     if wanted.as_of is None:
         rows, values = _known("case_buckets", ("automation", "stratum", "share", *BUCKET_MEASURES), wanted, _COARSEST[bucket])
-        totals = [f"sum({name})" + ("::bigint" if name in _COUNTS else "") for name in BUCKET_MEASURES]
+        totals = [f"sum({name}){_BUCKET_TYPES.get(name, '')} AS {name}" for name in BUCKET_MEASURES]
     else:
         rows, values = _known("case_sums", _OF_BUCKETS, wanted, _COARSEST[bucket])
         rows += _CASE_TAIL.format(", ".join(_OF_BUCKETS))
-        totals = list(BUCKET_MEASURES.values())
-    statement = f"SELECT automation, stratum, share, bucket, {', '.join(totals)} FROM ({rows}) AS known GROUP BY 1, 2, 3, 4"  # noqa: S608  # constants
-    return list(starmap(BucketSum, _asked(connection, statement, values)))
+        totals = [f"{total}{_BUCKET_TYPES.get(name, '')} AS {name}" for name, total in BUCKET_MEASURES.items()]
+    return list(starmap(BucketSums, _asked(connection, _BY_BUCKET.format(", ".join(totals), rows), values)))
 
 
 def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
