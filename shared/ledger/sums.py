@@ -40,16 +40,16 @@ LINE_MEASURES: Final = {
     "reversed": f"coalesce(sum(l.amount) FILTER (WHERE {CORRECTS}), 0)",
 }
 
-_CONTROL: Final = "FILTER (WHERE arm = 'control')"
-# By name: what rows of cases add to a bucket of `shared.models.rollups.case_buckets`.
-BUCKET_MEASURES: Final = {
-    "control": f"coalesce(sum(cases) {_CONTROL}, 0)::bigint",
-    "human": "coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier = 'human'), 0)::bigint",
-    "automatic": "coalesce(sum(cases) FILTER (WHERE arm <> 'control' AND tier <> 'human'), 0)::bigint",
-    "seconds": "coalesce(sum(human_seconds) FILTER (WHERE arm <> 'control'), 0)",
-    "control_seconds": f"coalesce(sum(human_seconds) {_CONTROL}, 0)",
-    "control_seconds2": f"coalesce(sum(human_seconds2) {_CONTROL}, 0)",
+# By name: what a row of cases is to a bucket of `shared.models.rollups.case_buckets`, and what rows together are.
+BUCKET_VALUES: Final = {
+    "control": "CASE WHEN arm = 'control' THEN cases ELSE 0 END",
+    "human": "CASE WHEN arm <> 'control' AND tier = 'human' THEN cases ELSE 0 END",
+    "automatic": "CASE WHEN arm <> 'control' AND tier <> 'human' THEN cases ELSE 0 END",
+    "seconds": "CASE WHEN arm <> 'control' THEN human_seconds ELSE 0 END",
+    "control_seconds": "CASE WHEN arm = 'control' THEN human_seconds ELSE 0 END",
+    "control_seconds2": "CASE WHEN arm = 'control' THEN human_seconds2 ELSE 0 END",
 }
+BUCKET_MEASURES: Final = {name: f"sum({value})" for name, value in BUCKET_VALUES.items()}
 
 
 def case_changes(*, touched: str, visible: str, old: str, booked: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from services.roi.facts import BucketSums, CaseSum, Decided, MoneySum
 from services.roi.grains import Grain, Run, runs
 from services.roi.period import Bucket
-from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, CORRECTS, TIME, case_changes
+from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES, CORRECTS, TIME, case_changes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
 # answer it. What a plan without values expects of a few rows is wrong by far, so it must be told that sorting thousands is dear.
 _PLAN_ONCE = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_sort', 'off', true)"
 _PLAN_AS_USUAL = "SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_sort', 'on', true)"
-_BUCKET_TYPES = {"control": "::bigint", "human": "::bigint", "automatic": "::bigint", "seconds": "::float8"}
 _COARSEST = {Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
 _APART = {"source", "model_version"}
-_OF_BUCKETS = ("automation", "arm", "stratum", "tier", "share", "cases", "human_seconds", "human_seconds2")
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
 OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
@@ -50,11 +49,43 @@ _BUCKET = (
 _BUCKET_OF_RUN = f"CASE WHEN r.grain = %(bucket)s THEN k.period ELSE {_BUCKET.format('k.period')} END"
 
 
-_BY_BUCKET = (
+_GATHERED = (
     "SELECT automation, stratum, share, array_agg(bucket), array_agg(control), array_agg(human), array_agg(automatic), array_agg(seconds),"
-    " sum(control_seconds), sum(control_seconds2) FROM (SELECT automation, stratum, share, bucket, {} FROM ({}) AS known"
-    " GROUP BY 1, 2, 3, 4) AS known GROUP BY 1, 2, 3"
+    " sum(control_seconds), sum(control_seconds2) FROM (SELECT automation, stratum, share, bucket, sum(control)::bigint AS control,"
+    " sum(human)::bigint AS human, sum(automatic)::bigint AS automatic, sum(seconds)::float8 AS seconds,"
+    " sum(control_seconds) AS control_seconds, sum(control_seconds2) AS control_seconds2 FROM ({}) AS known GROUP BY 1, 2, 3, 4"
+    " HAVING sum(control + human + automatic) > 0) AS known GROUP BY 1, 2, 3"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Buckets:
+    """A table of sums by bucket, and the table of sums that remembers bookings.
+
+    Attributes:
+        measures: by name, what a row of the latter is to the former.
+    """
+
+    table: str
+    sums: str
+    attributes: tuple[str, ...]
+    measures: Mapping[str, str]
+
+    @property
+    def columns(self) -> list[str]:
+        return [*self.attributes, *self.measures]
+
+    @property
+    def of_sums(self) -> list[str]:
+        return [*self.attributes, *(f"{value} AS {name}" for name, value in self.measures.items())]
+
+    @property
+    def less(self) -> list[str]:
+        return [*self.attributes, *(f"-({value}) AS {name}" for name, value in self.measures.items())]
+
+
+_CASE_BUCKETS = _Buckets("case_buckets", "case_sums", ("automation", "stratum", "share"), BUCKET_VALUES)
+_MONEY_BUCKETS = _Buckets("money_buckets", "ledger_sums", ("automation", "kind", "grade", "currency"), {"amount": "amount"})
 
 
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
@@ -89,26 +120,27 @@ def _cases(connection: Connection, wanted: Wanted, *last: str) -> Sequence[Row[A
 
 def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSums]:
     """The period's decided cases by bucket, with as little of each as a part of a period needs; a row for each would take longer."""
-    if wanted.as_of is None:
-        rows, values = _known("case_buckets", ("automation", "stratum", "share", *BUCKET_MEASURES), wanted, _COARSEST[bucket])
-        totals = [f"sum({name}){_BUCKET_TYPES.get(name, '')} AS {name}" for name in BUCKET_MEASURES]
-    else:
-        rows, values = _known("case_sums", _OF_BUCKETS, wanted, _COARSEST[bucket])
-        rows += _CASE_TAIL.format(", ".join(_OF_BUCKETS))
-        totals = [f"{total}{_BUCKET_TYPES.get(name, '')} AS {name}" for name, total in BUCKET_MEASURES.items()]
-    return list(starmap(BucketSums, _asked(connection, _BY_BUCKET.format(", ".join(totals), rows), values)))
+    rows, values = _by_bucket(_CASE_BUCKETS, wanted, bucket)
+    if wanted.as_of is not None:
+        rows += _CASE_TAIL.format(", ".join(_CASE_BUCKETS.of_sums))
+    return list(starmap(BucketSums, _asked(connection, _GATHERED.format(rows), values)))
 
 
 def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
     """Sums of the period's ledger lines with an amount; by bucket where that is wanted, and then of all arms together."""
-    if wanted.bucket is not None and wanted.as_of is None:
-        rows, values = _known("money_buckets", ("automation", "kind", "grade", "currency", "amount"), wanted, _COARSEST[wanted.bucket])
-        statement = f"SELECT automation, '', kind, grade, currency, bucket, sum(amount), 0 FROM ({rows}) AS known GROUP BY 1, 3, 4, 5, 6"  # noqa: S608  # constants
-    else:
-        coarsest = Grain.MONTH if wanted.bucket is None else _COARSEST[wanted.bucket]
-        rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted, coarsest)
+    if wanted.bucket is not None:
+        rows, values = _by_bucket(_MONEY_BUCKETS, wanted, wanted.bucket)
         if wanted.as_of is not None:
-            rows += _LINE_TAIL
+            rows += f" UNION ALL SELECT bucket, {', '.join(_MONEY_BUCKETS.of_sums)} FROM ({_LINE_TAIL}) AS tail"  # noqa: S608  # constants
+        statement = (
+            f"SELECT automation, '', kind, grade, currency, bucket, sum(amount), 0 FROM ({rows}) AS known WHERE currency <> '-'"  # noqa: S608  # constants
+            # What was booked later and taken away again leaves zeros.
+            " GROUP BY 1, 3, 4, 5, 6 HAVING sum(amount) <> 0"
+        )
+    else:
+        rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted, Grain.MONTH)
+        if wanted.as_of is not None:
+            rows += f" UNION ALL {_LINE_TAIL}"
         statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, condition="WHERE currency <> '-'")
     return list(starmap(MoneySum, _asked(connection, statement, values)))
 
@@ -151,7 +183,31 @@ def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], last:
 def _known(table: str, columns: Iterable[str], wanted: Wanted, coarsest: Grain) -> tuple[str, dict[str, object]]:
     """Rows of a table of sums, of no coarser grain than one, and the values of the whole statement."""
     found = [run for piece in wanted.pieces for run in runs(piece, coarsest, wanted.as_of)]
-    values: dict[str, object] = {
+    names, values = ", ".join(columns), _values(wanted, found)
+    if wanted.as_of is None:
+        return _part("early", names, table, _BY_PERIOD), values
+    early, late = (_part(kind, names, table, f"{condition} AND {_BOOKED}") for kind, condition in (("early", _BY_PERIOD), ("late", _LATE)))
+    return f"{early} UNION ALL {late}", values
+
+
+def _by_bucket(tables: _Buckets, wanted: Wanted, bucket: Bucket) -> tuple[str, dict[str, object]]:
+    """As `_known`, of both tables: as known at a moment, the buckets without the few sums that were booked later."""
+    found = runs(wanted.period, _COARSEST[bucket], wanted.as_of)
+    rows, values = _part("early", ", ".join(tables.columns), tables.table, _BY_PERIOD), _values(wanted, found)
+    if wanted.as_of is None:
+        return rows, values
+    measured, less = ", ".join(tables.of_sums), ", ".join(tables.less)
+    later = _part("early", less, tables.sums, f"{_BY_PERIOD} AND s.booked >= r.booked_to")
+    return f"{rows} UNION ALL {later} UNION ALL {_part('late', measured, tables.sums, f'{_LATE} AND {_BOOKED}')}", values
+
+
+def _part(kind: str, columns: str, table: str, condition: str) -> str:
+    return _PART.format(_RUNS.format(kind), _BUCKET_OF_RUN, columns, table, condition)
+
+
+def _values(wanted: Wanted, found: Iterable[Run]) -> dict[str, object]:
+    every = list(found)
+    return {
         "tenant": wanted.tenant,
         "automation": wanted.automation,
         "bucket": wanted.bucket,
@@ -160,20 +216,12 @@ def _known(table: str, columns: Iterable[str], wanted: Wanted, coarsest: Grain) 
         "end": wanted.period.end,
         "as_of": wanted.as_of,
         "hour": None if wanted.as_of is None else Grain.HOUR.start(wanted.as_of),
-        **_values("early", [run for run in found if not run.late]),
-        **_values("late", [run for run in found if run.late]),
+        **_columns("early", [run for run in every if not run.late]),
+        **_columns("late", [run for run in every if run.late]),
     }
-    names = ", ".join(columns)
-    if wanted.as_of is None:
-        return _PART.format(_RUNS.format("early"), _BUCKET_OF_RUN, names, table, _BY_PERIOD), values
-    early, late = (
-        _PART.format(_RUNS.format(kind), _BUCKET_OF_RUN, names, table, f"{condition} AND {_BOOKED}")
-        for kind, condition in (("early", _BY_PERIOD), ("late", _LATE))
-    )
-    return f"{early} UNION ALL {late}", values
 
 
-def _values(kind: str, found: Iterable[Run]) -> dict[str, object]:
+def _columns(kind: str, found: Iterable[Run]) -> dict[str, object]:
     rows = [(run.grain.value, run.start, run.end, run.booked_from, run.booked_to) for run in found]
     return {f"{kind}_{name}": [row[place] for row in rows] for place, name in enumerate(_COLUMNS)}
 
@@ -206,6 +254,7 @@ _FRESH_LINES = (
 )
 _QUANTITY_TAIL = f" UNION ALL SELECT {_BUCKET_OF_LINE}, l.automation, coalesce(r.kind, l.kind), coalesce(l.quantity, 0)" + _FRESH_LINES
 _LINE_TAIL = (
-    f" UNION ALL SELECT {_BUCKET_OF_LINE}, l.automation, coalesce(l.arm, '-'), coalesce(r.kind, l.kind), l.grade,"
-    f" coalesce(l.currency, '-'), coalesce(l.amount, 0), CASE WHEN {CORRECTS} THEN coalesce(l.amount, 0) ELSE 0 END" + _FRESH_LINES
+    f"SELECT {_BUCKET_OF_LINE} AS bucket, l.automation, coalesce(l.arm, '-') AS arm, coalesce(r.kind, l.kind) AS kind, l.grade,"
+    " coalesce(l.currency, '-') AS currency, coalesce(l.amount, 0) AS amount,"
+    f" CASE WHEN {CORRECTS} THEN coalesce(l.amount, 0) ELSE 0 END AS reversed" + _FRESH_LINES
 )
