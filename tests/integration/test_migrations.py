@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from itertools import product
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -16,6 +15,7 @@ from sqlalchemy import make_url
 
 from migrations.run import check_drift, downgrade, upgrade
 from tests.database_sessions import connected
+from tests.patience import HANG_SECONDS, eventually
 from tests.servers import ROOT
 
 if TYPE_CHECKING:
@@ -62,20 +62,21 @@ def test_migrations_of_two_databases_on_one_server_do_not_disturb_each_others_ro
     empty_database: Database, database: Database, app_password: str
 ) -> None:
     """Both set the password of the one login role; without a lock on the server's roles the later one fails."""
-    with connected(database.admin_url) as connection:
+    # A second one watches: within a transaction, who is active is looked up once.
+    with connected(database.admin_url) as connection, connected(database.admin_url) as watcher:
         # Holds the roles as a migration does, until both stand before them.
         with connection.transaction():
             connection.execute("COMMENT ON ROLE recoup_owner IS 'held'")
             running = [_migration(url, app_password) for url in (empty_database.admin_url, database.admin_url)]
-            _await_waiting(connection, 2)
-        assert [process.wait(60) for process in running] == [0, 0]
+            _await_waiting(watcher, [empty_database.name, database.name])
+        assert [process.wait(HANG_SECONDS) for process in running] == [0, 0]
     assert _rows(database.app_url, "SELECT session_user::text") == [("recoup_app",)]
 
 
 def _at_once(*urls: str) -> list[int]:
     """Exit statuses. Processes, because alembic keeps the current migration in a module."""
     running = [_migration(url) for url in urls]
-    return [process.wait(60) for process in running]
+    return [process.wait(HANG_SECONDS) for process in running]
 
 
 def _migration(url: str, app_password: str = "") -> subprocess.Popen[bytes]:
@@ -83,12 +84,13 @@ def _migration(url: str, app_password: str = "") -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "migrations.run"], cwd=ROOT, env=environment)
 
 
-def _await_waiting(connection: psycopg.Connection, count: int) -> None:
-    deadline = time.monotonic() + 60
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND classid = 'pg_authid'::regclass"
-    while connection.execute(waiting).fetchone() != (count,):
-        assert time.monotonic() < deadline, "the migrations do not wait"
-        time.sleep(0.05)
+def _await_waiting(connection: psycopg.Connection, databases: list[str]) -> None:
+    """Other tests' migrations on this server wait as well."""
+    waiting = (
+        "SELECT count(DISTINCT a.datname) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+        " WHERE NOT l.granted AND l.classid = 'pg_authid'::regclass AND a.datname = ANY (%s)"
+    )
+    eventually(lambda: connection.execute(waiting, [databases]).fetchone() == (len(databases),))
 
 
 def test_roles_have_no_more_rights_than_they_need(database: Database) -> None:
