@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from services.lab.linear import IR_VERSION, OPSET, matrix, softmax
+from services.lab.linear import graph_of, matrix, softmax
 from shared.automations.hashing import Sparse
 
 Floats = npt.NDArray[np.float32]
@@ -94,22 +94,7 @@ def to_onnx(model: HiddenModel, name: str) -> bytes:
         "inner": np.array([2], dtype=np.int64),
         "width": np.array([width], dtype=np.int64),
     }
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        _nodes(),
-        name,
-        [
-            value("ids", TensorProto.INT64, ["nnz"]),
-            value("values", TensorProto.FLOAT, ["nnz"]),
-            value("rows", TensorProto.INT64, ["nnz"]),
-            value("batch", TensorProto.INT64, [1]),
-        ],
-        [value("probabilities", TensorProto.FLOAT, ["documents", classes])],
-        [numpy_helper.from_array(array, constant) for constant, array in constants.items()],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="recoup lab")
-    onnx.checker.check_model(made, full_check=True)
-    return cast("bytes", made.SerializeToString(deterministic=True))
+    return graph_of(_nodes(), constants, name, classes)
 
 
 def from_onnx(content: bytes) -> HiddenModel:

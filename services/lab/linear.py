@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -95,9 +96,14 @@ def to_onnx(model: LinearModel, name: str) -> bytes:
         "last": np.array([1], dtype=np.int64),
         "classes": np.array([classes], dtype=np.int64),
     }
+    return graph_of(_nodes(), constants, name, classes)
+
+
+def graph_of(nodes: Sequence[Any], constants: Mapping[str, npt.NDArray[Any]], name: str, classes: int) -> bytes:
+    """Serialised graph from `INPUTS` to the probabilities of so many classes, which nodes and constants are the inside of."""
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        _nodes(),
+        list(nodes),
         name,
         [
             value("ids", TensorProto.INT64, ["nnz"]),

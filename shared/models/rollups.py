@@ -145,11 +145,13 @@ arrival_days = Table(
     Column("people", BigInteger, nullable=False),
 )
 
-# Whether the experiment is sound: all of it since it began, so by day of booking only.
-
 
 def _experiment(name: str, period: str) -> Table:
-    """Args: period: column with the start of the day or hour, UTC, in which cases were drawn, or decided."""
+    """Whether the experiment is sound: all of it since it began, and as known at a moment the hours of that moment's day.
+
+    Args:
+        period: column with the start of the day or hour, UTC, in which cases were drawn, or decided.
+    """
     return Table(
         name,
         metadata,

@@ -79,8 +79,9 @@ def saved_in(account: Account, blocks: Blocks) -> list[float] | None:
 def baselined(account: Account, blocks: Blocks) -> list[Baselined] | None:
     """The groups of strata that the blocks were compared with; None where one has no spread."""
     sums: dict[str, int] = {}
+    places = blocks.places
     for row in account.buckets:
-        inside = row.placed(blocks.places, len(blocks.starts))
+        inside = row.placed(places, len(blocks.starts))
         cases = int(inside.human.sum() + inside.automatic.sum())
         if cases:
             group = account.fitted.group_of(row.stratum)
