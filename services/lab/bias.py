@@ -52,7 +52,7 @@ def automated(found: Answers, variant: Variant) -> npt.NDArray[np.bool_]:
     """``(n,)``: decided without a person by the thresholds of the pack's own level."""
     certificate = found.pack.certificate(None, variant)
     setting = tuple(certificate.thresholds.get(name, NEVER) if certificate else NEVER for name in found.tiers)
-    return decide(found.scores(), setting).accepted
+    return decide(found.scores(), setting, certificate.floor if certificate else 0.0).accepted
 
 
 def _rate(hits: npt.NDArray[np.bool_]) -> Rate:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from services.lab import bert, graphs, levelling, linear, mixing, nano, quantising
+from services.lab import asking, bert, graphs, levelling, linear, mixing, nano, quantising
 from services.lab.answers import Answers, answers, mix
 from services.lab.bert import Head, Shape, Weights
 from services.lab.certify import Promise, Sample, certify
@@ -219,4 +219,5 @@ def certificates_of(tune: Answers, sample: Answers, sha256: str, levels: Sequenc
         sha256=sha256,
         groups=sample.segments if any(sample.segments) else (),
     )
-    return [certify(settings, scores, certified, Promise(level=level), kind) for level in levels]
+    promises = [Promise(level=level) for level in levels]
+    return [certify(settings, scores, certified, promise, kind, floor=asking.floor(scores, promise)) for promise in promises]

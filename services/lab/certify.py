@@ -56,14 +56,14 @@ def _allowed(accepted: int, promise: Promise) -> int:
     return int((bdtr(counts, max(accepted, 1), promise.alpha) <= promise.delta).sum()) - 1
 
 
-def start(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, promise: Promise) -> int:
+def start(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, promise: Promise, floor: float = 0.0) -> int:
     """Where the walk begins: the setting that is likeliest to pass, judged by the tuning labels; among equals the one that asks least.
 
     The safest setting accepts so few that one error fails it; the cheapest errs too often; in between the proof is easiest.
     """
     chances = []
     for setting in path:
-        found = decide(tune, setting)
+        found = decide(tune, setting, floor)
         accepted = found.count * n_certify // max(len(tune[0].confidence), 1)
         allowed = _allowed(accepted, promise)
         chances.append(float(bdtr(allowed, accepted, (found.errors + 0.5) / (found.count + 1))) if allowed >= 0 else 0.0)
@@ -106,12 +106,26 @@ class Sample:
         return len(self.scores[0].confidence)
 
 
-def certify(path: Sequence[Setting], tune: Sequence[TierScores], sample: Sample, promise: Promise, variant: Variant = "any") -> Certificate:
-    """The cheapest setting of ``path`` whose promise the sample proves; one that decides nothing where it proves none."""
-    begin = start(path, tune, sample.n, promise)
-    position = walk([decide(sample.scores, setting) for setting in path[begin:]], promise)
+def certify(
+    path: Sequence[Setting],
+    tune: Sequence[TierScores],
+    sample: Sample,
+    promise: Promise,
+    variant: Variant = "any",
+    *,
+    floor: float = 0.0,
+) -> Certificate:
+    """The cheapest setting of ``path`` whose promise the sample proves; one that decides nothing where it proves none.
+
+    Args:
+        floor: as in `decide`; the tuning labels alone must have chosen it.
+    """
+    begin = start(path, tune, sample.n, promise, floor)
+    position = walk([decide(sample.scores, setting, floor) for setting in path[begin:]], promise)
     setting = tuple(NEVER for _ in sample.names) if position is None else path[begin + position]
-    found = decide(sample.scores, setting)
+    # Where nothing is proven, people see what all tiers propose.
+    floor = 0.0 if position is None else floor
+    found = decide(sample.scores, setting, floor)
     return Certificate(
         level=promise.level,
         alpha=promise.alpha,
@@ -122,6 +136,7 @@ def certify(path: Sequence[Setting], tune: Sequence[TierScores], sample: Sample,
         errors=found.errors,
         upper=round(upper_bound(found.errors, found.count, 1 - promise.delta), 6),
         coverage=round(found.count / sample.n, 6) if sample.n else 0.0,
+        floor=floor,
         variant=variant,
         data_sha256=sample.sha256,
         decided=_by_tier(found, sample.names),

@@ -84,7 +84,7 @@ def at_level(found: Answers, level: str, variant: Variant = "any") -> dict[str, 
     certificate = found.pack.certificate(level, variant)
     names = tuple(found.tiers)
     setting = tuple(certificate.thresholds.get(name, NEVER) if certificate else NEVER for name in names)
-    decided = decide(found.scores(), setting)
+    decided = decide(found.scores(), setting, certificate.floor if certificate else 0.0)
     segments = sorted(set(found.segments) - {""})
     segment = np.array(found.segments, dtype=object)
     return {

@@ -16,7 +16,7 @@ Booleans = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 Setting = tuple[float, ...]
 
-_STEPS: Final = 40
+STEPS: Final = 40
 _EDGE: Final = 1e-6
 _NEWTON_STEPS: Final = 30
 _RIDGE: Final = 1e-3
@@ -46,7 +46,7 @@ class Decided:
     Attributes:
         accepted: ``(n,)`` decided without a person.
         wrong: ``(n,)`` the label of the tier that ended the case is not the true one.
-        tier: ``(n,)`` position of the tier that ended it; the last one also where it left the case to a person.
+        tier: ``(n,)`` position of the tier that ended it; the last one that was asked also where it left the case to a person.
     """
 
     accepted: Booleans
@@ -62,13 +62,21 @@ class Decided:
         return int((self.accepted & self.wrong).sum())
 
 
-def decide(tiers: Sequence[TierScores], setting: Setting) -> Decided:
-    """Runs the cascade: the first tier that is sure enough of its label ends the case, and a label for people ends it with a person."""
+def decide(tiers: Sequence[TierScores], setting: Setting, floor: float = 0.0) -> Decided:
+    """Runs the cascade: the first tier that is sure enough of its label ends the case, and a label for people ends it with a person.
+
+    Args:
+        floor: the last tier is asked where the one before it gives its label at least that much.
+    """
     n = len(tiers[0].confidence)
     accepted, wrong, ended = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool), np.full(n, len(tiers) - 1, dtype=np.int64)
     is_open = np.ones(n, dtype=bool)
     for position, (tier, threshold) in enumerate(zip(tiers, setting, strict=True)):
         is_last = position == len(tiers) - 1
+        if is_last and position:
+            is_hopeless = is_open & (tiers[position - 1].confidence < floor)
+            ended[is_hopeless] = position - 1
+            is_open &= ~is_hopeless
         sure = is_open & (tier.confidence >= threshold)
         accepted |= sure & tier.final
         closes = is_open if is_last else sure
@@ -114,16 +122,16 @@ def _reliability(tier: TierScores) -> _Reliability:
     return _Reliability(max(float(weights[0]), 0.05), float(weights[1]))
 
 
-def path(tune: Sequence[TierScores]) -> list[Setting]:
+def path(tune: Sequence[TierScores], steps: int = STEPS) -> list[Setting]:
     """Settings in the order in which a certificate tests them: each tier is trusted alike, ever less from one setting to the next.
 
     Where tiers are trusted alike at the margin, no other setting with the same error decides more. The steps accept equal numbers of
     tuning cases, and the tuning labels alone decide them.
     """
     reliable = [_reliability(tier) for tier in tune]
-    trusts = expit(np.linspace(9.0, -2.0, 80))
+    trusts = expit(np.linspace(9.0, -2.0, 2 * steps))
     settings = [tuple(found.threshold(float(trust)) for found in reliable) for trust in trusts]
     counts = np.maximum.accumulate([decide(tune, setting).count for setting in settings])
-    wanted = np.linspace(0, counts.max(), _STEPS + 1)[1:]
+    wanted = np.linspace(0, counts.max(), steps + 1)[1:]
     chosen = np.unique(np.searchsorted(counts, wanted, side="left"))
     return [settings[index] for index in chosen]

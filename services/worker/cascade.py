@@ -125,9 +125,10 @@ class Cascade:
 
 
 def _informed(case: CaseInput, steps: Sequence[Step]) -> CaseInput:
-    """With the answers of the models that were asked before."""
+    """With what the models said that were asked before."""
     answers = {name: row for step in steps for name, row in step.result.answers.items()}
-    return replace(case, answers=answers) if answers else case
+    scores = {step.tier: step.result.score for step in steps if step.result.score is not None}
+    return replace(case, answers=answers, scores=scores) if answers or scores else case
 
 
 def _is_open(result: TierResult) -> bool:

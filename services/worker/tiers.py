@@ -58,7 +58,11 @@ NO_TERMS: Final = Terms()
 
 @dataclass(frozen=True, slots=True)
 class CaseInput:
-    """``data`` is an instance of the automation's data model; ``answers`` are those of the models that were asked already."""
+    """``data`` is an instance of the automation's data model; ``answers`` are those of the models that were asked already.
+
+    Attributes:
+        scores: by tier that was asked already, the probability of its likeliest label.
+    """
 
     case_id: UUID
     data: BaseModel
@@ -66,6 +70,7 @@ class CaseInput:
     tenant_id: str = ""
     terms: Terms = NO_TERMS
     answers: Answers = field(default_factory=lambda: MappingProxyType({}))
+    scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

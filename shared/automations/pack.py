@@ -100,6 +100,8 @@ class Certificate:
         level: name of the promise, ``alpha`` as written by people: ``0.02``.
         thresholds: by tier, the least probability at which it may decide; `NEVER` where it may not. All zero-coverage where nothing
             could be proven.
+        floor: the least probability that the tier before the last must give its label, for the last to be asked: of the others it would
+            decide too few.
         n: labels it was certified on; ``coverage`` is the share of them decided automatically, by tier in ``decided``.
         groups: bounds of their own for groups with enough accepted labels.
         data_sha256: of the certification labels, so that nobody certifies twice on the same ones unnoticed.
@@ -114,6 +116,7 @@ class Certificate:
     errors: int
     upper: float
     coverage: float
+    floor: float = 0.0
     variant: Variant = "any"
     data_sha256: str = ""
     decided: Mapping[str, int] = field(default_factory=dict)
@@ -207,6 +210,11 @@ class Pack:
             return 0.0
         found = self.certificate(level, variant)
         return found.thresholds.get(tier, NEVER) if found else NEVER
+
+    def floor(self, level: str | None = None, variant: Variant = "any") -> tuple[str, float]:
+        """The tier before the last, and what its likeliest label must reach there for the last to be asked; 0: it always is."""
+        found = self.certificate(level, variant)
+        return (self.tiers[-2].name, found.floor) if found and len(self.tiers) > 1 else ("", 0.0)
 
 
 def _artefact(entry: Mapping[str, Any]) -> Artefact:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from services.lab import mixing
+from services.lab import asking, mixing
 from services.lab.answers import Answers, answers, mix
 from services.lab.certify import Promise, Sample, certify, p_value
 from services.lab.examples import parts
@@ -74,22 +74,24 @@ class _Tiers:
 
     def promised(self) -> Costs:
         """Certified anew, so that all are compared alike."""
-        found = certify(path(self.tune), self.tune, Sample(names=self.names, scores=self.judged), PROMISE)
-        return self._costs(self.judged, tuple(found.thresholds[name] for name in self.names))
+        sample = Sample(names=self.names, scores=self.judged)
+        found = certify(path(self.tune), self.tune, sample, PROMISE, floor=asking.floor(self.tune, PROMISE))
+        return self._costs(self.judged, tuple(found.thresholds[name] for name in self.names), found.floor)
 
     def cheapest(self) -> Costs:
         """The setting that costs least on *tune*, where one test on *certify* proves that it keeps the promise; else people decide."""
-        setting = min(path(self.tune), key=lambda setting: self._costs(self.tune, setting).total)
-        found = decide(self.judged, setting)
+        floor = asking.floor(self.tune, PROMISE)
+        setting = min(path(self.tune), key=lambda setting: self._costs(self.tune, setting, floor).total)
+        found = decide(self.judged, setting, floor)
         is_proven = p_value(found.errors, found.count, PROMISE.alpha) <= PROMISE.delta
-        return self._costs(self.judged, setting) if is_proven else PEOPLE
+        return self._costs(self.judged, setting, floor) if is_proven else PEOPLE
 
     def unattended(self) -> Costs:
         """Deciding whatever comes; only labels for people still go to them."""
         return self._costs(self.judged, (0.0,) * len(self.names))
 
-    def _costs(self, scores: Sequence[TierScores], setting: tuple[float, ...]) -> Costs:
-        found = decide(scores, setting)
+    def _costs(self, scores: Sequence[TierScores], setting: tuple[float, ...], floor: float = 0.0) -> Costs:
+        found = decide(scores, setting, floor)
         n = len(found.accepted)
         asked = [float((found.tier >= position).mean()) for position in range(len(self.names))]
         cpu = sum(self.cpu[name] * share for name, share in zip(self.names, asked, strict=True))

@@ -173,6 +173,7 @@ def _whole() -> Pack:
         errors=0,
         upper=0.5,
         coverage=1 / 3,
+        floor=0.25,
         variant="vnni",
         groups={"in person, by phone": Bound(accepted=1, errors=0, upper=0.9)},
     )
@@ -191,6 +192,11 @@ def test_thresholds_hold_for_the_variant_that_was_certified_and_for_no_other() -
     assert pack.minimum("mini", "a", "0.02", "portable") == NEVER
     assert pack.minimum("mini", "a", "0.01", "vnni") == NEVER
     assert (pack.minimum("nano", "oos", "0.02", "vnni"), pack.minimum("mini", "oos", "0.02", "vnni")) == (0.9, 0.0)
+
+
+def test_the_floor_holds_for_the_tier_before_the_last_under_the_promise_for_which_it_was_chosen() -> None:
+    assert _whole().floor("0.02", "vnni") == ("trees", 0.25)
+    assert _whole().floor("0.02", "portable")[1] == _whole().floor("0.01", "vnni")[1] == 0.0
 
 
 def test_the_artefact_for_the_processor_is_preferred_and_one_for_any_serves_all() -> None:

@@ -19,9 +19,9 @@ from services.worker.rules import RulesTier
 from services.worker.runtime.build import SHIPPED, Kit, build_cascade, build_cascades, gathered_fleets
 from services.worker.runtime.model import ModelTier
 from services.worker.runtime.pack import load
-from services.worker.tiers import NOTHING, CaseInput, shares
+from services.worker.tiers import NOTHING, CaseInput, Terms, shares
 from shared.automations.contract import Automation, Context, Features, Outcome, Verdict
-from shared.automations.pack import MANIFEST, render
+from shared.automations.pack import MANIFEST, NEVER, render
 from shared.errors import InvariantBroken
 from shared.inference.explanation import explain
 from shared.inference.models import Models
@@ -172,6 +172,27 @@ def test_numbers_reach_the_models_as_the_bins_they_were_trained_on(tmp_path: Pat
     tier = ModelTier(automation, pack, name, Models(tmp_path))
     small, medium, as_medium = (result.score for result in tier.decide(_note_cases("99.5", "100", "499")))
     assert medium == as_medium != small
+
+
+def test_the_last_tier_does_no_work_for_a_case_that_the_one_before_found_too_hard_and_leaves_the_proposal_to_it(tmp_path: Path) -> None:
+    pack = tiny_pack(tmp_path, "complaints")
+    thresholds = {"nano": NEVER, "mini": NEVER, "large": 0.0}
+    floors = {"0.02": 0.0, "0.1": NEVER}
+    pack = dataclasses.replace(
+        pack, certificates=tuple(dataclasses.replace(each, thresholds=thresholds, floor=floors[each.level]) for each in pack.certificates)
+    )
+    automation = _notes(features=lambda note: Features(note.text))
+    tiers = [ModelTier(automation, pack, tier.name, Models(tmp_path)) for tier in pack.tiers]
+    cases = [dataclasses.replace(case, terms=Terms(error_level=level)) for case in _note_cases("qu!x my car") for level in (0.1, 0.02, 0.1)]
+    hard, asked, _ = Cascade(automation, tiers).decide(cases)
+    assert [(step.tier, step.result.usage.cpu_ns > 0) for step in hard.steps] == [("nano", True), ("mini", True), ("large", False)]
+    assert (hard.needs_person, hard.tier, hard.reasons) == (True, "mini", ("uncertain",))
+    assert hard.proposed is not None
+    assert [step.tier for step in asked.steps if step.result.usage.cpu_ns] == ["nano", "mini", "large"]
+    assert asked.verdict is not None
+    # Where the tier before was not asked, nobody knows how hard the case is.
+    (alone,) = Cascade(automation, tiers[2:]).decide(cases[:1])
+    assert alone.verdict is not None
 
 
 def test_packs_of_a_later_folder_take_the_place_of_those_of_an_earlier_one(tmp_path: Path) -> None:

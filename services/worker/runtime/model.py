@@ -37,6 +37,8 @@ _NO_ANSWERS: Final[Answers] = MappingProxyType({})
 class ModelTier:
     """Decides where the likeliest label reaches its minimum, abstains with ``uncertain`` below, and without a reason where no features are.
 
+    Nor is there a reason, or any work, where the tier before gave its label less than the floor below which this one is not asked.
+
     Linear models and trees score a whole batch at once and cost too little to be counted against a budget. Transformers take one document
     a call, and stop where the budget of the batch ends.
 
@@ -56,6 +58,7 @@ class ModelTier:
         # Never nothing: a budget of nothing pays for no transformer.
         self._needs = NOTHING if self._is_instant else Usage(cpu_ns=1, wall_ns=1)
         self._minima: dict[float | None, Mapping[str, float]] = {}
+        self._floors: dict[float | None, tuple[str, float]] = {}
 
     @property
     def needs(self) -> Usage:
@@ -67,11 +70,21 @@ class ModelTier:
         return self._scorer.probabilities(documents)
 
     def decide(self, batch: Sequence[CaseInput], budget: Budget = UNLIMITED) -> Sequence[TierResult]:
-        if not batch:
-            return []
-        if self._is_instant:
-            return self._metered(batch)
-        return self._one_by_one(batch, budget)
+        asked = [case for case in batch if self._is_asked(case)]
+        results = iter(self._metered(asked) if self._is_instant else self._one_by_one(asked, budget))
+        return [next(results) if self._is_asked(case) else TierResult(ABSTAINED) for case in batch]
+
+    def _is_asked(self, case: CaseInput) -> bool:
+        """Always where the tier before was not: nobody knows then how hard the case is."""
+        if self.name != self._pack.tiers[-1].name or not case.scores:
+            return True
+        level = case.terms.error_level
+        known = self._floors.get(level)
+        if known is None:
+            variant = self._models.variant(self._pack)
+            known = self._floors[level] = self._pack.floor(self._pack.level_within(level, variant), variant)
+        before, floor = known
+        return case.scores.get(before, 1.0) >= floor
 
     def _one_by_one(self, batch: Sequence[CaseInput], budget: Budget) -> Sequence[TierResult]:
         limit_ns = None if budget.seconds is None else budget.seconds * 1e9
@@ -94,6 +107,8 @@ class ModelTier:
         )
 
     def _metered(self, batch: Sequence[CaseInput]) -> Sequence[TierResult]:
+        if not batch:
+            return []
         return [replace(result, usage=usage) for result, usage in metered(lambda: isolated(batch, self._decide), len(batch))]
 
     @cached_property
