@@ -6,15 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
+from services.roi.grains import Grain
 from services.roi.period import Bucket, Period
 from shared.measure.baselines import Baseline, Grade, Moments
 from shared.measure.error_rate import AuditSums
 from shared.measure.mixture import Floats
 
+_NOTHING = Decimal(0)
 # The tier of whatever a person decided.
 HUMAN = "human"
 
@@ -55,7 +58,8 @@ class BucketSums(NamedTuple):
     """Decided cases of one stratum that were drawn with one control share, bucket by bucket, and the human seconds on them.
 
     Attributes:
-        buckets: starts, in no order; the next four are of the same length.
+        buckets: starts, in seconds since 1970, in no order; one may stand there twice, and something of it be taken away again. The next
+            four are of the same length.
         control: cases of the control arm.
         human, automatic: cases of the automated arm that a person decided, and the others.
         seconds: of the automated arm.
@@ -65,7 +69,7 @@ class BucketSums(NamedTuple):
     automation: str
     stratum: str
     share: Decimal
-    buckets: list[datetime]
+    buckets: list[int]
     control: list[int]
     human: list[int]
     automatic: list[int]
@@ -73,19 +77,9 @@ class BucketSums(NamedTuple):
     control_seconds: Decimal
     control_squares: Decimal
 
-    def placed(self, places: Mapping[datetime, int], size: int) -> Placed:
-        """Added up by place.
-
-        Args:
-            places: which of ``size`` places a bucket belongs to; the others are left out.
-        """
-        where = np.array([places.get(bucket, size) for bucket in self.buckets], dtype=np.intp)
-        columns = (self.control, self.human, self.automatic, self.seconds)
-        return Placed(*(np.bincount(where, column, size + 1)[:size].astype(np.float64) for column in columns))
-
 
 class Placed(NamedTuple):
-    """As in `BucketSums`, each of shape (places,)."""
+    """As in `BucketSums`, each of shape (rows, places)."""
 
     control: Floats
     human: Floats
@@ -93,11 +87,42 @@ class Placed(NamedTuple):
     seconds: Floats
 
 
+def placed(rows: Sequence[BucketSums], places: Mapping[int, int], size: int) -> Placed:
+    """Added up by place; all rows at once, because each has few buckets.
+
+    Args:
+        places: which of ``size`` places a bucket belongs to, by its start, in their order; the others are left out.
+    """
+    starts, known = _flat([row.buckets for row in rows]), _flat([list(places)])
+    found = np.searchsorted(known, starts)
+    # One more of each, for what is after all of them.
+    there = np.append(known, np.inf)[found] == starts
+    where = np.where(there, np.append(np.fromiter(places.values(), np.intp), size)[found], size)
+    where += np.repeat(np.arange(len(rows)) * (size + 1), [len(row.buckets) for row in rows])
+    sums = (np.bincount(where, _flat(column), len(rows) * (size + 1)) for column in _columns(rows))
+    return Placed(*(np.asarray(column, np.float64).reshape(len(rows), size + 1)[:, :size] for column in sums))
+
+
+def begun(rows: Sequence[BucketSums]) -> list[int]:
+    """Starts of the buckets with cases, in their order."""
+    starts, places = np.unique(_flat([row.buckets for row in rows]), return_inverse=True)
+    cases = sum((np.bincount(places, _flat(column)) for column in _columns(rows)[:3]), start=np.zeros(len(starts)))
+    return [int(start) for start in starts[cases > 0]]
+
+
+def _columns(rows: Sequence[BucketSums]) -> tuple[list[Sequence[float]], ...]:
+    return [row.control for row in rows], [row.human for row in rows], [row.automatic for row in rows], [row.seconds for row in rows]
+
+
+def _flat(lists: Iterable[Iterable[float]]) -> Floats:
+    return np.fromiter(chain.from_iterable(lists), np.float64)
+
+
 class MoneySum(NamedTuple):
     """Ledger lines with an amount, net of reversals; ``reversed`` is the part of what corrects others: reversals, cash after rework.
 
     Attributes:
-        bucket: None where the whole period is one.
+        bucket: None but for what lies after a boundary.
     """
 
     automation: str
@@ -108,6 +133,23 @@ class MoneySum(NamedTuple):
     bucket: datetime | None
     amount: Decimal
     reversed: Decimal
+
+
+class MoneyBuckets(NamedTuple):
+    """Ledger lines with an amount, net of reversals, bucket by bucket. Attributes: buckets: as in `BucketSums`."""
+
+    automation: str
+    kind: str
+    grade: str
+    currency: str
+    buckets: list[int]
+    amounts: list[Decimal]
+
+    def by_bucket(self) -> dict[int, Decimal]:
+        sums: dict[int, Decimal] = {}
+        for bucket, amount in zip(self.buckets, self.amounts, strict=True):
+            sums[bucket] = sums.get(bucket, _NOTHING) + amount
+        return sums
 
 
 class DatedRate(NamedTuple):
@@ -226,6 +268,7 @@ class Wanted:
         bucket: None sums the whole period.
         apart: attributes of cases to keep apart besides the usual ones: ``source``, ``model_version``.
         boundary: full hour at which the period is cut in two; only where there is no bucket.
+        latest: ``as_of`` is the moment of the answer itself: nothing was booked later.
     """
 
     tenant: str
@@ -236,6 +279,17 @@ class Wanted:
     bucket: Bucket | None = None
     apart: frozenset[str] = frozenset()
     boundary: datetime | None = None
+    latest: bool = False
+
+    @property
+    def booked_before(self) -> datetime | None:
+        """Hour from which on bookings are looked up one by one; None where all that is in the sums is known."""
+        return None if self.as_of is None or self.latest else Grain.HOUR.start(self.as_of)
+
+    @property
+    def unfinished(self) -> bool:
+        """The period reaches over the moment that is asked about: so hardly anything that is known can lie beyond its end."""
+        return self.at < self.period.end
 
     @property
     def pieces(self) -> list[Period]:
@@ -256,8 +310,8 @@ class Tally(NamedTuple):
     """Everything that an answer about one period is computed from, as of one moment.
 
     Attributes:
-        cases: empty where buckets were asked for.
-        buckets: the cases by bucket; empty where nobody asked for buckets.
+        cases, money: empty where buckets were asked for.
+        buckets, flows: the cases and the money by bucket; empty where nobody asked for buckets.
     """
 
     cases: list[CaseSum]
@@ -267,10 +321,9 @@ class Tally(NamedTuple):
     currency: str
     rolled_at: datetime
     buckets: Sequence[BucketSums] = ()
+    flows: Sequence[MoneyBuckets] = ()
 
 
-def by_bucket(rows: Iterable[MoneySum]) -> dict[datetime | None, list[MoneySum]]:
-    buckets: dict[datetime | None, list[MoneySum]] = {}
-    for row in rows:
-        buckets.setdefault(row.bucket, []).append(row)
-    return buckets
+def seconds_of(starts: Iterable[datetime]) -> list[int]:
+    """Since 1970, of aware starts of buckets."""
+    return [int(start.timestamp()) for start in starts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from services.roi import valuation
 from services.roi.facts import HUMAN
@@ -18,14 +18,14 @@ from shared.measure.sequence import Bounds, Progress, bounds, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
-    from services.roi.facts import BucketSums, CaseSum, MoneySum, Placed, Tally
+    from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum, Placed, Tally
     from services.roi.valuation import Valuation
     from shared.measure.mixture import Floats
     from shared.measure.parts import Ends
 
 _THOUSANDTH = Decimal("0.001")
+Money = TypeVar("Money", "MoneySum", "MoneyBuckets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Account:
     """One automation in one period.
 
     Attributes:
-        cases: empty where buckets were asked for.
-        buckets: its cases by bucket, where buckets were asked for.
+        cases, money: empty where buckets were asked for.
+        buckets, flows: its cases and its money by bucket, where buckets were asked for.
         fitted: its baselines, for estimates of parts of the period.
         progress: of the always-valid estimate.
     """
@@ -46,6 +46,7 @@ class Account:
     estimate: Estimate
     progress: Progress
     buckets: Sequence[BucketSums] = ()
+    flows: Sequence[MoneyBuckets] = ()
 
     @property
     def always_valid(self) -> Bounds | None:
@@ -63,7 +64,7 @@ class Account:
 
 def accounts(tally: Tally, min_grade: Grade) -> list[Account]:
     """One for each automation with cases or money, by name."""
-    names = sorted({row.automation for rows in (tally.cases, tally.buckets, tally.money) for row in rows})
+    names = sorted({row.automation for rows in (tally.cases, tally.buckets, tally.money, tally.flows) for row in rows})
     return [_account(name, tally, min_grade) for name in names]
 
 
@@ -72,22 +73,13 @@ def part(account: Account, cases: Iterable[CaseSum], min_grade: Grade) -> Estima
     return graded(estimate(account.fitted, _by_stratum(cases, "automated")), min_grade)
 
 
-def cut(account: Account, places: Mapping[datetime, int], size: int, min_grade: Grade = Grade.D) -> Parts:
-    """The estimates of the parts that an account's buckets belong to, by the baselines of its whole period.
-
-    Args:
-        places: which of the ``size`` parts a bucket is in; the others are left out.
-    """
-    return parts(account.fitted, automated([(row.stratum, row.placed(places, size)) for row in account.buckets]), size, min_grade)
-
-
-def automated(rows: Iterable[tuple[str, Placed]]) -> Mapping[str, tuple[Floats, Floats]]:
-    """Cases of the automated arm and the human seconds on them, by stratum."""
+def cut(account: Account, found: Placed, size: int, min_grade: Grade = Grade.D) -> Parts:
+    """The estimates of the parts that an account's buckets were placed in, by the baselines of its whole period."""
     sums: dict[str, tuple[Floats, Floats]] = {}
-    for stratum, row in rows:
-        cases, seconds = sums.get(stratum, (0.0, 0.0))
-        sums[stratum] = cases + row.human + row.automatic, seconds + row.seconds
-    return sums
+    for row, added, spent in zip(account.buckets, found.human + found.automatic, found.seconds, strict=True):
+        cases, seconds = sums.get(row.stratum, (0.0, 0.0))
+        sums[row.stratum] = cases + added, seconds + spent
+    return parts(account.fitted, sums, size, min_grade)
 
 
 def graded(found: Estimate, min_grade: Grade) -> Estimate:
@@ -98,7 +90,7 @@ def graded(found: Estimate, min_grade: Grade) -> Estimate:
     return replace(found, point=None, low=None, high=None, grade=None, spreads=(), covered=0, note=note)
 
 
-def credited(money: Iterable[MoneySum], min_grade: Grade) -> list[MoneySum]:
+def credited(money: Iterable[Money], min_grade: Grade) -> list[Money]:
     """Costs whatever their evidence, because leaving one out would flatter; gains only with the evidence asked for."""
     return [row for row in money if row.kind in valuation.COSTS or Grade(row.grade).reaches(min_grade)]
 
@@ -191,6 +183,7 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     cases = [row for row in tally.cases if row.automation == name]
     buckets = [row for row in tally.buckets if row.automation == name]
     money = [row for row in tally.money if row.automation == name]
+    flows = [row for row in tally.flows if row.automation == name]
     stored = {row.stratum: row.baseline for row in tally.baselines if row.automation == name}
     if buckets:
         baseline, automated = _control_of_buckets(buckets), _automated(buckets)
@@ -198,7 +191,7 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
         baseline, automated = like_automated(cases), _by_stratum(cases, "automated")
     fitted = fit(baseline, automated, stored)
     found = graded(estimate(fitted, automated), min_grade)
-    return Account(name, cases, money, fitted, found, progress(cases, _by_stratum(cases, "control")), buckets)
+    return Account(name, cases, money, fitted, found, progress(cases, _by_stratum(cases, "control")), buckets, flows)
 
 
 def like_automated(rows: Iterable[CaseSum]) -> Mapping[str, Moments]:
@@ -222,7 +215,7 @@ def _automated(buckets: Iterable[BucketSums]) -> Mapping[str, Moments]:
     """Without squares: nobody asks how automated cases scatter."""
     sums: dict[str, Moments] = {}
     for row in buckets:
-        found = Moments(sum(row.human) + sum(row.automatic), math.fsum(row.seconds), 0.0)
+        found = Moments(sum(row.human) + sum(row.automatic), sum(row.seconds), 0.0)
         if found.n:
             sums[row.stratum] = sums[row.stratum] + found if row.stratum in sums else found
     return sums

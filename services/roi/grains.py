@@ -53,12 +53,25 @@ _INTO_THE_NEXT = {
 }
 
 
+class Which(StrEnum):
+    """How the rows of a run are found, and what they count for."""
+
+    ALL = "all"
+    """Most or all rows of those periods."""
+    LATE = "late"
+    """Few of them: better found by their booking."""
+    BEYOND = "beyond"
+    """After the end of what is asked for: to be taken away."""
+    EXCESS = "excess"
+    """Booked after what is asked for: to be taken away; found by their booking."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Rows of one grain with ``start <= period < end`` and ``booked_from <= booked < booked_to``.
 
     Attributes:
-        late: few of the rows of those periods: better found by their booking.
+        after: part of what lies after the boundary of a period that is cut in two.
     """
 
     grain: Grain
@@ -66,18 +79,38 @@ class Run:
     end: datetime
     booked_from: datetime
     booked_to: datetime
-    late: bool = False
+    which: Which = Which.ALL
+    after: bool = False
 
 
-def runs(period: Period, coarsest: Grain, as_of: datetime | None) -> list[Run]:
-    """Every fact of the period that was booked before the hour of ``as_of`` is in exactly one of the runs.
+def runs(period: Period, coarsest: Grain, booked_before: datetime | None, *, unfinished: bool = False) -> list[Run]:
+    """Runs that every fact of the period is in exactly once, and every other fact as often as it is taken away.
 
     Args:
         coarsest: buckets of an answer must not be finer.
-        as_of: None takes everything.
+        booked_before: full hour from which on bookings are left out; None takes everything.
+        unfinished: hardly anything that is asked for lies beyond the period's end.
     """
-    found = [run for grain, start, end in _spans(period.start, period.end, coarsest) for run in _known(grain, start, end, as_of)]
-    return [run for run in found if run.start < run.end and run.booked_from < run.booked_to]
+    end = _end(period, coarsest, booked_before, unfinished=unfinished) if period.start < period.end else period.end
+    found = [
+        run
+        for grain, first, last in _spans(period.start, end, coarsest)
+        for run in _known(grain, first, last, booked_before, over=period.end < last)
+    ]
+    beyond = Run(Grain.HOUR, period.end, end, ALWAYS, booked_before or NEVER, Which.BEYOND)
+    return [run for run in [*found, beyond] if run.start < run.end and run.booked_from < run.booked_to]
+
+
+def _end(period: Period, coarsest: Grain, before: datetime | None, *, unfinished: bool) -> datetime:
+    """Where less has to be read than up to the period's end: where more of a day, or of a week, is over than is to come."""
+    end, nothing_beyond = period.end, unfinished or period.end == before
+    if before is None and unfinished:
+        return coarsest.up(end)
+    if coarsest is Grain.HOUR or not (before is None or nothing_beyond):
+        return end
+    if before is not None and coarsest is not Grain.DAY and before - Grain.WEEK.start(before) > timedelta(days=3.5):
+        return Grain.WEEK.up(end)
+    return Grain.DAY.up(end) if end - Grain.DAY.start(end) > timedelta(hours=12) else end
 
 
 def _spans(start: datetime, end: datetime, grain: Grain) -> Iterator[tuple[Grain, datetime, datetime]]:
@@ -94,15 +127,23 @@ def _spans(start: datetime, end: datetime, grain: Grain) -> Iterator[tuple[Grain
     yield from _spans(last, end, _SHORTER[grain])
 
 
-def _known(grain: Grain, start: datetime, end: datetime, as_of: datetime | None) -> Iterator[Run]:
-    """What was booked in whole weeks or months before the moment, in whole days since, and in whole hours since."""
-    if as_of is None:
+def _known(grain: Grain, start: datetime, end: datetime, before: datetime | None, *, over: bool) -> Iterator[Run]:
+    """What was booked in whole weeks or months before the moment, in whole days since, and in whole hours since.
+
+    Args:
+        over: take what was booked until the end of the week or day that the moment is in, and take away what was booked in it afterwards.
+    """
+    if before is None:
         yield Run(grain, start, end, ALWAYS, NEVER)
         return
-    yield Run(grain, start, end, ALWAYS, grain.start(as_of))
+    cut = grain.up if over else grain.start
+    yield Run(grain, start, end, ALWAYS, cut(before))
     while grain is not Grain.HOUR:
         finer = _FINER[grain]
-        yield Run(finer, start, end, grain.start(as_of), finer.start(as_of), late=True)
+        if over:
+            yield Run(finer, start, end, finer.up(before), grain.up(before), Which.EXCESS)
+        else:
+            yield Run(finer, start, end, grain.start(before), finer.start(before), Which.LATE)
         grain = finer
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from services.roi import figures
+from services.roi.facts import placed, seconds_of
 from services.roi.schemas import Point, Series
-from services.roi.valuation import Flow, amount
-from shared.measure.parts import Parts, parts, together
+from services.roi.valuation import amount
+from shared.measure.parts import Parts, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,37 +30,38 @@ class _Cut:
 
     Attributes:
         cases: of shape (3, buckets): of the control arm, decided by a person, and the others.
+        money: cost and cash.
     """
 
     cases: Floats
     estimates: Parts
-    money: Sequence[Flow]
+    money: tuple[list[Decimal], list[Decimal]]
 
 
 def series(accounts: Iterable[Account], starts: Sequence[datetime], prices: Valuation, min_grade: Grade) -> list[Series]:
     """All automations together first; one point for every start."""
-    places = {start: place for place, start in enumerate(starts)}
+    places = {start: place for place, start in enumerate(seconds_of(starts))}
     cuts = {account.automation: _cut(account, places, prices, min_grade) for account in accounts}
     shown = [(None, _together(list(cuts.values()), len(starts))), *cuts.items()]
     return [Series(automation=automation, points=_points(cut, starts)) for automation, cut in shown]
 
 
-def _cut(account: Account, places: Mapping[datetime, int], prices: Valuation, min_grade: Grade) -> _Cut:
+def _cut(account: Account, places: Mapping[int, int], prices: Valuation, min_grade: Grade) -> _Cut:
     size = len(places)
-    rows = [(row.stratum, row.placed(places, size)) for row in account.buckets]
-    cases = sum((np.array([row.control, row.human, row.automatic]) for _, row in rows), start=np.zeros((3, size)))
-    flows = prices.flows(figures.credited(account.money, min_grade))
-    money = [flows.get(start, Flow()) for start in places]
-    return _Cut(cases, parts(account.fitted, figures.automated(rows), size, min_grade), money)
+    found = placed(account.buckets, places, size)
+    cases = np.array([column.sum(axis=0) for column in (found.control, found.human, found.automatic)])
+    money = prices.flows(figures.credited(account.flows, min_grade)).placed(places, size)
+    return _Cut(cases, figures.cut(account, found, size, min_grade), money)
 
 
 def _together(cuts: Sequence[_Cut], size: int) -> _Cut:
-    money = [Flow() for _ in range(size)]
-    for cut in cuts:
-        for flow, added in zip(money, cut.money, strict=True):
-            flow.cost += added.cost
-            flow.cash += added.cash
-    return _Cut(sum((cut.cases for cut in cuts), start=np.zeros((3, size))), together((cut.estimates for cut in cuts), size), money)
+    cost, cash = ([sum(values, Decimal(0)) for values in zip([Decimal(0)] * size, *found, strict=True)] for found in _by_kind(cuts))
+    cases = sum((cut.cases for cut in cuts), start=np.zeros((3, size)))
+    return _Cut(cases, together((cut.estimates for cut in cuts), size), (cost, cash))
+
+
+def _by_kind(cuts: Sequence[_Cut]) -> tuple[list[list[Decimal]], list[list[Decimal]]]:
+    return [cut.money[0] for cut in cuts], [cut.money[1] for cut in cuts]
 
 
 def _points(cut: _Cut, starts: Sequence[datetime]) -> list[Point]:
@@ -67,8 +70,8 @@ def _points(cut: _Cut, starts: Sequence[datetime]) -> list[Point]:
             start=start,
             cases=figures.mixed(*map(int, cases)),
             seconds=figures.interval(ends),
-            total_cost=amount(flow.cost),
-            cash=amount(flow.cash),
+            total_cost=amount(cost),
+            cash=amount(cash),
         )
-        for start, cases, ends, flow in zip(starts, cut.cases.T, cut.estimates.ends(), cut.money, strict=True)
+        for start, cases, ends, cost, cash in zip(starts, cut.cases.T, cut.estimates.ends(), *cut.money, strict=True)
     ]

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 from services.roi.schemas import Foreign, LabourValue, Rate
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from services.roi.facts import DatedRate, MoneySum
+    from services.roi.facts import DatedRate, MoneyBuckets, MoneySum
     from shared.measure.savings import Estimate
     from shared.measure.sequence import Bounds
 
@@ -25,7 +23,7 @@ EVERY_AUTOMATION = "*"
 # Compute of a single case is far below a minor unit.
 _AMOUNT = Decimal("1e-6")
 _SECONDS_PER_HOUR = Decimal(3600)
-_NOTHING = Decimal(0)
+_NOTHING, _ONE = Decimal(0), Decimal(1)
 
 
 def amount(value: Decimal) -> Decimal:
@@ -45,12 +43,26 @@ class Converted:
         return sum((self.sums.get(kind, Decimal(0)) for kind in COSTS), Decimal(0))
 
 
-@dataclass(slots=True)
-class Flow:
-    """Money of one bucket, in the currency asked for."""
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """Money by the start of its bucket, in the currency asked for.
 
-    cost: Decimal = _NOTHING
-    cash: Decimal = _NOTHING
+    Attributes:
+        unconverted: currencies of what could not be converted, and is left out.
+    """
+
+    cost: Mapping[int, Decimal]
+    cash: Mapping[int, Decimal]
+    unconverted: tuple[str, ...]
+
+    def placed(self, places: Mapping[int, int], size: int) -> tuple[list[Decimal], list[Decimal]]:
+        """Cost and cash, added up by place as in `BucketSums.placed`."""
+        found = [_NOTHING] * size, [_NOTHING] * size
+        for sums, values in zip(found, (self.cost, self.cash), strict=True):
+            for bucket, value in values.items():
+                if bucket in places:
+                    sums[places[bucket]] += value
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +91,23 @@ class Valuation:
         rest = (Foreign(kind=kind, currency=currency, amount=amount(value)) for (kind, currency), value in sorted(foreign.items()))
         return Converted(converted, tuple(rest), tuple(used.values()))
 
-    def flows(self, sums: Iterable[MoneySum]) -> dict[datetime | None, Flow]:
-        """As `convert`, for each bucket; what could not be converted is left out."""
-        found: dict[datetime | None, Flow] = defaultdict(Flow)
-        factors: dict[str, Decimal | None] = {}
+    def flows(self, sums: Iterable[MoneyBuckets]) -> Flows:
+        """As `convert`, for each bucket."""
+        cost: dict[int, Decimal] = defaultdict(Decimal)
+        cash: dict[int, Decimal] = defaultdict(Decimal)
+        foreign: dict[str, dict[int, Decimal]] = {}
         for money in sums:
-            if money.currency not in factors:
-                factors[money.currency], _ = self._factor(money.currency)
-            factor = factors[money.currency]
-            if factor is not None and money.kind in COSTS:
-                found[money.bucket].cost += money.amount * factor
-            elif factor is not None and money.kind == CASH:
-                found[money.bucket].cash += money.amount * factor
-        return found
+            factor, _ = self._factor(money.currency)
+            if factor is None:
+                found, factor = foreign.setdefault(money.currency, defaultdict(Decimal)), _ONE
+            elif money.kind in COSTS or money.kind == CASH:
+                found = cash if money.kind == CASH else cost
+            else:
+                continue
+            amounts = money.amounts if factor == _ONE else [value * factor for value in money.amounts]
+            for bucket, value in zip(money.buckets, amounts, strict=True):
+                found[bucket] += value
+        return Flows(cost, cash, tuple(sorted(name for name, values in foreign.items() if any(values.values()))))
 
     def labour(self, automation: str) -> tuple[Decimal, tuple[DatedRate, ...]] | None:
         """Price of an hour and the rates behind it; None where none is known in this currency."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,6 @@ from shared.db import unit_of_work
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from sqlalchemy import Connection
 
     from services.roi.service import Question, Roi
 
@@ -38,7 +36,10 @@ def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridg
         raise BadPeriod("`earlier` must be before `later`.")
     period = Period.of(question.start, question.end, now=later)
     with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
-        before, after = (_known(connection, tenant, question, period, (earlier, as_of)) for as_of in (earlier, later))
+        wanted = Wanted(tenant, period, min(earlier, period.end), earlier, question.automation, boundary=_boundary(earlier, period))
+        before = Known(*figures.divided(connection, wanted))
+        latest = replace(wanted, at=min(later, period.end), as_of=later, latest=between.later is None)
+        after = Known(*figures.divided(connection, latest))
     currency = question.currency or after.recent.currency
     found = steps(before, after, currency, question.min_grade)
     return Bridge(
@@ -52,11 +53,8 @@ def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridg
     )
 
 
-def _known(connection: Connection, tenant: str, question: Question, period: Period, moments: tuple[datetime, datetime]) -> Known:
-    earlier, as_of = moments
-    boundary = min(max(Grain.HOUR.start(earlier), period.start), period.end)
-    wanted = Wanted(tenant, period, min(as_of, period.end), as_of, question.automation, boundary=boundary)
-    return Known(*figures.divided(connection, wanted))
+def _boundary(earlier: datetime, period: Period) -> datetime:
+    return min(max(Grain.HOUR.start(earlier), period.start), period.end)
 
 
 def _movement(figure: Figure, found: list[tuple[Cause | None, Levels]], unit: str) -> Movement:

@@ -7,6 +7,7 @@ baselines, then the rates.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from services.roi import figures
 from services.roi.answers.bridge_schemas import Cause, Figure
+from services.roi.facts import MoneySum
 from services.roi.valuation import COSTS, Valuation
 from shared.measure.baselines import EMPTY, Grade, Moments
 from shared.measure.savings import MINIMUM_CONTROL, Fit, estimate, fit
 
 if TYPE_CHECKING:
-    from services.roi.facts import Booked, CaseSum, MoneySum, Tally
+    from services.roi.facts import Booked, CaseSum, Tally
 
 Levels = dict[Figure, Decimal]
 _THOUSANDTH = Decimal("0.001")
@@ -65,36 +67,47 @@ def steps(before: Known, after: Known, currency: str, min_grade: Grade) -> list[
 
 def _work(before: Known, after: Known) -> Iterable[Work]:
     """Automated cases and the human seconds on them: before, with new work, with late events, with corrections."""
-    rows = [(row, 1, True) for row in before.cases]
-    yield _automated(rows)
+    done = _automated(before.cases)
+    yield done
     for one, other in ((before.recent, after.recent), (before.early, after.early)):
-        rows += [(row, -1, False) for row in one.cases] + [(row, 1, False) for row in other.cases]
-        yield _automated(rows)
-    yield _automated([(row, 1, True) for row in after.cases])
+        done = _plus(done, _automated(one.cases, sign=-1, late=False), _automated(other.cases, late=False))
+        yield done
+    yield _automated(after.cases)
 
 
-def _automated(rows: Iterable[tuple[CaseSum, int, bool]]) -> Work:
-    """By automation and stratum; ``True`` counts the seconds that came after their case's decision as well."""
-    sums: dict[tuple[str, str], Moments] = {}
-    for row, sign, late in rows:
+def _automated(rows: Iterable[CaseSum], *, sign: int = 1, late: bool = True) -> Work:
+    """By automation and stratum; ``late`` counts the seconds that came after their case's decision as well."""
+    cases: dict[tuple[str, str], int] = defaultdict(int)
+    seconds: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for row in rows:
         if row.arm == "automated":
-            seconds = row.seconds if late else row.seconds - row.late_seconds
             key = (row.automation, row.stratum)
-            sums[key] = sums.get(key, EMPTY) + Moments(sign * row.cases, float(sign * seconds), 0.0)
-    return sums
+            cases[key] += row.cases
+            seconds[key] += row.seconds if late else row.seconds - row.late_seconds
+    return {key: Moments(sign * number, float(sign * seconds[key]), 0.0) for key, number in cases.items()}
+
+
+def _plus(*found: Work) -> Work:
+    keys = dict.fromkeys(key for work in found for key in work)
+    return {key: sum((work[key] for work in found if key in work), start=EMPTY) for key in keys}
 
 
 def _money(before: Known, after: Known) -> Iterable[Sequence[MoneySum]]:
-    rows = before.money
-    yield rows
+    """As `_work`, of all automations and arms together."""
+    booked = _booked(before.money)
+    yield booked
     for one, other in ((before.recent, after.recent), (before.early, after.early)):
-        rows = [*rows, *(_without_reversals(row, -1) for row in one.money), *(_without_reversals(row, 1) for row in other.money)]
-        yield rows
-    yield after.money
+        booked = [*booked, *_booked(one.money, sign=-1, corrected=False), *_booked(other.money, corrected=False)]
+        yield booked
+    yield _booked(after.money)
 
 
-def _without_reversals(row: MoneySum, sign: int) -> MoneySum:
-    return row._replace(amount=sign * (row.amount - row.reversed), reversed=Decimal(0))
+def _booked(rows: Iterable[MoneySum], *, sign: int = 1, corrected: bool = True) -> list[MoneySum]:
+    """One for each kind, grade and currency; ``corrected`` counts what corrects other lines as well."""
+    sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    for row in rows:
+        sums[row.kind, row.grade, row.currency] += row.amount if corrected else row.amount - row.reversed
+    return [MoneySum("", "", *key, None, sign * amount, Decimal(0)) for key, amount in sums.items()]
 
 
 def _fits(known: Known, subjects: AbstractSet[tuple[str, str]]) -> Mapping[str, Fit]:

@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from services.roi import figures
-from services.roi.answers.blocks import Blocks, baselined, first_day, saved_in
+from services.roi.answers.blocks import Blocks, baselined, first_day, next_day, saved_in
 from services.roi.answers.forecast_schemas import AutomationForecast, Forecast, MoneyInterval
+from services.roi.facts import placed
 from services.roi.period import Bucket
 from services.roi.schemas import HoursInterval, LabourValue
 from services.roi.service import asked
@@ -18,7 +19,7 @@ from services.roi.valuation import Valuation, amount, total_labour_value
 from shared.measure.projection import LEAST_BLOCKS, Projection, combine, project
 
 if TYPE_CHECKING:
-    from services.roi.facts import MoneySum
+    from services.roi.facts import MoneyBuckets
     from services.roi.figures import Account
     from services.roi.service import Question, Roi
     from shared.measure.baselines import Grade
@@ -61,12 +62,12 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
     blocks = Blocks.of(first_day(accounts), period, question.as_of or roi.clock.now())
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     ahead = Ahead(blocks, timedelta(days=days_ahead) / blocks.length, prices, question.min_grade)
-    parts = [_projected(account, ahead) for account in accounts] if blocks.starts else []
+    parts = [_projected(account, ahead) for account in accounts] if blocks.size else []
     return Forecast(
         **dict(asked(question, period, tally)),
         days_ahead=days_ahead,
         block=blocks.name,
-        blocks=len(blocks.starts),
+        blocks=blocks.size,
         assumes=list(ASSUMES),
         total=_total(parts),
         automations=[_shown(part) for part in parts],
@@ -74,29 +75,31 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
 
 
 def _recent(question: Question, now: datetime) -> Question:
-    """The newest weeks of the period: what is older says less about what comes."""
-    earliest = min(question.as_of or now, question.end or now) - HISTORY
-    return replace(question, start=earliest if question.start is None else max(question.start, earliest))
+    """The newest weeks of the period, in whole days: what is older says less about what comes, and of today nobody knows the rest."""
+    until = min(question.as_of or now, question.end or now)
+    earliest = next_day(until - HISTORY)
+    start, end = earliest if question.start is None else max(question.start, earliest), Bucket.DAY.start(until)
+    # Without one whole day it is said so.
+    return replace(question, start=start, end=end if start < end else question.end)
 
 
 def _projected(account: Account, ahead: Ahead) -> Projected:
-    saved = saved_in(account, ahead.blocks) if account.estimate.point is not None else None
-    seconds = None if saved is None else project(saved, ahead.future, baselined(account, ahead.blocks))
+    inside = placed(account.buckets, ahead.blocks.places, ahead.blocks.size)
+    saved = saved_in(account, inside) if account.estimate.point is not None else None
+    seconds = None if saved is None else project(saved, ahead.future, baselined(account, inside))
     hour = ahead.prices.labour(account.automation)
-    cost, cash = _money(account.money, ahead)
+    cost, cash = _money(account.flows, ahead)
     note = account.estimate.note if seconds is None else None
-    if len(ahead.blocks.starts) < LEAST_BLOCKS:
+    if ahead.blocks.size < LEAST_BLOCKS:
         note = f"fewer than {LEAST_BLOCKS} whole days are measured: no interval"
     value = None if seconds is None or hour is None else _value(seconds, hour[0])
     return Projected(account.automation, seconds, value, cost, cash, note)
 
 
-def _money(rows: Sequence[MoneySum], ahead: Ahead) -> tuple[Projection, Projection]:
-    found = [ahead.prices.convert(figures.credited(block, ahead.min_grade)) for block in ahead.blocks.split(rows)]
-    return (
-        project([float(block.cost) for block in found], ahead.future),
-        project([float(block.sums.get("cash", Decimal(0))) for block in found], ahead.future),
-    )
+def _money(rows: Sequence[MoneyBuckets], ahead: Ahead) -> tuple[Projection, Projection]:
+    found = ahead.prices.flows(figures.credited(rows, ahead.min_grade))
+    cost, cash = found.placed(ahead.blocks.places, ahead.blocks.size)
+    return project([float(value) for value in cost], ahead.future), project([float(value) for value in cash], ahead.future)
 
 
 def _total(parts: Sequence[Projected]) -> AutomationForecast:

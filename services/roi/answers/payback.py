@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from services.roi import figures
 from services.roi.answers.discounting import WEEK, Flow, Investment, continued
 from services.roi.answers.forecast_schemas import Payback, Stream
-from services.roi.facts import by_bucket
+from services.roi.facts import begun, placed, seconds_of
 from services.roi.period import Bucket
 from services.roi.service import asked
-from services.roi.valuation import Converted, Valuation, amount
+from services.roi.valuation import Valuation, amount
 from shared.measure.savings import combine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from services.roi.figures import Account
-    from services.roi.period import Period
     from services.roi.service import Question, Roi
 
 _MONTH_DAYS = Decimal(365) / 12
@@ -73,12 +72,17 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     invested_on = period.start.date()
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     accounts = figures.accounts(tally, question.min_grade)
-    money = _money(accounts, prices, question)
+    money = prices.flows(figures.credited((row for account in accounts for row in account.flows), question.min_grade))
     now = roi.clock.now()
     starts = [start for start in period.buckets(Bucket.WEEK) if start < now]
-    places = {start: place for place, start in enumerate(starts)}
+    places = {start: place for place, start in enumerate(seconds_of(starts))}
     worked = [_worked(account, places, prices) for account in accounts]
-    weeks = [_week(start, _value(place, worked), money.get(start), (period, min(period.end, now))) for place, start in enumerate(starts)]
+    until = min(period.end, now)
+    flows = zip(*money.placed(places, len(places)), strict=True)
+    weeks = [
+        Week(cash, cost, _value(place, worked), min(start + WEEK, until), start >= period.start and start + WEEK <= until)
+        for place, (start, (cost, cash)) in enumerate(zip(starts, flows, strict=True))
+    ]
     into = Investment(plan.investment, invested_on, plan.rate, invested_on + timedelta(days=int(plan.months * _MONTH_DAYS)))
     valued = bool(accounts) and all(week.value is not None for week in weeks)
     share = _careful_share(accounts)
@@ -91,34 +95,17 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
         cash=_stream(into, weeks, [week.cash - week.cost for week in weeks]),
         capacity_at_least=_capacity(into, weeks, share) if valued and share is not None else None,
         capacity=_capacity(into, weeks, Decimal(1)) if valued else None,
-        unconverted=sorted({rest.currency for converted in money.values() for rest in converted.foreign}),
+        unconverted=list(money.unconverted),
     )
 
 
-def _money(accounts: Sequence[Account], prices: Valuation, question: Question) -> Mapping[datetime | None, Converted]:
-    rows = by_bucket(row for account in accounts for row in account.money)
-    return {start: prices.convert(figures.credited(found, question.min_grade)) for start, found in rows.items()}
-
-
-def _worked(account: Account, places: Mapping[datetime, int], prices: Valuation) -> _Worked:
+def _worked(account: Account, places: Mapping[int, int], prices: Valuation) -> _Worked:
     hour = prices.labour(account.automation)
-    estimates = figures.cut(account, places, len(places))
+    estimates = figures.cut(account, placed(account.buckets, places, len(places)), len(places))
     unknown = account.estimate.point is None
     seconds = [None if unknown or not known else float(point) for point, known in zip(estimates.point, estimates.known, strict=True)]
-    counted = {bucket for row in account.buckets for bucket in row.buckets}
+    counted = set(begun(account.buckets))
     return _Worked(None if hour is None else hour[0], seconds, [start in counted for start in places])
-
-
-def _week(start: datetime, value: Decimal | None, money: Converted | None, known: tuple[Period, datetime]) -> Week:
-    """Args: known: the period, and until when it is measured."""
-    period, until = known
-    return Week(
-        cash=_NOTHING if money is None else money.sums.get("cash", _NOTHING),
-        cost=_NOTHING if money is None else money.cost,
-        value=value,
-        until=min(start + WEEK, until),
-        whole=start >= period.start and start + WEEK <= until,
-    )
 
 
 def _value(place: int, worked: Sequence[_Worked]) -> Decimal | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +14,7 @@ from shared.measure.baselines import Baseline, Grade
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from services.roi.facts import BucketSums, CaseSum, MoneySum, Wanted
+    from services.roi.facts import CaseSum, MoneySum, Wanted
     from shared.web.pagination import Cursor
 
 _BASELINES = (
@@ -41,8 +41,8 @@ def tally(connection: Connection, wanted: Wanted) -> Tally:
     """Sums of one period; call it in a snapshot, so that they belong together."""
     if wanted.bucket is None:
         return _tally(connection, wanted, sums.cases(connection, wanted), sums.money(connection, wanted))
-    buckets = sums.buckets(connection, wanted, wanted.bucket)
-    return _tally(connection, wanted, [], sums.money(connection, wanted), buckets)
+    buckets, flows = sums.buckets(connection, wanted, wanted.bucket), sums.flows(connection, wanted, wanted.bucket)
+    return _tally(connection, wanted, [], [])._replace(buckets=buckets, flows=flows)
 
 
 def divided(connection: Connection, wanted: Wanted) -> tuple[Booked, Tally]:
@@ -72,9 +72,7 @@ def answers(connection: Connection) -> None:
     connection.exec_driver_sql("SELECT 1")
 
 
-def _tally(
-    connection: Connection, wanted: Wanted, cases: list[CaseSum], money: list[MoneySum], buckets: Sequence[BucketSums] = ()
-) -> Tally:
+def _tally(connection: Connection, wanted: Wanted, cases: list[CaseSum], money: list[MoneySum]) -> Tally:
     values = {"tenant": wanted.tenant, "at": wanted.at, "as_of": wanted.as_of}
     rolled_at = connection.exec_driver_sql("SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'").scalar_one()
     return Tally(
@@ -85,7 +83,6 @@ def _tally(
         currency=connection.exec_driver_sql("SELECT currency FROM tenants WHERE id = %(tenant)s", values).scalar_one(),
         # Of an earlier moment everything is known, the tail of the facts included.
         rolled_at=wanted.as_of or rolled_at,
-        buckets=buckets,
     )
 
 

@@ -52,7 +52,7 @@ _THEN: Final = _AUDITS.format(
 
 
 def scores(connection: Connection, tenant: str, automation: str, days: Period) -> list[ScoreSum]:
-    """Of cases decided in a period of whole days: its months, and the weeks and days at its ends."""
+    """Of cases decided in a period of whole days, which no row reaches over: its months, and the weeks and days at its ends."""
     values: dict[str, object] = {"tenant": tenant, "automation": automation}
     parts = []
     for number, run in enumerate(runs(days, Grain.MONTH, None)):

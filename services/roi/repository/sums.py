@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
-from services.roi.facts import BucketSums, CaseSum, Decided, MoneySum
-from services.roi.grains import Grain, Run, runs
+from services.roi.facts import BucketSums, CaseSum, Decided, MoneyBuckets, MoneySum
+from services.roi.grains import NEVER, Grain, Run, Which, runs
 from services.roi.period import Bucket
 from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES, CORRECTS, TIME, case_changes
 
@@ -31,30 +31,40 @@ _APART = {"source", "model_version"}
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
 OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
-_COLUMNS = ("grain", "start", "end", "from", "to")
-_RUNS = ", ".join(f"%({{0}}_{name})s::{'text' if name == 'grain' else 'timestamptz'}[]" for name in _COLUMNS)
+_COLUMNS = {
+    "grain": "text",
+    "start": "timestamptz",
+    "end": "timestamptz",
+    "booked_from": "timestamptz",
+    "booked_to": "timestamptz",
+    "after": "bool",
+}
+_RUNS = ", ".join(f"%({{0}}_{name})s::{kind}[]" for name, kind in _COLUMNS.items())
 # Each run by itself, by the index that suits it whatever the values are.
 _PART = (
-    "SELECT {1} AS bucket, {2} FROM unnest({0}) AS r (grain, start, until, booked_from, booked_to) CROSS JOIN LATERAL ("  # noqa: S608  # constants
+    "SELECT {1} AS bucket, {2} FROM unnest({0}) AS r (grain, start, until, booked_from, booked_to, after) CROSS JOIN LATERAL ("  # noqa: S608  # constants
     f" SELECT * FROM {{3}} s WHERE s.tenant_id = %(tenant)s AND s.grain = r.grain AND {{4}} AND {OF_ITS_AUTOMATION} OFFSET 0) AS k"
 )
 _BY_PERIOD = "s.period >= r.start AND s.period < r.until"
 _BOOKED = "s.booked >= r.booked_from AND s.booked < r.booked_to"
 # Not by the index of periods.
-_LATE = "s.period + interval '0' >= r.start AND s.period + interval '0' < r.until"
+_BY_BOOKING = "s.period + interval '0' >= r.start AND s.period + interval '0' < r.until"
 _BUCKET = (
     "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, {0}, 'UTC')"
     " WHEN {0} >= %(boundary)s::timestamptz THEN %(boundary)s END"
 )
-_BUCKET_OF_RUN = f"CASE WHEN r.grain = %(bucket)s THEN k.period ELSE {_BUCKET.format('k.period')} END"
+_BUCKET_OF_RUN = (
+    "CASE WHEN r.grain = %(bucket)s THEN k.period WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, k.period, 'UTC')"
+    " WHEN r.after THEN %(boundary)s::timestamptz END"
+)
 
 
+# As numbers, because a moment takes longer to send and to read than all else of a row.
+_STARTS = "array_agg(date_part('epoch', bucket)::bigint)"
 _GATHERED = (
-    "SELECT automation, stratum, share, array_agg(bucket), array_agg(control), array_agg(human), array_agg(automatic), array_agg(seconds),"
-    " sum(control_seconds), sum(control_seconds2) FROM (SELECT automation, stratum, share, bucket, sum(control)::bigint AS control,"
-    " sum(human)::bigint AS human, sum(automatic)::bigint AS automatic, sum(seconds)::float8 AS seconds,"
-    " sum(control_seconds) AS control_seconds, sum(control_seconds2) AS control_seconds2 FROM ({}) AS known GROUP BY 1, 2, 3, 4"
-    " HAVING sum(control + human + automatic) > 0) AS known GROUP BY 1, 2, 3"
+    f"SELECT automation, stratum, share, {_STARTS}, array_agg(control), array_agg(human), array_agg(automatic),"  # noqa: S608  # constants
+    " array_agg(seconds::float8), sum(control_seconds), sum(control_seconds2) FROM ({}) AS known GROUP BY 1, 2, 3"
+    " HAVING sum(control + human + automatic) > 0"
 )
 
 
@@ -103,16 +113,16 @@ def cases_by_part(connection: Connection, wanted: Wanted) -> tuple[list[CaseSum]
 
 def decided(connection: Connection, wanted: Wanted) -> list[Decided]:
     """How many cases were decided, by what a draw is compared with."""
-    columns = ("automation", "arm", "stratum", "share", "cases")
-    rows, values = _known("case_sums", columns, wanted, Grain.MONTH)
+    attributes, measures = ("automation", "arm", "stratum", "share"), ("cases",)
+    rows, values = _known("case_sums", attributes, measures, wanted)
     if wanted.as_of is not None:
-        rows += _CASE_TAIL.format(", ".join(columns))
-    return list(starmap(Decided, _asked(connection, _summed(rows, columns[:-1], columns[-1:]), values)))
+        rows += _CASE_TAIL.format(", ".join((*attributes, *measures)))
+    return list(starmap(Decided, _asked(connection, _summed(rows, attributes, measures), values)))
 
 
 def _cases(connection: Connection, wanted: Wanted, *last: str) -> Sequence[Row[Any]]:
     columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
-    rows, values = _known("case_sums", (*_CASE_ATTRIBUTES, *CASE_MEASURES), wanted, Grain.MONTH)
+    rows, values = _known("case_sums", _CASE_ATTRIBUTES, CASE_MEASURES, wanted)
     if wanted.as_of is not None:
         rows += _CASE_TAIL.format(", ".join((*_CASE_ATTRIBUTES, *CASE_MEASURES)))
     return _asked(connection, _summed(rows, columns, CASE_MEASURES, last), values)
@@ -127,22 +137,25 @@ def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[Buck
 
 
 def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
-    """Sums of the period's ledger lines with an amount; by bucket where that is wanted, and then of all arms together."""
-    if wanted.bucket is not None:
-        rows, values = _by_bucket(_MONEY_BUCKETS, wanted, wanted.bucket)
-        if wanted.as_of is not None:
-            rows += f" UNION ALL SELECT bucket, {', '.join(_MONEY_BUCKETS.of_sums)} FROM ({_LINE_TAIL}) AS tail"  # noqa: S608  # constants
-        statement = (
-            f"SELECT automation, '', kind, grade, currency, bucket, sum(amount), 0 FROM ({rows}) AS known WHERE currency <> '-'"  # noqa: S608  # constants
-            # What was booked later and taken away again leaves zeros.
-            " GROUP BY 1, 3, 4, 5, 6 HAVING sum(amount) <> 0"
-        )
-    else:
-        rows, values = _known("ledger_sums", (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES), wanted, Grain.MONTH)
-        if wanted.as_of is not None:
-            rows += f" UNION ALL {_LINE_TAIL}"
-        statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, condition="WHERE currency <> '-'")
+    """Sums of the period's ledger lines with an amount."""
+    rows, values = _known("ledger_sums", _MONEY_ATTRIBUTES, _MONEY_MEASURES, wanted)
+    if wanted.as_of is not None:
+        rows += f" UNION ALL {_LINE_TAIL}"
+    statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, condition="WHERE currency <> '-'")
     return list(starmap(MoneySum, _asked(connection, statement, values)))
+
+
+def flows(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[MoneyBuckets]:
+    """As `money`, by bucket and of all arms together."""
+    rows, values = _by_bucket(_MONEY_BUCKETS, wanted, bucket)
+    if wanted.as_of is not None:
+        rows += f" UNION ALL SELECT bucket, {', '.join(_MONEY_BUCKETS.of_sums)} FROM ({_LINE_TAIL}) AS tail"  # noqa: S608  # constants
+    statement = (
+        f"SELECT automation, kind, grade, currency, {_STARTS}, array_agg(amount) FROM ({rows}) AS known WHERE currency <> '-'"  # noqa: S608  # constants
+        " GROUP BY 1, 2, 3, 4"
+    )
+    found = starmap(MoneyBuckets, _asked(connection, statement, values))
+    return [row for row in found if sum(row.amounts) or any(row.by_bucket().values())]
 
 
 def first_day(connection: Connection, tenant: str, automation: str, period: Period) -> datetime | None:
@@ -157,10 +170,10 @@ def first_day(connection: Connection, tenant: str, automation: str, period: Peri
 
 def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, Decimal]:
     """Sums of the quantities of one kind of line, net of reversals, by automation."""
-    rows, values = _known("ledger_sums", ("automation", "kind", "quantity"), wanted, Grain.MONTH)
+    rows, values = _known("ledger_sums", ("automation", "kind"), ("quantity",), wanted)
     if wanted.as_of is not None:
         rows += _QUANTITY_TAIL
-    statement = f"SELECT automation, sum(quantity) FROM ({rows}) AS known WHERE kind = %(kind)s GROUP BY 1"  # noqa: S608  # constants
+    statement = f"SELECT automation, sum(quantity) FROM ({rows}) AS known WHERE kind = %(kind)s GROUP BY 1 HAVING sum(quantity) <> 0"  # noqa: S608  # constants
     return dict(tuple(row) for row in _asked(connection, statement, {**values, "kind": kind}))
 
 
@@ -172,41 +185,69 @@ def _asked(connection: Connection, statement: str, values: Mapping[str, object])
 
 
 def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], last: Iterable[str] = (), *, condition: str = "") -> str:
-    """Args: last: attributes to show after the measures."""
-    groups, behind = list(attributes), list(last)
-    totals = [f"sum({name})" + ("::bigint" if name == "cases" else "") for name in measures]
+    """Without what was added and taken away again.
+
+    Args:
+        last: attributes to show after the measures.
+    """
+    groups, behind, sums = list(attributes), list(last), {name: f"sum({name})" for name in measures}
+    totals = [f"{total}::bigint" if name == "cases" else total for name, total in sums.items()]
     places = [*range(1, len(groups) + 1), *range(len(groups) + len(totals) + 1, len(groups) + len(totals) + len(behind) + 1)]
     columns = ", ".join([*groups, *totals, *behind])
-    return f"SELECT {columns} FROM ({rows}) AS known {condition} GROUP BY {', '.join(map(str, places))}"  # noqa: S608  # constants
+    having = " OR ".join(f"{total} <> 0" for total in sums.values())
+    return f"SELECT {columns} FROM ({rows}) AS known {condition} GROUP BY {', '.join(map(str, places))} HAVING {having}"  # noqa: S608  # constants
 
 
-def _known(table: str, columns: Iterable[str], wanted: Wanted, coarsest: Grain) -> tuple[str, dict[str, object]]:
-    """Rows of a table of sums, of no coarser grain than one, and the values of the whole statement."""
-    found = [run for piece in wanted.pieces for run in runs(piece, coarsest, wanted.as_of)]
-    names, values = ", ".join(columns), _values(wanted, found)
-    if wanted.as_of is None:
-        return _part("early", names, table, _BY_PERIOD), values
-    early, late = (_part(kind, names, table, f"{condition} AND {_BOOKED}") for kind, condition in (("early", _BY_PERIOD), ("late", _LATE)))
-    return f"{early} UNION ALL {late}", values
+def _known(table: str, attributes: Iterable[str], measures: Iterable[str], wanted: Wanted) -> tuple[str, dict[str, object]]:
+    """Rows of a table of sums, and the values of the whole statement."""
+    columns, less = [*attributes, *measures], [*attributes, *(f"-{name} AS {name}" for name in measures)]
+    found = [run for piece in wanted.pieces for run in _runs(wanted, piece, Grain.MONTH)]
+    values = _values(wanted, found)
+    if wanted.booked_before is None:
+        return _union(_part(Which.ALL, columns, table, _BY_PERIOD), _part(Which.BEYOND, less, table, _BY_PERIOD)), values
+    return (
+        _union(
+            _part(Which.ALL, columns, table, f"{_BY_PERIOD} AND {_BOOKED}"),
+            _part(Which.LATE, columns, table, f"{_BY_BOOKING} AND {_BOOKED}"),
+            _part(Which.BEYOND, less, table, f"{_BY_PERIOD} AND {_BOOKED}"),
+            _part(Which.EXCESS, less, table, f"{_BY_BOOKING} AND {_BOOKED}"),
+        ),
+        values,
+    )
 
 
 def _by_bucket(tables: _Buckets, wanted: Wanted, bucket: Bucket) -> tuple[str, dict[str, object]]:
     """As `_known`, of both tables: as known at a moment, the buckets without the few sums that were booked later."""
-    found = runs(wanted.period, _COARSEST[bucket], wanted.as_of)
-    rows, values = _part("early", ", ".join(tables.columns), tables.table, _BY_PERIOD), _values(wanted, found)
-    if wanted.as_of is None:
-        return rows, values
-    measured, less = ", ".join(tables.of_sums), ", ".join(tables.less)
-    later = _part("early", less, tables.sums, f"{_BY_PERIOD} AND s.booked >= r.booked_to")
-    return f"{rows} UNION ALL {later} UNION ALL {_part('late', measured, tables.sums, f'{_LATE} AND {_BOOKED}')}", values
+    found = _runs(wanted, wanted.period, _COARSEST[bucket])
+    parts = [_part(Which.ALL, tables.columns, tables.table, _BY_PERIOD)]
+    if wanted.booked_before is None:
+        less = [*tables.attributes, *(f"-{name} AS {name}" for name in tables.measures)]
+        parts.append(_part(Which.BEYOND, less, tables.table, _BY_PERIOD))
+    else:
+        parts += [
+            _part(Which.ALL, tables.less, tables.sums, f"{_BY_PERIOD} AND s.booked >= r.booked_to"),
+            _part(Which.LATE, tables.of_sums, tables.sums, f"{_BY_BOOKING} AND {_BOOKED}"),
+            _part(Which.BEYOND, tables.less, tables.sums, f"{_BY_PERIOD} AND {_BOOKED}"),
+            _part(Which.EXCESS, tables.less, tables.sums, f"{_BY_BOOKING} AND {_BOOKED}"),
+        ]
+    return _union(*parts), _values(wanted, found)
 
 
-def _part(kind: str, columns: str, table: str, condition: str) -> str:
-    return _PART.format(_RUNS.format(kind), _BUCKET_OF_RUN, columns, table, condition)
+def _union(*parts: str) -> str:
+    return " UNION ALL ".join(parts)
 
 
-def _values(wanted: Wanted, found: Iterable[Run]) -> dict[str, object]:
-    every = list(found)
+def _runs(wanted: Wanted, piece: Period, coarsest: Grain) -> list[Run]:
+    found = runs(piece, coarsest, wanted.booked_before, unfinished=wanted.unfinished and piece.end == wanted.period.end)
+    return [replace(run, after=piece.start == wanted.boundary) for run in found]
+
+
+def _part(which: Which, columns: Iterable[str], table: str, condition: str) -> str:
+    return _PART.format(_RUNS.format(which), _BUCKET_OF_RUN, ", ".join(columns), table, condition)
+
+
+def _values(wanted: Wanted, found: Sequence[Run]) -> dict[str, object]:
+    columns = {f"{which}_{name}": [getattr(run, name) for run in found if run.which is which] for which in Which for name in _COLUMNS}
     return {
         "tenant": wanted.tenant,
         "automation": wanted.automation,
@@ -214,16 +255,10 @@ def _values(wanted: Wanted, found: Iterable[Run]) -> dict[str, object]:
         "boundary": wanted.boundary,
         "start": wanted.period.start,
         "end": wanted.period.end,
-        "as_of": wanted.as_of,
-        "hour": None if wanted.as_of is None else Grain.HOUR.start(wanted.as_of),
-        **_columns("early", [run for run in every if not run.late]),
-        **_columns("late", [run for run in every if run.late]),
+        "as_of": NEVER if wanted.latest else wanted.as_of,
+        "hour": NEVER if wanted.latest else wanted.booked_before,
+        **columns,
     }
-
-
-def _columns(kind: str, found: Iterable[Run]) -> dict[str, object]:
-    rows = [(run.grain.value, run.start, run.end, run.booked_from, run.booked_to) for run in found]
-    return {f"{kind}_{name}": [row[place] for row in rows] for place, name in enumerate(_COLUMNS)}
 
 
 # Facts of the hour of `as_of`, and those before it that are not in the sums yet.

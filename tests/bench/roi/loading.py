@@ -1,7 +1,8 @@
 """Two years of facts for three tenants, made inside PostgreSQL: cases, decisions, ledger lines and their sums.
 
 Every case is booked in one transaction, so its sums need no history and are added up in one statement; `checking` compares a sample of
-them with what the steward's own statement makes of the facts.
+them with what the steward's own statement makes of the facts. Sums are stored in the order of time, as a steward stores them that adds
+them up while time passes.
 """
 
 from __future__ import annotations
@@ -183,34 +184,34 @@ _CASE_SUMS = (
     f" FROM (SELECT tenant, automation, arm, stratum, {_TIER} AS tier, decided_at, {_BOOKED} AS booked, 0.05 AS share, 0::numeric AS x,"
     f"   CASE WHEN {_TIER} = 'nano' THEN '1.' || (n * 8 / (SELECT max(n) FROM staged))::int ELSE '-' END AS version,"
     f"   340::numeric AS forecast, {_SECONDS} AS seconds, 0::numeric AS late FROM staged) s, LATERAL (SELECT s.seconds, s.late) k,"
-    " (VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+    " (VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 ORDER BY 3"
 )
 _LEDGER_SUMS = (
     f"INSERT INTO ledger_sums (tenant_id, grain, period, booked, automation, arm, kind, grade, currency, {', '.join(LINE_MEASURES)})"
     " SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at), date_trunc(g.grain, l.booked_at), l.automation,"
     " coalesce(l.arm, '-'),"
     f" l.kind, l.grade, coalesce(l.currency, '-'), {', '.join(LINE_MEASURES.values())}"
-    " FROM ledger_lines l, (VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    " FROM ledger_lines l, (VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 3"
 )
 _CASE_BUCKETS = (
     f"INSERT INTO case_buckets (tenant_id, grain, period, automation, stratum, share, {', '.join(BUCKET_MEASURES)})"
     f" SELECT tenant_id, grain, period, automation, stratum, share, {', '.join(BUCKET_MEASURES.values())} FROM case_sums"
-    " WHERE grain <> 'month' GROUP BY 1, 2, 3, 4, 5, 6"
+    " WHERE grain <> 'month' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 3"
 )
 _MONEY_BUCKETS = (
     "INSERT INTO money_buckets (tenant_id, grain, period, automation, kind, grade, currency, amount)"
     " SELECT tenant_id, grain, period, automation, kind, grade, currency, sum(amount) FROM ledger_sums"
-    " WHERE grain <> 'month' AND currency <> '-' GROUP BY 1, 2, 3, 4, 5, 6, 7"
+    " WHERE grain <> 'month' AND currency <> '-' GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 3"
 )
 _INTAKE = (
     "INSERT INTO intake_batches (tenant_id, automation, hour, received, duplicate, rejected, control, automated, share, booked_at)"
     " SELECT tenant_id, automation, date_trunc('hour', received_at), count(*), 0, 0, count(*) FILTER (WHERE arm = 'control'),"
-    " count(*) FILTER (WHERE arm = 'automated'), 0.05, date_trunc('hour', received_at) FROM cases GROUP BY 1, 2, 3"
+    " count(*) FILTER (WHERE arm = 'automated'), 0.05, date_trunc('hour', received_at) FROM cases GROUP BY 1, 2, 3 ORDER BY 3"
 )
 _EXPERIMENT = (
     f"INSERT INTO experiment_{{0}}s (tenant_id, automation, share, {{0}}, {', '.join(EXPERIMENT_MEASURES)})"
     " SELECT tenant_id, automation, share, date_trunc('{0}', booked_at), sum(control), sum(automated)"
-    f" {', 0' * (len(EXPERIMENT_MEASURES) - 2)} FROM intake_batches GROUP BY 1, 2, 3, 4"
+    f" {', 0' * (len(EXPERIMENT_MEASURES) - 2)} FROM intake_batches GROUP BY 1, 2, 3, 4 ORDER BY 4"
 )
 _SCORES = (
     "INSERT INTO score_sums (tenant_id, automation, grain, period, tier, model_version, proposed, bin, cases, automatic, reviewed,"
@@ -222,16 +223,16 @@ _SCORES = (
     " FROM (SELECT *, u < 0.2 AS human, CASE WHEN u BETWEEN 0.2 AND 0.5 THEN 'rules' ELSE 'nano' END AS tier,"
     "  CASE WHEN u BETWEEN 0.2 AND 0.5 THEN '-' ELSE '1.' || (n * 8 / (SELECT max(n) FROM staged))::int END AS version"
     "  FROM staged WHERE arm = 'automated') s,"
-    " (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+    " (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 4"
 )
 _AUDITS = (
     "INSERT INTO audit_days (tenant_id, automation, day, decisions, probability, least, drawn, done)"
     " SELECT tenant_id, automation, period, sum(auditable), 0.02 * sum(auditable), 0.02, sum(drawn), sum(audited) FROM score_sums"
-    " WHERE grain = 'day' GROUP BY 1, 2, 3"
+    " WHERE grain = 'day' GROUP BY 1, 2, 3 ORDER BY 3"
 )
 _ARRIVALS = (
     "INSERT INTO arrival_days (tenant_id, automation, day, people)"
-    " SELECT tenant_id, automation, date_trunc('day', hour), sum(human + control) FROM conservation_hourly GROUP BY 1, 2, 3"
+    " SELECT tenant_id, automation, date_trunc('day', hour), sum(human + control) FROM conservation_hourly GROUP BY 1, 2, 3 ORDER BY 3"
 )
 _CONSERVATION = (
     "INSERT INTO conservation_hourly (tenant_id, automation, hour, booked, received, automated, human, control)"
@@ -240,5 +241,5 @@ _CONSERVATION = (
     "  FROM intake_batches"
     "  UNION ALL SELECT tenant_id, automation, date_trunc('hour', received_at), date_trunc('hour', booked_at), 0,"
     "   (arm = 'automated' AND tier <> 'human')::int, (arm = 'automated' AND tier = 'human')::int, (arm = 'control')::int FROM decisions"
-    " ) facts GROUP BY 1, 2, 3, 4"
+    " ) facts GROUP BY 1, 2, 3, 4 ORDER BY 3"
 )
