@@ -61,7 +61,8 @@ class Parts:
 
     def _reach(self) -> tuple[Floats, Floats]:
         """Seconds below and above the points; 0 where nothing varies."""
-        varies = self.variance > 0
+        # As in `savings`: what is too small to be squared is a rounding error.
+        varies = self.welch > 0
         variance = np.where(varies, self.variance, 1.0)
         error = np.sqrt(variance)
         degrees = variance**2 / np.where(varies, self.welch, 1.0)

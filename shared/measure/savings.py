@@ -185,10 +185,12 @@ def _spread(automated: Moments, baseline: Baseline) -> Spread | None:
 def _reach(spreads: tuple[Spread, ...]) -> tuple[float, float]:
     """Seconds below and above the point."""
     variance = math.fsum(spread.variance for spread in spreads)
-    if variance <= 0:
-        return 0.0, 0.0
     # Welch and Satterthwaite: degrees of freedom of a sum of estimated variances.
-    degrees = variance**2 / math.fsum(spread.variance**2 / spread.degrees for spread in spreads)
+    welch = math.fsum(spread.variance**2 / spread.degrees for spread in spreads)
+    # What is too small to be squared is a rounding error.
+    if welch <= 0:
+        return 0.0, 0.0
+    degrees = variance**2 / welch
     error = math.sqrt(variance)
     skewness = max(0.0, math.fsum(spread.third for spread in spreads) / error**3)
     below, above = reach(quantile(degrees), skewness, float(sum(spread.degrees + 1 for spread in spreads)))

@@ -25,7 +25,7 @@ control = st.dictionaries(
 baselines = st.builds(
     lambda grade, variance, n, days: Baseline.stored((100.0, variance, n), grade=grade, expires_at=AT + timedelta(days=days), at=AT),
     st.sampled_from([Grade.B, Grade.C, Grade.D]),
-    st.one_of(st.none(), st.floats(0, 1e4)),
+    st.one_of(st.none(), st.just(1e-200), st.floats(0, 1e4)),
     st.integers(1, 100),
     st.sampled_from([-1, 1]),
 )
