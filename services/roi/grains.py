@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -98,7 +98,19 @@ def runs(period: Period, coarsest: Grain, booked_before: datetime | None, *, unf
         for run in _known(grain, first, last, booked_before, over=period.end < last)
     ]
     beyond = Run(Grain.HOUR, period.end, end, ALWAYS, booked_before or NEVER, Which.BEYOND)
-    return [run for run in [*found, beyond] if run.start < run.end and run.booked_from < run.booked_to]
+    return _joined(run for run in [*found, beyond] if run.start < run.end and run.booked_from < run.booked_to)
+
+
+def _joined(found: Iterable[Run]) -> list[Run]:
+    """Neighbours of one grain and booking are one: whatever is found by its booking would be looked through for each of them."""
+    joined: list[Run] = []
+    for run in sorted(found, key=lambda run: (run.which, run.grain, run.booked_from, run.booked_to, run.start)):
+        last = joined[-1] if joined else None
+        if last is not None and replace(last, start=run.start, end=run.end) == run and last.end == run.start:
+            joined[-1] = replace(last, end=run.end)
+        else:
+            joined.append(run)
+    return joined
 
 
 def _end(period: Period, coarsest: Grain, before: datetime | None, *, unfinished: bool) -> datetime:
