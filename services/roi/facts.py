@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.roi.grains import Grain
-from services.roi.period import Bucket, Period
+from services.roi.period import HOUR, Bucket, Period
 from shared.measure.baselines import Baseline, Grade, Moments
 from shared.measure.error_rate import AuditSums
 from shared.measure.mixture import Floats
@@ -283,8 +283,8 @@ class Wanted:
 
     @property
     def booked_before(self) -> datetime | None:
-        """Hour from which on bookings are looked up one by one; None where all that is in the sums is known."""
-        return None if self.as_of is None or self.latest else Grain.HOUR.start(self.as_of)
+        """The full hour next to the moment: between them facts are looked up one by one. None where all that is in the sums is known."""
+        return None if self.as_of is None or self.latest else Grain.HOUR.start(self.as_of + HOUR / 2)
 
     @property
     def unfinished(self) -> bool:

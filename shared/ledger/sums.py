@@ -52,14 +52,15 @@ BUCKET_VALUES: Final = {
 BUCKET_MEASURES: Final = {name: f"sum({value})" for name, value in BUCKET_VALUES.items()}
 
 
-def case_changes(*, touched: str, visible: str, old: str, booked: str) -> str:
+def case_changes(*, touched: str, visible: str, old: str, booked: str, new: str = "true") -> str:
     """CTEs that end in ``changes``: attributes of a case, ``booked``, and what each measure changes by.
 
     Args:
-        touched: query of the ids of the cases with new facts.
-        visible: condition of the facts that are known, old and new; ``{0}`` is the alias of a table with ``xid`` and ``booked_at``.
+        touched: query of the ids of the cases with facts that are new, or old and not new.
+        visible: condition of the facts that may be old or new; ``{0}`` is the alias of a table with ``xid`` and ``booked_at``.
         old: condition of those that are in the sums already.
         booked: expression for the bucket of booking that a fact counts in.
+        new: condition of those that are to be in them.
     """
     values = ", ".join(f"{expression} AS {name}" for name, expression in CASE_MEASURES.items())
     changes = ", ".join(
@@ -79,16 +80,18 @@ def case_changes(*, touched: str, visible: str, old: str, booked: str) -> str:
         "   AND f.stratum = d.stratum AND f.since <= least(coalesce(c.xid, d.xid), d.xid) ORDER BY f.since DESC LIMIT 1) f ON true"
         f"  WHERE {visible.format('d')}),"
         " facts AS ("
-        f"  SELECT s.case_id, {booked.format('s')} AS booked, {old.format('s')} AS old, true AS decision, 0 AS seconds, 0 AS late"
+        f"  SELECT s.case_id, {booked.format('s')} AS booked, {old.format('s')} AS old, {new.format('s')} AS new, true AS decision,"
+        "   0 AS seconds, 0 AS late"
         "  FROM subjects s"
         "  UNION ALL"
-        f"  SELECT l.case_id, {booked.format('l')}, {old.format('l')}, false, l.quantity,"
+        f"  SELECT l.case_id, {booked.format('l')}, {old.format('l')}, {new.format('l')}, false, l.quantity,"
         "   CASE WHEN l.booked_at > s.booked_at THEN l.quantity ELSE 0 END"
         f"  FROM subjects s JOIN LATERAL (SELECT * FROM ledger_lines o WHERE o.case_id = s.case_id AND {TIME} OFFSET 0) l"
         f"   ON {visible.format('l')}),"
         " steps AS ("
         "  SELECT state.fresh, f.case_id, f.booked, bool_or(f.decision) AS decision, sum(f.seconds) AS seconds, sum(f.late) AS late"
-        "  FROM facts f JOIN (VALUES (false), (true)) AS state (fresh) ON state.fresh OR f.old GROUP BY 1, 2, 3),"
+        "  FROM facts f JOIN (VALUES (false), (true)) AS state (fresh)"
+        "   ON CASE WHEN state.fresh THEN f.new ELSE f.old END GROUP BY 1, 2, 3),"
         # Materialized: however few cases the planner expects, nothing is computed more than once.
         " known AS MATERIALIZED ("
         "  SELECT fresh, case_id, booked, bool_or(decision) OVER w AS decided, sum(seconds) OVER w AS seconds, sum(late) OVER w AS late"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_ver
 _APART = {"source", "model_version"}
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
+_LEAST = timedelta(microseconds=1)
 OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
 _COLUMNS = {
     "grain": "text",
@@ -255,27 +257,35 @@ def _values(wanted: Wanted, found: Sequence[Run]) -> dict[str, object]:
         "boundary": wanted.boundary,
         "start": wanted.period.start,
         "end": wanted.period.end,
-        "as_of": NEVER if wanted.latest else wanted.as_of,
-        "hour": NEVER if wanted.latest else wanted.booked_before,
+        **_moments(NEVER if wanted.latest else wanted.as_of, NEVER if wanted.latest else wanted.booked_before),
         **columns,
     }
 
 
-# Facts of the hour of `as_of`, and those before it that are not in the sums yet.
+def _moments(as_of: datetime | None, hour: datetime | None) -> dict[str, object]:
+    """The moment, the full hour that the sums are cut off at, and the first and the last microsecond between them."""
+    if as_of is None or hour is None:
+        return {}
+    first, last = (hour, as_of) if hour <= as_of else (as_of + _LEAST, hour - _LEAST)
+    return {"as_of": as_of, "hour": hour, "first": first, "last": last}
+
+
+# Facts between `as_of` and the hour next to it, and those before them that are not in the sums yet.
 # Once, for it is asked about each fact; how many there are is known already.
 _ROLLED_UP = "{0}.xid < (SELECT rollup_horizon('rollups'))"
 _FRESH = (
-    "SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at >= %(hour)s AND f.booked_at <= %(as_of)s{2}"
-    " UNION ALL SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at < %(hour)s"
+    "SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at >= %(first)s AND f.booked_at <= %(last)s{2}"
+    " UNION ALL SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at < %(first)s"
     " AND f.xid >= rollup_horizon('rollups'){2}"
 )
 _CASE_TAIL = (
     " UNION ALL SELECT * FROM (WITH "  # noqa: S608  # constants
     + case_changes(
         touched=f"({_FRESH.format('decisions', 'f.case_id', '')}) UNION ({_FRESH.format('ledger_lines', 'f.case_id', f' AND {TIME}')})",
-        visible="{0}.tenant_id = %(tenant)s AND {0}.booked_at <= %(as_of)s",
+        visible="{0}.tenant_id = %(tenant)s AND {0}.booked_at <= %(last)s",
         old=f"({_ROLLED_UP} AND {{0}}.booked_at < %(hour)s)",
         booked="%(hour)s::timestamptz",
+        new="{0}.booked_at <= %(as_of)s",
     )
     + f" SELECT {_BUCKET.format('decided_at')} AS bucket,"  # noqa: S608  # constants
     " {} FROM changes"
@@ -286,10 +296,16 @@ _FRESH_LINES = (
     f" FROM ({_FRESH.format('ledger_lines', 'f.*', '')}) AS l LEFT JOIN ledger_lines r ON r.id = l.reverses"
     " WHERE l.occurred_at >= %(start)s AND l.occurred_at < %(end)s"
     " AND (%(automation)s::text IS NULL OR l.automation = %(automation)s)"
+    f" AND (l.booked_at <= %(as_of)s OR {_ROLLED_UP.format('l')})"
 )
-_QUANTITY_TAIL = f" UNION ALL SELECT {_BUCKET_OF_LINE}, l.automation, coalesce(r.kind, l.kind), coalesce(l.quantity, 0)" + _FRESH_LINES
+# What is in the sums of the hour and was booked after the moment is taken away.
+_COUNTED = "CASE WHEN l.booked_at <= %(as_of)s THEN {0} ELSE -{0} END"
+_QUANTITY_TAIL = (
+    f" UNION ALL SELECT {_BUCKET_OF_LINE}, l.automation, coalesce(r.kind, l.kind), {_COUNTED.format('coalesce(l.quantity, 0)')}"
+    f"{_FRESH_LINES}"
+)
 _LINE_TAIL = (
     f"SELECT {_BUCKET_OF_LINE} AS bucket, l.automation, coalesce(l.arm, '-') AS arm, coalesce(r.kind, l.kind) AS kind, l.grade,"
-    " coalesce(l.currency, '-') AS currency, coalesce(l.amount, 0) AS amount,"
-    f" CASE WHEN {CORRECTS} THEN coalesce(l.amount, 0) ELSE 0 END AS reversed" + _FRESH_LINES
+    f" coalesce(l.currency, '-') AS currency, {_COUNTED.format('coalesce(l.amount, 0)')} AS amount,"
+    f" CASE WHEN {CORRECTS} THEN {_COUNTED.format('coalesce(l.amount, 0)')} ELSE 0 END AS reversed" + _FRESH_LINES
 )
