@@ -28,12 +28,14 @@ class Recipe:
 
     Attributes:
         buckets: size of the hash space; a power of two.
+        letters: as in `shared.automations.hashing.encode`.
         width: hidden units.
         drop: share of features, and of hidden units, that are left out of each document anew in every epoch.
         weight: of a text that somebody wrote, where a rewritten one weighs 1.
     """
 
     buckets: int
+    letters: int = 0
     width: int = 128
     epochs: int = 5
     rate: float = 3e-3
@@ -85,7 +87,7 @@ def fit(lessons: Lessons, how: Recipe, passed: Callable[[float], None] = lambda 
         order = chance.permutation(len(documents))
         for start in range(0, len(order), how.documents):
             chosen = order[start : start + how.documents]
-            batch = hashing.encode([documents[index] for index in chosen], how.buckets)
+            batch = hashing.encode([documents[index] for index in chosen], how.buckets, how.letters)
             loss = _loss(network.logits(batch, how.drop, chance), lessons, chosen, how)
             optimiser.zero_grad()
             loss.backward()

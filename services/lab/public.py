@@ -23,6 +23,9 @@ class PublicSet:
     Attributes:
         mini: a mini tier learns from the encoder; where it stays far behind it, one would only cost time.
         rewritten: texts that are made of every training text, for nano to learn from the encoder what they mean; 0: it learns the labels.
+        letters: of a nano that is taught, as in `shared.automations.hashing.encode`.
+        width: hidden units of such a nano.
+        beside: the linear nano, which learnt the labels, teaches it beside the encoder.
     """
 
     file: str
@@ -33,6 +36,9 @@ class PublicSet:
     level: str = "0.02"
     mini: bool = False
     rewritten: int = 0
+    letters: int = 0
+    width: int = 128
+    beside: bool = False
 
     def source(self, folder: Path) -> Source:
         return Source(self.name, self.licence, sha256(folder / self.file) if (folder / self.file).is_file() else "")
@@ -70,5 +76,9 @@ INTENTS: Final = {
         _insurance,
         level="0.05",
         mini=True,
+        rewritten=4,
+        letters=4,
+        width=64,
+        beside=True,
     ),
 }

@@ -18,7 +18,7 @@ from services.lab.examples import Example
 from services.lab.plan import Plan, labels_of
 from services.lab.public import INTENTS, PublicSet
 from services.lab.publishing import Published, publish
-from services.lab.taught import Tutor
+from services.lab.taught import Schooling, Tutor
 from services.lab.teacher import MINILM, Teacher, folder_of, load
 from services.lab.training import alone
 from services.lab.wordpiece import encoded
@@ -128,16 +128,21 @@ def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, tu
         for name, (made, _) in found.items()
     }
     given = shared(teacher, leant, out)
-    published = []
+    published, vocabulary = [], taught.vocabulary(next(iter(found.values()))[0].stage, _MAX_TOKENS)
     for name, (made, examples) in found.items():
         about = {"teacher": teacher.name, "teacher_sha256": teacher.sha256, "teacher_epochs": SCHEDULE.epochs, "teacher_tasks": list(found)}
         large = _beside_exact(made, large_tier(name, len(made.plan.labels), given), given)
-        rewritten = INTENTS[name].rewritten
-        nano = taught.nano_tier(made, tutors[name], rewritten) if rewritten else nanos[name]
-        made_of = {**student.provenance(made.plan, None), **about, **taught.provenance(rewritten)}
+        schooling = _schooling(INTENTS[name], nanos[name])
+        nano = taught.nano_tier(made, tutors[name], schooling, vocabulary) if schooling else nanos[name]
+        made_of = {**student.provenance(made.plan, None), **about, **taught.provenance(schooling)}
         pack = assembled(made, [nano, *_minis(made, large), large], made_of)
         published.append(publish(pack, out, examples, made.plan.seed))
     return published
+
+
+def _schooling(data: PublicSet, beside: TierModel) -> Schooling | None:
+    """Where nano learns from the encoder and not the labels."""
+    return Schooling(data.rewritten, data.letters, data.width, beside if data.beside else None) if data.rewritten else None
 
 
 def _beside_exact(made: Bench, tier: TierModel, given: Shared) -> TierModel:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from services.lab import hidden
@@ -30,6 +32,16 @@ def test_a_word_that_only_the_teacher_has_explained_decides_and_doubt_is_learnt_
     assert said.max() < 0.97
     assert shares[-1] == 1
     assert shares == sorted(shares)
+
+
+def test_letters_carry_over_to_forms_of_words_that_no_lesson_has() -> None:
+    documents, apart = [Features("settles"), Features("misplaces")], {}
+    for letters in (0, 4):
+        how = replace(HOW, letters=letters)
+        pay = fit(_lessons(), how).probabilities(hashing.encode(documents, how.buckets, letters))[:, 0]
+        apart[letters] = pay[0] - pay[1]
+    assert apart[0] < 0.05
+    assert apart[4] > 0.25
 
 
 def test_the_same_lessons_give_the_same_file() -> None:
