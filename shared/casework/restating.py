@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 ONE: Final = Decimal(1)
-# What `savings.restated` says where no late outcome but rework was the cause.
+# What `savings.restated` says where no late outcome but rework, or an audit, was the cause.
 CORRECTED: Final = "corrected"
+AUDITED: Final = "audited"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -87,7 +88,8 @@ def test_where_they_differ_another_person_decides_and_a_wrong_first_answer_count
     case_id, review_id = drawn(desk, probability="0.05")
     answer(desk, review_id, "fast_track_pay", "ada")
     assert found(desk, case_id) == [(0, "fast_track_pay", None, "ada")]
-    answer(desk, adjudication(desk, case_id), "fast_track_pay", "ben")
+    adjudicated = adjudication(desk, case_id)
+    answer(desk, adjudicated, "fast_track_pay", "ben")
     assert found(desk, case_id) == [(0, "fast_track_pay", None, "ada"), (1, "fast_track_pay", True, "ben")]
     # One error found with a probability of 5 % stands for twenty.
     assert lines(desk, case_id) == [
@@ -96,6 +98,10 @@ def test_where_they_differ_another_person_decides_and_a_wrong_first_answer_count
         ("review_time", 1, Decimal(30), "s", None, None),
     ]
     assert desk.rows("SELECT outcome FROM decisions WHERE case_id = %s", case_id) == [{"outcome": "adjuster"}]
+    (told,) = desk.rows("SELECT subject, body FROM outbox WHERE kind = 'savings.restated'")
+    data = json.loads(bytes(told["body"]))["data"]
+    assert (told["subject"], data["case_id"], data["result"]) == (adjudicated, str(case_id), "audited")
+    assert [(line["kind"], Decimal(line["amount"])) for line in data["lines"]] == [("error", Decimal(1600))]
 
 
 def test_a_third_answer_may_vindicate_the_first(desk: Desk) -> None:

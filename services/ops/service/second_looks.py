@@ -16,8 +16,9 @@ from services.ops.schemas.reviews import ReviewSubmission
 from services.ops.service import closing
 from shared.automations import registry
 from shared.casework.audits import Finding, judged, record_finding
+from shared.casework.notices import restated, tell
 from shared.casework.repository import open_reviews
-from shared.casework.restating import restate
+from shared.casework.restating import AUDITED, restate
 from shared.casework.values import NewReview, ReviewKind
 from shared.errors import Conflict
 from shared.ledger import posting
@@ -45,8 +46,10 @@ def close(connection: Connection, author: Author, work: Work, reviewer: str, ans
     record_finding(connection, _finding(work, reviewer, answer.outcome, wrong=wrong))
     if wrong is None:
         open_reviews(connection, [_adjudication(work, {drawn.outcome, answer.outcome})])
-    else:
-        restate(connection, work.case_id)
+        return
+    lines = restate(connection, work.case_id)
+    if lines:
+        tell(connection, [restated(subject, subject=str(work.id), result=AUDITED, since=work.now, at=work.now, lines=lines)])
 
 
 def release_brake(connection: Connection, author: Author, automation: str, by: str, note: str) -> Brake:
