@@ -97,7 +97,7 @@ def _with_heads(encoder: Any, classes: Mapping[str, int]) -> Network:
 
 def pretrained(folder: Path, classes: Mapping[str, int], seed: int, layers: int | None = None) -> Network:
     """A BERT encoder in a folder as transformers writes it, cut to its first ``layers``."""
-    _seeded(seed)
+    seeded(seed)
     encoder = AutoModel.from_pretrained(folder, attn_implementation="sdpa", add_pooling_layer=False)
     if layers is not None:
         encoder.encoder.layer = encoder.encoder.layer[:layers]
@@ -105,9 +105,9 @@ def pretrained(folder: Path, classes: Mapping[str, int], seed: int, layers: int 
     return _with_heads(encoder, classes)
 
 
-def small(shape: Shape, vocabulary: int, max_tokens: int, classes: Mapping[str, int], seed: int) -> Network:
+def small(shape: Shape, vocabulary: int, max_tokens: int, classes: Mapping[str, int], seed: int, dropout: float = 0.1) -> Network:
     """An encoder with random weights."""
-    _seeded(seed)
+    seeded(seed)
     config = BertConfig(
         vocab_size=vocabulary,
         hidden_size=shape.width,
@@ -117,6 +117,8 @@ def small(shape: Shape, vocabulary: int, max_tokens: int, classes: Mapping[str, 
         max_position_embeddings=max_tokens,
         type_vocab_size=1,
         hidden_act="gelu",
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
     )
     config._attn_implementation = "sdpa"  # noqa: SLF001 - transformers has no public way for a new model
     return _with_heads(BertModel(config, add_pooling_layer=False), classes)
@@ -135,7 +137,7 @@ def lend_words(network: Network, teacher: Weights, kept: npt.NDArray[np.int64]) 
         network.encoder.embeddings.word_embeddings.weight.copy_(torch.tensor(reduced, dtype=torch.float32))
 
 
-def _seeded(seed: int) -> random.Random:
+def seeded(seed: int) -> random.Random:
     # One thread, so that sums are taken in one order and the same data give the same weights.
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -143,7 +145,7 @@ def _seeded(seed: int) -> random.Random:
     return random.Random(seed)
 
 
-def _batches(documents: Sequence[Sequence[int]], order: list[int], schedule: Schedule) -> Iterator[list[int]]:
+def batches(documents: Sequence[Sequence[int]], order: list[int], schedule: Schedule) -> Iterator[list[int]]:
     """Positions of documents of like length; no batch is larger than the schedule allows."""
     for start in range(0, len(order), _POOL):
         batch: list[int] = []
@@ -164,7 +166,7 @@ def _thinned(ids: Sequence[int], drop: float, chance: random.Random) -> Sequence
     return [ids[0], *(inner or ids[1:-1]), ids[-1]]
 
 
-def _pooled(encoder: Any, documents: Sequence[Sequence[int]]) -> Any:
+def pooled(encoder: Any, documents: Sequence[Sequence[int]]) -> Any:
     """``(batch, width)`` mean of the last hidden states of each document's own tokens."""
     longest = max(map(len, documents))
     ids = torch.tensor([[*document, *([_PADDED] * (longest - len(document)))] for document in documents])
@@ -190,7 +192,7 @@ def _loss(found: Any, material: Material, batch: Sequence[int], weights: Any, sc
     return schedule.trust * by_teacher + (1 - schedule.trust) * by_label
 
 
-class _Run:
+class Run:
     """Optimiser, schedule and what a checkpoint holds."""
 
     def __init__(self, network: Network, steps: int, schedule: Schedule) -> None:
@@ -256,15 +258,15 @@ def fit(
     Each epoch draws from a seed of its own, so a run that goes on from a checkpoint sees what an unbroken one would have seen.
     """
     weights = {name: _class_weights(material, schedule.balance) for name, material in tasks.items()}
-    each = sum(len(list(_batches(material.documents, list(range(len(material.documents))), schedule))) for material in tasks.values())
-    run = _Run(network, each * schedule.epochs, schedule)
+    each = sum(len(list(batches(material.documents, list(range(len(material.documents))), schedule))) for material in tasks.values())
+    run = Run(network, each * schedule.epochs, schedule)
     for epoch in range(run.resume(checkpoint), schedule.epochs):
-        chance = _seeded(schedule.seed * 1_000 + epoch)
+        chance = seeded(schedule.seed * 1_000 + epoch)
         network.encoder.train()
         for done, (name, batch) in enumerate(_shuffled(tasks, schedule, chance)):
             material = tasks[name]
             documents = [_thinned(material.documents[index], schedule.drop, chance) for index in batch]
-            found = network.heads[name](torch.nn.functional.dropout(_pooled(network.encoder, documents), 0.1))
+            found = network.heads[name](torch.nn.functional.dropout(pooled(network.encoder, documents), 0.1))
             run.step(_loss(found, material, batch, weights[name], schedule))
             passed((epoch + min((done + 1) / each, 1.0)) / schedule.epochs)
         run.save(checkpoint, epoch + 1)
@@ -276,6 +278,6 @@ def _shuffled(tasks: Mapping[str, Material], schedule: Schedule, chance: random.
     for name, material in tasks.items():
         order = list(range(len(material.documents)))
         chance.shuffle(order)
-        found.extend((name, batch) for batch in _batches(material.documents, order, schedule))
+        found.extend((name, batch) for batch in batches(material.documents, order, schedule))
     chance.shuffle(found)
     return found

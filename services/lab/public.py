@@ -26,6 +26,7 @@ class PublicSet:
         letters: of a nano that is taught, as in `shared.automations.hashing.encode`.
         width: hidden units of such a nano.
         beside: the linear nano, which learnt the labels, teaches it beside the encoder.
+        varied: likewise, of more kinds, for nano and a mini.
     """
 
     file: str
@@ -39,6 +40,7 @@ class PublicSet:
     letters: int = 0
     width: int = 128
     beside: bool = False
+    varied: int = 0
 
     def source(self, folder: Path) -> Source:
         return Source(self.name, self.licence, sha256(folder / self.file) if (folder / self.file).is_file() else "")
@@ -66,9 +68,7 @@ def _insurance(folder: Path) -> list[Example]:
 
 INTENTS: Final = {
     "intents-banking77": PublicSet("banking77/train.csv", "BANKING77 (PolyAI)", "CC-BY-4.0", _banking),
-    "intents-clinc150": PublicSet(
-        "clinc150/train_val.json", "CLINC150 (Larson et al.)", "CC-BY-3.0", _clinc, (OUT_OF_SCOPE,), rewritten=10
-    ),
+    "intents-clinc150": PublicSet("clinc150/train_val.json", "CLINC150 (Larson et al.)", "CC-BY-3.0", _clinc, (OUT_OF_SCOPE,), varied=37),
     "intents-insurance": PublicSet(
         "multidogo/sentence_level/insurance/train.tsv",
         "MultiDoGO, insurance (Amazon)",

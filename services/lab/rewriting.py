@@ -10,6 +10,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,19 @@ _REPLACED: Final = (0.15, 0.3, 0.5)
 _REPLACED_IN_SPLICED: Final = 0.12
 # Of all texts: whole ones, and spliced ones of one label. The rest is spliced from any two, where the teacher doubts too.
 _WHOLE, _OF_ONE_LABEL = 0.65, 0.2
+# Likewise of varied texts, each with those before it: whole ones; spliced ones of one label; of any two; of any two at a word that both
+# have, which reads like something that somebody might say. The rest are other tasks' texts, to which all labels are foreign.
+_KINDS: Final = (0.5, 0.7, 0.8, 0.92)
+_REPLACED_IN_FOREIGN: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What varied texts are made of: ``texts`` with their ``labels``, and texts of other tasks."""
+
+    texts: Sequence[str]
+    labels: Sequence[str]
+    foreign: Sequence[str]
 
 
 def near(known: Sequence[str], words: Sequence[str], vectors: Floats) -> Near:
@@ -68,6 +82,50 @@ def rewritten(texts: Sequence[str], labels: Sequence[str], near: Near, count: in
             found = _replaced(_spliced(texts[index], chance.choice(others), chance), near, _REPLACED_IN_SPLICED, chance)
         made[found] = None
     return [text for text in made if text]
+
+
+def varied(source: Source, near: Near, count: int, seed: int) -> list[str]:
+    """As `rewritten`, but of more kinds, and none of them is among the texts that it is made of."""
+    writer, made = _Writer(source, near, seed), dict.fromkeys(("", *source.texts))
+    known = len(made)
+    for _ in range(count):
+        made[writer.text()] = None
+    return list(made)[known:]
+
+
+class _Writer:
+    """One text after the other."""
+
+    def __init__(self, source: Source, near: Near, seed: int) -> None:
+        self._source, self._near, self._chance = source, near, random.Random(seed)
+        self._of_label: dict[str, list[str]] = defaultdict(list)
+        self._from_word: dict[str, list[list[str]]] = defaultdict(list)
+        for text, label in zip(source.texts, source.labels, strict=True):
+            self._of_label[label].append(text)
+            words = text.split()
+            for place, word in enumerate(words):
+                self._from_word[word].append(words[place:])
+
+    def text(self) -> str:
+        chance, texts, kind = self._chance, self._source.texts, self._chance.random()
+        whole, of_one_label, of_any, at_a_word = _KINDS
+        index = chance.randrange(len(texts))
+        if kind < whole:
+            return _replaced(texts[index], self._near, chance.choice(_REPLACED), chance)
+        if kind >= at_a_word:
+            return _replaced(chance.choice(self._source.foreign or texts), self._near, _REPLACED_IN_FOREIGN, chance)
+        if kind < of_one_label:
+            made = _spliced(texts[index], chance.choice(self._of_label[self._source.labels[index]]), chance)
+        else:
+            made = _spliced(texts[index], chance.choice(texts), chance) if kind < of_any else self._crossed(texts[index])
+        return _replaced(made, self._near, _REPLACED_IN_SPLICED, chance)
+
+    def _crossed(self, text: str) -> str:
+        words = text.split()
+        if not words:
+            return text
+        place = self._chance.randrange(len(words))
+        return " ".join([*words[:place], *self._chance.choice(self._from_word[words[place]])])
 
 
 def _replaced(text: str, near: Near, share: float, chance: random.Random) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from services.lab import bert, encoder, graphs, mixing, student, taught
+from services.lab import bert, encoder, graphs, lessons, mixing, student, taught, tutored
 from services.lab.answers import answers
 from services.lab.bert import Head
 from services.lab.building import Bench, Stage, assembled, bench, nano_tier, quantised, written
@@ -18,7 +18,7 @@ from services.lab.examples import Example
 from services.lab.plan import Plan, labels_of
 from services.lab.public import INTENTS, PublicSet
 from services.lab.publishing import Published, publish
-from services.lab.taught import Schooling, Tutor
+from services.lab.taught import Schooling, Tutor, Vocabulary
 from services.lab.teacher import MINILM, Teacher, folder_of, load
 from services.lab.training import alone
 from services.lab.wordpiece import encoded
@@ -119,7 +119,10 @@ def ship(data: Path, out: Path, stage: Stage) -> list[Published]:
 
 
 def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, tutors: Mapping[str, Tutor], out: Path) -> list[Published]:
-    """Nano for each task; the encoder is written twice, the second time with heads that lean towards what people must see."""
+    """Small tiers for each task, some of which the encoder teaches.
+
+    The encoder is written twice, the second time with heads that lean towards what people must see.
+    """
     heads = {name: tutor.head for name, tutor in tutors.items()}
     nanos = {name: nano_tier(made) for name, (made, _) in found.items()}
     plain = shared(teacher, heads, out)
@@ -132,17 +135,33 @@ def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, tu
     for name, (made, examples) in found.items():
         about = {"teacher": teacher.name, "teacher_sha256": teacher.sha256, "teacher_epochs": SCHEDULE.epochs, "teacher_tasks": list(found)}
         large = _beside_exact(made, large_tier(name, len(made.plan.labels), given), given)
-        schooling = _schooling(INTENTS[name], nanos[name])
-        nano = taught.nano_tier(made, tutors[name], schooling, vocabulary) if schooling else nanos[name]
-        made_of = {**student.provenance(made.plan, None), **about, **taught.provenance(schooling)}
-        pack = assembled(made, [nano, *_minis(made, large), large], made_of)
+        small, taught_by = _small(made, tutors[name], (nanos[name], large), vocabulary, _others(found, name))
+        pack = assembled(made, [*small, large], {**student.provenance(made.plan, None), **about, **taught_by})
         published.append(publish(pack, out, examples, made.plan.seed))
     return published
 
 
-def _schooling(data: PublicSet, beside: TierModel) -> Schooling | None:
-    """Where nano learns from the encoder and not the labels."""
-    return Schooling(data.rewritten, data.letters, data.width, beside if data.beside else None) if data.rewritten else None
+def _small(
+    made: Bench, tutor: Tutor, known: tuple[TierModel, TierModel], vocabulary: Vocabulary, others: Sequence[str]
+) -> tuple[list[TierModel], Mapping[str, Any]]:
+    """What the encoder teaches, or else the nano that learnt the labels; and what the card says about it.
+
+    Args:
+        known: that nano, and the large tier.
+    """
+    data, (linear, large) = INTENTS[made.plan.name], known
+    if data.varied:
+        prepared = lessons.prepared(made, tutor, vocabulary, data.varied, others)
+        return tutored.tiers(made, prepared, tutor.head), tutored.provenance(data.varied)
+    if not data.rewritten:
+        return [linear, *_minis(made, large)], {}
+    schooling = Schooling(data.rewritten, data.letters, data.width, linear if data.beside else None)
+    return [taught.nano_tier(made, tutor, schooling, vocabulary), *_minis(made, large)], taught.provenance(schooling)
+
+
+def _others(found: Mapping[str, tuple[Bench, list[Example]]], name: str) -> list[str]:
+    """Training texts of the other tasks."""
+    return [text for other, (made, _) in found.items() if other != name for text in made.texts("train")]
 
 
 def _beside_exact(made: Bench, tier: TierModel, given: Shared) -> TierModel:

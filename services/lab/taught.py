@@ -73,10 +73,8 @@ def nano_tier(made: Bench, tutor: Tutor, schooling: Schooling, vocabulary: Vocab
     return nano.tier(file, content, nano.Recipe(how.buckets, letters=how.letters), len(plan.labels))
 
 
-def provenance(schooling: Schooling | None) -> Mapping[str, Any]:
+def provenance(schooling: Schooling) -> Mapping[str, Any]:
     """What the card says about how this nano came about."""
-    if schooling is None:
-        return {}
     epochs = Recipe(BUCKETS).epochs
     found = f"{schooling.width} hidden units, {epochs} epochs, {schooling.each} rewritten texts for each of the training part"
     return {"nano": f"{found}, taught by the encoder and a linear nano" if schooling.beside else found}

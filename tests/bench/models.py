@@ -125,6 +125,7 @@ def _compared(pack: Pack, folder: Path, examples: Sequence[Example], torch: Pred
         "torch_ms": round(1e3 * cpu["torch"], 3),
         "int8_ms": round(1e3 * cpu["large"], 3),
         "int8_vs_torch_fp32": round(median(each["torch"] / each["large"] for each in timed), 2),
+        **{f"torch_vs_{name}": round(median(each["torch"] / each[name] for each in timed), 2) for name in cpu if name in {"nano", "mini"}},
         "cascade_vs_int8": round(large.cpu_seconds / cascade.cpu_seconds, 2),
         "cascade_vs_torch": round(cpu["torch"] / cascade.cpu_seconds, 2),
         "asked_of_large_pct": round(100 * cascade.asked, 2),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.lab import hidden
 from services.lab.hidden import HiddenModel
 from services.lab.linear import INPUTS
-from services.lab.rewriting import near, rewritten, words_of
+from services.lab.rewriting import Source, near, rewritten, varied, words_of
 from shared.automations import hashing
 from shared.automations.contract import Features
 from shared.inference.session import opened
@@ -90,3 +90,26 @@ def test_the_same_seed_rewrites_alike_and_another_one_otherwise(seed: int) -> No
     close = near(words_of(TEXTS), WORDS, VECTORS)
     first = rewritten(TEXTS, LABELS, close, 50, 3)
     assert (rewritten(TEXTS, LABELS, close, 50, seed) == first) is (seed == 3)
+
+
+SOURCE = Source(TEXTS, LABELS, ("tall tower",))
+
+
+def test_varied_texts_are_new_and_those_of_other_tasks_stay_apart() -> None:
+    made = varied(SOURCE, near(words_of(TEXTS), WORDS, VECTORS), 1_500, 3)
+    assert set(" ".join(made).split()) == set(" ".join((*TEXTS, *SOURCE.foreign)).split()) | {"paid", "settle", "cards"}
+    assert len(made) == len(set(made)) > 100
+    assert all(made)
+    assert not set(made) & set(TEXTS)
+    assert any("bill" in text and "now" in text for text in made)
+    assert any("please" in text and "today" in text for text in made)
+    assert {text for text in made if "tower" in text} == {"tall tower", "tower"}
+
+
+def test_two_texts_are_joined_at_a_word_that_both_have() -> None:
+    first, second = "when on earth does my train leave from here this evening", "so is there something that my dog cannot eat without pain"
+    source = Source((first, second), ("a", "b"), ("nothing alike",))
+    made = varied(source, {}, 3_000, 1)
+    # By chance alone they would seldom be joined right there.
+    assert "when on earth does my dog cannot eat without pain" in made
+    assert made == varied(source, {}, 3_000, 1) != varied(source, {}, 3_000, 2)
