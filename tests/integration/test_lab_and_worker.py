@@ -1,0 +1,55 @@
+"""The worker asks the tiers that the lab counted, and decides the cases that it certified."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from services.lab.answers import answers
+from services.lab.examples import Example
+from services.lab.thresholds import decide
+from services.worker.runtime.build import SHIPPED, Kit, build_cascade
+from services.worker.runtime.pack import load
+from services.worker.tiers import CaseInput
+from shared.automations.contract import Automation, Features, Outcome
+from shared.inference.models import Models
+
+DATA = Path(os.environ.get("RECOUP_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))  # noqa: TID251 - where public data are is the machine's
+TASK = "intents-clinc150"
+
+
+class Utterance(BaseModel):
+    text: str
+
+
+def _examples() -> list[Example]:
+    found = json.loads((DATA / "clinc150/train_val.json").read_text(encoding="utf-8"))
+    rows = [row for name, step in (("val", 15), ("oos_val", 5)) for row in found[name][::step]]
+    return [Example(Features(text), label, text) for text, label in rows]
+
+
+def test_the_shipped_cascade_of_three_tiers_ends_every_case_where_the_lab_says() -> None:
+    pack, examples = load(SHIPPED)[TASK], _examples()
+    automation = Automation(
+        name=TASK,
+        event_type="com.example.utterance.v1",
+        data_model=Utterance,
+        outcomes={label: Outcome(automatic=label not in pack.person) for label in pack.labels},
+        features=lambda data: Features(data.text),
+        tiers=("nano", "mini", "large"),
+    )
+    certificate = pack.certificate(None, Models(SHIPPED).variant(pack))
+    assert certificate is not None
+    expected = decide(answers(pack, SHIPPED, examples).scores(), tuple(certificate.thresholds.values()), certificate.floor)
+    cases = [CaseInput(uuid.UUID(int=index), Utterance(text=example.features.text)) for index, example in enumerate(examples)]
+    results = build_cascade(automation, Kit.read(SHIPPED)).decide(cases)
+    assert [not result.needs_person for result in results] == expected.accepted.tolist()
+    asked = [sum(step.result.usage.cpu_ns > 0 for step in result.steps) - 1 for result in results]
+    assert asked == expected.tier.tolist()
+    # Some end with each tier, and some with people without the last being asked.
+    assert set(asked) == {0, 1, 2}
+    assert any(result.needs_person and len(result.steps) == 3 and tier == 1 for result, tier in zip(results, asked, strict=True))
