@@ -15,6 +15,7 @@ import numpy.typing as npt
 from services.lab import asking, bert, graphs, levelling, linear, mixing, nano, quantising
 from services.lab.answers import Answers, answers, mix
 from services.lab.bert import Head, Shape, Weights
+from services.lab.blockwise import blockwise
 from services.lab.certify import Promise, Sample, certify
 from services.lab.examples import Example, digest, parts
 from services.lab.figures import figures
@@ -109,7 +110,8 @@ def transformer_tier(bench: Bench, name: str, weights: Weights, shape: Shape, he
     plan = bench.plan
     pieces = DocumentTokenizer(bench.folder / tokenizer.file, tokenizer.sha256, plan.max_tokens)
     probed = [pieces.ids(text) for text in levelling.spread(bench.texts("train"))]
-    graph = levelling.levelled(bert.to_onnx(weights, shape, {"probabilities": head}), probed)
+    exact = levelling.levelled(bert.to_onnx(weights, shape, {"probabilities": head}), probed)
+    graph = blockwise(exact) if plan.blockwise else exact
     kinds: tuple[Variant, ...] = ("vnni", "portable") if plan.variants else ("any",)
     passed = bench.stage(f"{name} in int8", len(kinds))
     small: dict[Variant, bytes] = {}
@@ -128,7 +130,7 @@ def transformer_tier(bench: Bench, name: str, weights: Weights, shape: Shape, he
         outputs={"probabilities": f"float32[1, {len(plan.labels)}]"},
         tokenizer=tokenizer,
         max_tokens=plan.max_tokens,
-        quantised=quantised(bench, graph, small, pieces),
+        quantised=quantised(bench, exact, small, pieces),
     )
 
 

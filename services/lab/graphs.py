@@ -32,7 +32,14 @@ def int8(content: bytes, variant: Variant) -> bytes:
         logging.disable(logging.WARNING)
         try:
             quantize_dynamic(
-                source, target, per_channel=True, reduce_range=REDUCED[variant], weight_type=QuantType.QInt8, nodes_to_exclude=heads
+                source,
+                target,
+                per_channel=True,
+                reduce_range=REDUCED[variant],
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=heads,
+                # It cannot infer the type of what follows a product that is blockwise.
+                extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
             )
         finally:
             logging.disable(logging.NOTSET)

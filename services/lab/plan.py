@@ -39,6 +39,7 @@ class Plan:
         rare: pieces of the teacher's vocabulary that the training texts have less often are cut; their words fall into shorter pieces.
         declares: what makes an automation of the pack, where none is installed.
         max_tokens: of a document; a transformer sees no more.
+        blockwise: int8 keeps more of what transformers compute, for a fifth more time (`services.lab.blockwise`).
         variants: write an artefact for processors with VNNI and one for others, else one for all.
     """
 
@@ -60,6 +61,7 @@ class Plan:
     layers: int | None = None
     rare: int = 1
     max_tokens: int = 128
+    blockwise: bool = False
     variants: bool = True
     strength: float = 30.0
     balance: float = 0.0

@@ -28,13 +28,14 @@ class _Known:
     balance: float = 0.0
     letters: int = 0
     margin: bool = False
+    blockwise: bool = False
 
 
 _KNOWN: Final = {
     "claims": _Known(10.0, 1 << 17, "0.02"),
     # One narrative in a hundred is about a payday loan, and another is about a transfer. In four folds of the training part a logistic loss
     # on words alone gets 80.4 % right at a macro F1 of 0.61; letters and margins get 82.4 % and 0.67.
-    "complaints": _Known(0.03, 1 << 18, "0.08", balance=1.0, letters=4, margin=True),
+    "complaints": _Known(0.03, 1 << 18, "0.08", balance=1.0, letters=4, margin=True, blockwise=True),
     "invoices": _Known(10.0, 1 << 17, "0.02"),
 }
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,47}")
