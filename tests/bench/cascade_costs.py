@@ -64,7 +64,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tiers:
+class Tiers:
     """Some of a pack's tiers, cheapest first, with their answers to both halves of the labels and their CPU seconds."""
 
     names: tuple[str, ...]
@@ -117,7 +117,7 @@ def compared(pack: Pack, folder: Path, examples: Sequence[Example], cpu: Mapping
     """
     known = parts(example for example in examples if example.label in pack.labels)
     tune, judged = (answers(pack, folder, known[part]) for part in ("tune", "certify"))
-    whole = _Tiers(tuple(tune.tiers), tune.scores(), judged.scores(), cpu)
+    whole = Tiers(tuple(tune.tiers), tune.scores(), judged.scores(), cpu)
     own = [_by_itself(name, tune, judged, cpu) for name in tune.tiers]
     return Comparison(
         cascade=whole.promised(),
@@ -128,10 +128,10 @@ def compared(pack: Pack, folder: Path, examples: Sequence[Example], cpu: Mapping
     )
 
 
-def _by_itself(name: str, tune: Answers, judged: Answers, cpu: Mapping[str, float]) -> _Tiers:
+def _by_itself(name: str, tune: Answers, judged: Answers, cpu: Mapping[str, float]) -> Tiers:
     """Without what the other tiers know, but with the temperature that suits it best."""
     (weight,) = mixing.fit([tune.alone[name]], tune.truth)
     tier = next(tier for tier in tune.pack.tiers if tier.name == name)
     alone = replace(tune.pack, tiers=(replace(tier, mix={name: weight}),))
     on_tune, on_judged = (mix(replace(found, pack=alone)).scores() for found in (tune, judged))
-    return _Tiers((name,), on_tune, on_judged, cpu)
+    return Tiers((name,), on_tune, on_judged, cpu)

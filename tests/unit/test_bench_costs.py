@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 
 from services.lab.examples import Example, synthetic
+from services.lab.thresholds import TierScores
 from services.worker.runtime.build import SHIPPED
 from services.worker.runtime.pack import load
 from shared.automations.pack import Pack
 from shared.automations.registry import automation
-from tests.bench.cascade_costs import ERROR, PEOPLE, Comparison, Costs, compared, remixed
+from tests.bench.cascade_costs import ERROR, PEOPLE, Comparison, Costs, Tiers, compared, remixed
 
 CPU = {"nano": 1.0, "large": 100.0}
 
@@ -27,10 +29,26 @@ def _twins() -> tuple[Pack, list[Example], Comparison]:
     return made, examples, compared(made, SHIPPED, examples, CPU)
 
 
+def _knowing(share: float) -> TierScores:
+    """Sure and right of the easiest ``share`` of two thousand cases; unsure of the others, and of each half wrong."""
+    place = np.arange(2_000) / 2_000
+    return TierScores(
+        np.where(place < share, 0.99 - 0.03 * place, 0.5 - 0.3 * place), (place >= share) & (np.arange(2_000) % 2 == 0), place >= 0
+    )
+
+
 def test_every_document_pays_for_the_first_tier_and_the_ones_that_it_leaves_open_for_the_second_too() -> None:
+    scores = _knowing(0.7), _knowing(0.98)
+    found = Tiers(("nano", "large"), scores, scores, CPU).promised()
+    # Three in ten at least: the first tier does not know them.
+    assert (found.coverage, found.errors) == (0.98, 0)
+    assert 0.3 <= found.asked < 1
+    assert found.cpu_seconds == pytest.approx(CPU["nano"] + found.asked * CPU["large"])
+
+
+def test_a_second_tier_that_knows_nothing_more_is_not_asked_and_costs_nothing() -> None:
     _, _, found = _twins()
-    assert 0 < found.cascade.asked < 0.2
-    assert found.cascade.cpu_seconds == pytest.approx(CPU["nano"] + found.cascade.asked * CPU["large"])
+    assert (found.cascade.asked, found.cascade.cpu_seconds) == (0, CPU["nano"])
     assert {name: cost.cpu_seconds for name, cost in found.alone.items()} == CPU
 
 
