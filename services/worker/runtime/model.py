@@ -70,9 +70,10 @@ class ModelTier:
         return self._scorer.probabilities(documents)
 
     def decide(self, batch: Sequence[CaseInput], budget: Budget = UNLIMITED) -> Sequence[TierResult]:
-        asked = [case for case in batch if self._is_asked(case)]
+        wanted = [self._is_asked(case) for case in batch]
+        asked = [case for case, is_asked in zip(batch, wanted, strict=True) if is_asked]
         results = iter(self._metered(asked) if self._is_instant else self._one_by_one(asked, budget))
-        return [next(results) if self._is_asked(case) else TierResult(ABSTAINED) for case in batch]
+        return [next(results) if is_asked else TierResult(ABSTAINED) for is_asked in wanted]
 
     def _is_asked(self, case: CaseInput) -> bool:
         """Always where the tier before was not: nobody knows then how hard the case is."""
