@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from tests.conftest import Database
 
 CPU_HOUR = Money(Decimal("0.36"), currency("EUR"))
-_numbers = count()
+# By database: arms are drawn by the events' numbers, so a test draws the same ones whatever ran before it.
+_numbers: defaultdict[str | None, Iterator[int]] = defaultdict(count)
 
 
 @contextmanager
@@ -91,7 +93,8 @@ def receive(
 ) -> list[Case]:
     """``n`` new events, the first ``repeated`` of them twice."""
     received_at = at or SystemClock().now()
-    events = [_event(tenant, automation, received_at, number) for number in (next(_numbers) for _ in range(n))]
+    numbers = _numbers[connection.engine.url.database]
+    events = [_event(tenant, automation, received_at, number) for number in islice(numbers, n)]
     stored = store(connection, [*events, *events[:repeated]])
     arms = dict(
         connection.exec_driver_sql("SELECT id, arm FROM cases WHERE id = ANY(%(ids)s::uuid[])", {"ids": [s.case_id for s in stored]})

@@ -6,7 +6,6 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from services.roi.service import Roi
 from shared.db import unit_of_work
 from shared.measure.sequence import PLANNED, Days, saved
 from tests.horizon import roll_up
-from tests.integration import facts
 from tests.integration.facts import add_key, add_tenant, decide, engine_of, receive
 from tests.integration.time_travel import SetClock, set_database_clock
 
@@ -89,9 +87,7 @@ class Work:
 
 
 @pytest.fixture
-def work(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
-    # Arms are drawn by the events' numbers: the same ones whatever ran before, as the times are.
-    monkeypatch.setattr(facts, "_numbers", count())
+def work(database: Database) -> Iterator[Work]:
     clock = SetClock(BEGIN)
     with engine_of(database) as line, engine_of(database, "recoup_api") as api:
         with unit_of_work(line) as connection:

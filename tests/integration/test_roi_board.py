@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from base64 import a85decode
+from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,7 +64,8 @@ def test_the_page_says_at_least_how_much_and_what_that_does_not_mean(board: Boar
     steward.seal_ledger(board.line)
     text = words(page(board))
     summary = board.ask("summary")
-    at_least = f"{float(summary['total']['saved']['at_least_hours']):,.1f}"
+    at_least = Decimal(summary["total"]["saved"]["at_least_hours"]).quantize(Decimal("0.1"), ROUND_FLOOR)
+    # Downwards: the next tenth would be more than what is certain.
     assert text.index(f"At least {at_least} hours saved") < text.index("Best estimate")
     for shown in ("Grade A", "capacity, not cash", "What this does not mean", "not money and not jobs", "By automation, hours", "invoices"):
         assert shown in text

@@ -248,6 +248,8 @@ def test_a_steward_killed_in_the_middle_of_its_transaction_has_added_nothing(
     with unit_of_work(engine) as connection:
         decide(connection, receive(connection, 7))
     with engine.connect() as blocker, blocker.begin(), _steward(database, empty_redis_url) as process:
+        # A busy machine may need longer to start a process than a transaction may lie idle.
+        blocker.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         # The last statement of the transaction waits for this row; the two before it are done.
         blocker.exec_driver_sql("SELECT FROM conservation_hourly FOR UPDATE")
         _await_blocked_steward(database)

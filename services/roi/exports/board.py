@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
 from services.roi.exports.page import AMBER, CODE, FAINT, GREEN, HEIGHT, MARGIN, RED, SMALL, TITLE, WIDTH, Box, Sheet, Style, columns
@@ -24,6 +24,8 @@ NOT_MEANT = (
 )
 _COLORS = {Verdict.SOUND: GREEN, Verdict.DOUBTFUL: AMBER, Verdict.BROKEN: RED}
 _MOST_PARTS = 8
+_TENTH = Decimal("0.1")
+_CENT = Decimal("0.01")
 _CHECK = "Check with `recoup ledger verify` or verify_proof.py."
 
 
@@ -57,8 +59,8 @@ def _head(sheet: Sheet, board: Board) -> None:
     until = summary.end - timedelta(seconds=1)
     sheet.text(WIDTH - MARGIN, HEIGHT - 48, f"{summary.start:%d %B %Y} to {until:%d %B %Y}, UTC", Style(9, FAINT, align="right"))
     broken = summary.soundness.integrity is Verdict.BROKEN
-    at_least = summary.total.saved.at_least_hours
-    certain = f"At least {at_least:,.1f} hours saved" if at_least > 0 else "No saving is shown for certain"
+    at_least = summary.total.saved.at_least_hours.quantize(_TENTH, ROUND_FLOOR)
+    certain = f"At least {at_least:,} hours saved" if at_least > 0 else "No saving is shown for certain"
     claim = "No saving is shown" if broken else certain
     sheet.text(MARGIN, HEIGHT - 88, claim, Style(26, color, "Helvetica-Bold"))
     sheet.paragraph(MARGIN, HEIGHT - 108, WIDTH - 2 * MARGIN, summary.headline, Style(9, FAINT))
@@ -74,7 +76,7 @@ def _figures(sheet: Sheet, summary: Summary) -> None:
         ("Evidence", f"Grade {saved.grade.value}" if saved.grade else "none", "A: randomised control; B: log; C: study; D: declared"),
     ]
     right = [
-        ("Labour value, at least", _money(None if value is None else value.low, summary.currency), "capacity, not cash"),
+        ("Labour value, at least", _money(_floor(None if value is None else value.low), summary.currency), "capacity, not cash"),
         ("Cash observed", _money(money.cash, summary.currency), "only what was seen to happen"),
         ("Total cost", _money(money.total_cost, summary.currency), "platform, compute, remote models, errors"),
         ("Cases", f"{cases.total:,}", f"{cases.automated:,} by a tier, {cases.human:,} by people, {cases.control:,} held out"),
@@ -136,11 +138,17 @@ def _hours(value: Decimal | None) -> str:
 def _span(interval: HoursInterval | None) -> str:
     if interval is None or interval.low is None or interval.high is None:
         return "not known"
-    return f"{interval.low:,.1f} to {interval.high:,.1f} h"
+    # Outwards: a rounded interval covers no less than the one that was computed.
+    return f"{interval.low.quantize(_TENTH, ROUND_FLOOR):,} to {interval.high.quantize(_TENTH, ROUND_CEILING):,} h"
 
 
 def _money(value: Decimal | None, currency: str) -> str:
     return "no dated rate" if value is None else f"{value:,.2f} {currency}"
+
+
+def _floor(amount: Decimal | None) -> Decimal | None:
+    """To whole cents, so that "at least" stays true."""
+    return None if amount is None else amount.quantize(_CENT, ROUND_FLOOR)
 
 
 def _in_hours(seconds: Decimal | None) -> float | None:
