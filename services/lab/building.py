@@ -20,7 +20,7 @@ from services.lab.certify import Promise, Sample, certify
 from services.lab.examples import Example, digest, parts
 from services.lab.figures import figures
 from services.lab.plan import Plan, checked
-from services.lab.teacher import Teacher, fitted_head, load
+from services.lab.teacher import Teacher, fitted_head
 from services.lab.thresholds import path
 from services.lab.wordpiece import encoded
 from shared.automations.bins import Edges, binned
@@ -146,10 +146,9 @@ def quantised(
     return {kind: quantising.counted(exact, quantising.said(content, output, documents, passed), truth) for kind, content in runs.items()}
 
 
-def large_tier(bench: Bench) -> TierModel:
+def large_tier(bench: Bench, teacher: Teacher) -> TierModel:
     """The frozen teacher with a head for this task."""
     plan, texts = bench.plan, bench.texts("train")
-    teacher: Teacher = load(plan.teacher, texts, plan.max_tokens, plan.layers, plan.rare)
     tokenizer = written(bench.folder, f"{plan.name}-large-tokenizer.json", teacher.tokenizer.to_str().encode())
     passed = bench.stage("embeddings of the teacher", len(texts))
     head = fitted_head(teacher, encoded(teacher.tokenizer, texts), bench.targets("train"), passed)

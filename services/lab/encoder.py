@@ -105,6 +105,17 @@ def pretrained(folder: Path, classes: Mapping[str, int], seed: int, layers: int 
     return _with_heads(encoder, classes)
 
 
+def narrow(network: Network, weights: Weights) -> None:
+    """Gives the feed-forward products of each layer the size and the values that they have in ``weights``."""
+    for index, layer in enumerate(network.encoder.encoder.layer):
+        for name, part in (("intermediate", layer.intermediate), ("output", layer.output)):
+            found = {end: torch.tensor(weights[f"encoder.layer.{index}.{name}.dense.{end}"]) for end in ("weight", "bias")}
+            wide, deep = found["weight"].shape
+            part.dense = torch.nn.Linear(deep, wide)
+            part.dense.load_state_dict(found)
+    network.encoder.config.intermediate_size = len(weights["encoder.layer.0.intermediate.dense.bias"])
+
+
 def small(shape: Shape, vocabulary: int, max_tokens: int, classes: Mapping[str, int], seed: int, dropout: float = 0.1) -> Network:
     """An encoder with random weights."""
     seeded(seed)

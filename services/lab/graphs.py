@@ -1,16 +1,17 @@
-"""Graphs as the lab needs them: int8 copies, and the embeddings of many documents."""
+"""Graphs as the lab needs them: int8 copies, the embeddings of many documents, and what goes on inside."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from services.lab.bert import EMBEDDING, INPUT
@@ -57,3 +58,14 @@ def embeddings(content: bytes, documents: Sequence[Sequence[int]], passed: Calla
         found.append(np.asarray(session.run([EMBEDDING], {INPUT: np.array([ids], dtype=np.int64)})[0])[0])
         passed()
     return np.array(found, dtype=np.float32)
+
+
+def watched(graph: Any, values: Mapping[str, str], documents: Sequence[Sequence[int]]) -> Iterator[Mapping[str, Floats]]:
+    """For each document, ``(tokens, channels)`` of every value inside the graph; ``values`` are their names there, by any other name."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    copy.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in values.values())
+    session = opened(copy.SerializeToString())
+    for ids in documents:
+        found = session.run(list(values.values()), {INPUT: np.array([ids], dtype=np.int64)})
+        yield {name: np.asarray(numbers, dtype=np.float32)[0] for name, numbers in zip(values, found, strict=True)}

@@ -16,8 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from services.lab.bert import INPUT
-from shared.inference.session import opened
+from services.lab import graphs
 
 Floats = npt.NDArray[np.float32]
 # Which channel stands out hardly depends on the text, so few texts tell.
@@ -28,9 +27,9 @@ _LEVEL: Final = 3
 _STANDS_OUT: Final = 1.5
 
 
-def spread(texts: Sequence[str]) -> Sequence[str]:
-    """Some hundred of these texts, from the first to the last: data are often in the order of their labels."""
-    return texts[:: max(len(texts) // _PROBED, 1)]
+def spread(texts: Sequence[str], count: int = _PROBED) -> Sequence[str]:
+    """Some ``count`` of these texts, from the first to the last: data are often in the order of their labels."""
+    return texts[:: max(len(texts) // count, 1)]
 
 
 def levelled(content: bytes, documents: Sequence[Sequence[int]]) -> bytes:
@@ -58,14 +57,10 @@ def _products(graph: Any) -> list[Any]:
 
 def _peaks(graph: Any, products: Mapping[str, str], documents: Sequence[Sequence[int]]) -> Mapping[str, Floats]:
     """By name of the weights, ``(channels,)`` the greatest magnitude of each channel of what enters the product."""
-    watched = onnx.ModelProto()
-    watched.CopyFrom(graph)
-    watched.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in products.values())
-    session, peaks = opened(watched.SerializeToString()), dict[str, Floats]()
-    for ids in documents:
-        found = session.run(list(products.values()), {INPUT: np.array([ids], dtype=np.int64)})
-        for weights, numbers in zip(products, found, strict=True):
-            peak = np.abs(np.asarray(numbers, dtype=np.float32)[0]).max(axis=0)
+    peaks: dict[str, Floats] = {}
+    for found in graphs.watched(graph, products, documents):
+        for weights, numbers in found.items():
+            peak = np.abs(numbers).max(axis=0)
             peaks[weights] = np.maximum(peaks[weights], peak) if weights in peaks else peak
     return peaks
 

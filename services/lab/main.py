@@ -109,6 +109,9 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     teacher: Annotated[str, typer.Option(help="minilm, or the folder of a BERT encoder: a large tier, and what mini learns from.")] = "",
     finetune: Annotated[int, typer.Option(min=0, help="Epochs for which the teacher learns the task.")] = 0,
     layers: Annotated[int | None, typer.Option(min=1, help="Of the teacher that are kept, from the first; by default all.")] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Feed-forward units of each of these layers that are kept, the weightiest; by default all.")
+    ] = None,
     rare: Annotated[int, typer.Option(min=1, help="Pieces of the teacher's vocabulary that occur less often are cut.")] = 1,
     one_file: Annotated[
         bool, typer.Option("--one-file", help="One artefact for all processors, with 7-bit weights, instead of one for each kind.")
@@ -121,6 +124,8 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     seed: Seed = 0,
 ) -> None:
     """Train, calibrate, certify and publish one pack."""
+    if not teacher and (layers is not None or width is not None):
+        raise typer.BadParameter("--layers and --width cut a teacher: name one with --teacher")
     named = Columns(label=label, text=text, fields=_listed(fields), group=group, part=part, segment=segment)
     with _explained(), _progress() as progress:
         stage = _stages(progress)
@@ -131,6 +136,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             teacher=teacher,
             finetune=finetune,
             layers=layers,
+            width=width,
             rare=rare,
             variants=not one_file,
             # Where there are only fields, trees know all that a linear model does.

@@ -36,6 +36,7 @@ class Plan:
         mini: train the small transformer; ``epochs`` long.
         finetune: epochs for which the teacher learns the task; 0: only its head does.
         layers: of the teacher that are kept, from the first; None: all.
+        width: feed-forward units that are kept in each of them, those that matter most (`services.lab.narrowing`); None: all.
         rare: pieces of the teacher's vocabulary that the training texts have less often are cut; their words fall into shorter pieces.
         declares: what makes an automation of the pack, where none is installed.
         max_tokens: of a document; a transformer sees no more.
@@ -59,6 +60,7 @@ class Plan:
     epochs: int = 12
     finetune: int = 0
     layers: int | None = None
+    width: int | None = None
     rare: int = 1
     max_tokens: int = 128
     blockwise: bool = False

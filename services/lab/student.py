@@ -46,8 +46,10 @@ def mini_tier(bench: Bench, teacher: Teacher | None, soft: Floats | None) -> Tie
 def finetuned(bench: Bench) -> tuple[Teacher, Head]:
     """The plan's teacher after it has learnt this task, and its head."""
     plan = bench.plan
-    teacher = load(plan.teacher, bench.texts("train"), plan.max_tokens, plan.layers, plan.rare)
+    teacher = load(plan.teacher, bench.texts("train"), plan.max_tokens, plan.layers, plan.rare, plan.width)
     network = encoder.pretrained(folder_of(plan.teacher), {plan.name: len(plan.labels)}, plan.seed, plan.layers)
+    if plan.width is not None:
+        encoder.narrow(network, teacher.weights)
     documents = [teacher.kept[ids].tolist() for ids in encoded(teacher.tokenizer, bench.texts("train"))]
     material = Material(documents, bench.targets("train"), len(plan.labels))
     schedule = Schedule(epochs=plan.finetune, rate=1e-4, seed=plan.seed, tokens=2_048, balance=0.4, drop=0.1)
@@ -72,8 +74,8 @@ def _digest(weights: Weights) -> str:
 
 def _checkpoint(bench: Bench, stage: str, material: Material, schedule: Schedule) -> Path:
     """Named after everything that training depends on, so that a broken run goes on only with the same data and settings."""
-    made_of = {"stage": stage, "teacher": bench.plan.teacher, "layers": bench.plan.layers, "classes": material.classes}
-    settings = json.dumps({**asdict(schedule), **made_of}, sort_keys=True)
+    made_of = {"stage": stage, "teacher": bench.plan.teacher, "layers": bench.plan.layers, "width": bench.plan.width}
+    settings = json.dumps({**asdict(schedule), **made_of, "classes": material.classes}, sort_keys=True)
     found = hashlib.sha256(settings.encode())
     found.update(json.dumps([list(map(int, ids)) for ids in material.documents]).encode())
     found.update(material.targets.tobytes())
@@ -98,8 +100,7 @@ def provenance(plan: Plan, teacher: Teacher | None) -> Mapping[str, Any]:
     """What the card says about how the transformers came about."""
     found: dict[str, Any] = {"mini": f"{SHAPE.layers} layers, {SHAPE.width} wide, {plan.epochs} epochs"} if plan.mini else {}
     if teacher is not None:
-        found |= {"teacher": teacher.name, "teacher_sha256": teacher.sha256, "teacher_epochs": plan.finetune}
-        found |= {"teacher_layers": teacher.shape.layers, "teacher_pieces": len(teacher.kept)}
+        found |= {**teacher.provenance, "teacher_epochs": plan.finetune}
     return found
 
 

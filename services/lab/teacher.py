@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer
 
-from services.lab import bert, graphs
+from services.lab import bert, graphs, narrowing
 from services.lab.bert import Head, Shape, Weights
-from services.lab.wordpiece import pruned
+from services.lab.levelling import spread
+from services.lab.wordpiece import encoded, pruned
 from shared.errors import NotFound, Rejected
 
 MINILM: Final = "minilm"
@@ -51,6 +52,12 @@ class Teacher:
     tokenizer: Tokenizer
     kept: npt.NDArray[np.int64]
 
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What the card says about it."""
+        sizes = {"layers": self.shape.layers, "feed_forward_units": narrowing.units_of(self.weights), "pieces": len(self.kept)}
+        return {"teacher": self.name, "teacher_sha256": self.sha256, **{f"teacher_{name}": size for name, size in sizes.items()}}
+
 
 def folder_of(name: str) -> Path:
     """The folder of ``minilm``, checked against its known hash, or of any BERT encoder as transformers writes it.
@@ -74,23 +81,45 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def load(name: str, texts: Sequence[str], max_tokens: int, layers: int | None = None, rare: int = 1) -> Teacher:
-    """The teacher with the pieces that ``texts`` have at least ``rare`` times, and its first ``layers`` where that is given."""
+def checked(name: str, width: int | None) -> None:
+    """Raises what `folder_of` raises, and TooWide where the encoder has not so many feed-forward units."""
+    narrowing.checked(width, _config(folder_of(name))["intermediate_size"])
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return found
+
+
+def load(name: str, texts: Sequence[str], max_tokens: int, layers: int | None = None, rare: int = 1, width: int | None = None) -> Teacher:
+    """The teacher with the pieces that ``texts`` have at least ``rare`` times, cut to its first ``layers`` and ``width`` where given.
+
+    Args:
+        width: feed-forward units of each layer, those that matter most for ``texts``.
+
+    Raises:
+        TooWide: it has fewer. Besides, what `folder_of` raises.
+    """
     folder = folder_of(name)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = _config(folder)
     tokenizer, kept = pruned(Tokenizer.from_file(str(folder / "tokenizer.json")), texts, max_tokens, rare)
     weights = {key.removeprefix("bert."): np.asarray(value, dtype=np.float32) for key, value in load_file(folder / _WEIGHTS).items()}
     words = "embeddings.word_embeddings.weight"
     weights[words] = weights[words][kept]
     depth = min(layers or config["num_hidden_layers"], config["num_hidden_layers"])
+    shape = Shape(depth, config["hidden_size"], config["num_attention_heads"])
     return Teacher(
         name=MINILM if name == MINILM else folder.name,
         sha256=hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest(),
-        weights=weights,
-        shape=Shape(depth, config["hidden_size"], config["num_attention_heads"]),
+        weights=weights if width is None else narrowing.narrowed(weights, shape, _seen(tokenizer, texts), width),
+        shape=shape,
         tokenizer=tokenizer,
         kept=kept,
     )
+
+
+def _seen(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    return encoded(tokenizer, spread(texts, narrowing.SEEN))
 
 
 def fitted_head(teacher: Teacher, documents: Sequence[Sequence[int]], targets: npt.NDArray[np.int64], passed: Callable[[], None]) -> Head:

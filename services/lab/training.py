@@ -22,7 +22,7 @@ from services.lab.building import (
 )
 from services.lab.examples import Example, digest, parts
 from services.lab.plan import Plan, TooFewExamples
-from services.lab.teacher import load
+from services.lab.teacher import Teacher, checked, load
 from shared.automations.pack import MANIFEST, Certificate, Pack, TierModel, Variant, render
 from shared.errors import Rejected
 
@@ -39,7 +39,10 @@ def train(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -
     Raises:
         TooFewExamples: a part or a label has too few.
         NeedsTorch: the plan asks for what only torch can do.
+        NotFound, UntrustedWeights, TooWide: of the teacher, before anything is trained.
     """
+    if plan.teacher:
+        checked(plan.teacher, plan.width)
     made = bench(plan, examples, folder, stage)
     tiers = [build(made) for build, is_wanted in ((nano_tier, plan.nano), (trees_tier, plan.trees)) if is_wanted]
     learnt, made_of = _transformers(made)
@@ -49,7 +52,7 @@ def train(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -
 def _transformers(made: Bench) -> tuple[list[TierModel], Mapping[str, Any]]:
     plan = made.plan
     if not plan.mini and not plan.finetune:
-        return ([large_tier(made)], {"teacher": plan.teacher}) if plan.teacher else ([], {})
+        return _frozen(made) if plan.teacher else ([], {})
     try:
         from services.lab import student  # noqa: PLC0415 - only here is torch needed
     except ModuleNotFoundError as error:
@@ -60,11 +63,21 @@ def _transformers(made: Bench) -> tuple[list[TierModel], Mapping[str, Any]]:
         tokenizer = written(made.folder, f"{plan.name}-large-tokenizer.json", teacher.tokenizer.to_str().encode())
         large = transformer_tier(made, "large", teacher.weights, teacher.shape, head, tokenizer)
     elif plan.teacher:
-        teacher = load(plan.teacher, made.texts("train"), plan.max_tokens, plan.layers, plan.rare)
-        large = large_tier(made)
+        teacher = _loaded(made)
+        large = large_tier(made, teacher)
     soft = student.soft_labels(alone(made, large), made.targets("train")) if large is not None and plan.mini else None
     tiers = [student.mini_tier(made, teacher, soft)] if plan.mini else []
     return [*tiers, *([large] if large is not None else [])], student.provenance(plan, teacher)
+
+
+def _frozen(made: Bench) -> tuple[list[TierModel], Mapping[str, Any]]:
+    teacher = _loaded(made)
+    return [large_tier(made, teacher)], teacher.provenance
+
+
+def _loaded(made: Bench) -> Teacher:
+    plan = made.plan
+    return load(plan.teacher, made.texts("train"), plan.max_tokens, plan.layers, plan.rare, plan.width)
 
 
 def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: Sequence[str]) -> Pack:

@@ -15,8 +15,9 @@ from services.lab.bert import Shape
 from services.lab.encoder import Material, Network, Schedule
 from services.lab.examples import Example, Source
 from services.lab.plan import Plan
-from services.lab.teacher import MINILM, folder_of
+from services.lab.teacher import MINILM, folder_of, load
 from services.lab.training import train
+from services.lab.wordpiece import encoded
 from shared.automations.contract import Features
 from shared.inference.session import opened
 
@@ -100,18 +101,34 @@ def test_training_a_mini_twice_gives_the_same_bytes_and_certificates_for_each_pr
     assert pack.report["tiers"]["mini"]["accuracy"] > 0.95
 
 
-def test_a_teacher_of_fewer_layers_and_pieces_learns_the_task_and_becomes_a_smaller_tier(tmp_path: Path) -> None:
-    plan = replace(_plan(("account", "card", "loan")), mini=False, teacher=MINILM, finetune=1, layers=1, rare=100, variants=False)
+def test_a_teacher_of_fewer_layers_units_and_pieces_learns_the_task_and_becomes_a_smaller_tier(tmp_path: Path) -> None:
+    plan = replace(
+        _plan(("account", "card", "loan")), mini=False, teacher=MINILM, finetune=1, layers=1, width=384, rare=100, variants=False
+    )
     pack = train(plan, _examples()[:600], tmp_path, lambda _name, _total: lambda: None)
     nano, large = pack.tiers
     pieces = json.loads((tmp_path / "x-large-tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     assert {"lost", "card"} <= set(pieces)
     assert all(len(piece.removeprefix("##")) == 1 or piece.startswith("[") for piece in set(pieces) - COMMON)
-    words, layer = len(pieces) * 384, 12 * 384 * 384
-    assert words + layer < large.artefacts[0].bytes < 1.5 * (words + layer)
+    # Of attention four squares, of the feed-forward part twice the units; all of them would be twelve squares.
+    words, layer, places = len(pieces) * 384, 6 * 384 * 384, 4 * 512 * 384
+    assert words + layer + places < large.artefacts[0].bytes < 1.1 * (words + layer + places)
     assert (nano.name, large.name) == ("nano", "large")
     assert pack.report["tiers"]["large"]["alone_accuracy"] > 0.9
-    assert pack.training["teacher_layers"] == 1
+    assert (pack.training["teacher_layers"], pack.training["teacher_feed_forward_units"]) == (1, 384)
+
+
+def test_a_narrower_teacher_goes_into_torch_as_it_is_written_into_a_graph() -> None:
+    texts = [example.features.text for example in _examples()[:200]]
+    teacher = load(MINILM, texts, 16, layers=2, width=200)
+    network = encoder.pretrained(folder_of(MINILM), {"x": 2}, seed=0, layers=2)
+    encoder.narrow(network, teacher.weights)
+    assert network.encoder.config.intermediate_size == 200
+    ids = encoded(teacher.tokenizer, texts[:1])[0]
+    graph = opened(bert.to_onnx(teacher.weights, teacher.shape, {}))
+    with torch.inference_mode():
+        expected = network.encoder(input_ids=torch.tensor(teacher.kept[ids][None])).last_hidden_state.mean(1).numpy()
+    np.testing.assert_allclose(graph.run(None, {bert.INPUT: np.array([ids], dtype=np.int64)})[0], expected, atol=1e-4)
 
 
 def test_minilm_is_the_file_that_was_checked() -> None:

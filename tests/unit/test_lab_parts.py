@@ -30,6 +30,7 @@ from shared.automations.bins import binned
 from shared.automations.contract import Features
 from shared.automations.pack import Artefact, Certificate, Pack, TierModel
 from shared.inference.session import opened
+from tests.tiny_encoders import encoder_weights
 
 ROWS = [
     {"words": "the card is lost", "what": "card", "channel": "web", "amount": "12.5", "who": "a"},
@@ -233,26 +234,6 @@ def test_a_field_of_a_frequent_value_is_one_piece_and_says_the_same_in_every_fil
     assert max(map(max, encoded(made, texts))) < made.get_vocab_size()
 
 
-def _weights(shape: bert.Shape, words: int, places: int) -> dict[str, npt.NDArray[np.float32]]:
-    draws = np.random.default_rng(5)
-    width = shape.width
-    sizes: dict[str, tuple[int, ...]] = {
-        "embeddings.word_embeddings.weight": (words, width),
-        "embeddings.position_embeddings.weight": (places, width),
-        "embeddings.token_type_embeddings.weight": (1, width),
-        "embeddings.LayerNorm.weight": (width,),
-        "embeddings.LayerNorm.bias": (width,),
-    }
-    for layer in (f"encoder.layer.{index}" for index in range(shape.layers)):
-        for part in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
-            sizes |= {f"{layer}.{part}.weight": (width, width), f"{layer}.{part}.bias": (width,)}
-        sizes |= {f"{layer}.intermediate.dense.weight": (4 * width, width), f"{layer}.intermediate.dense.bias": (4 * width,)}
-        sizes |= {f"{layer}.output.dense.weight": (width, 4 * width), f"{layer}.output.dense.bias": (width,)}
-        for part in ("attention.output.LayerNorm", "output.LayerNorm"):
-            sizes |= {f"{layer}.{part}.weight": (width,), f"{layer}.{part}.bias": (width,)}
-    return {name: draws.normal(0, 0.5, size).astype(np.float32) for name, size in sizes.items()}
-
-
 def _normalised(values: npt.NDArray[np.float64], weights: Mapping[str, npt.NDArray[np.float32]], name: str) -> npt.NDArray[np.float64]:
     centred = values - values.mean(-1, keepdims=True)
     return np.asarray(centred / np.sqrt(centred.var(-1, keepdims=True) + 1e-12) * weights[f"{name}.weight"] + weights[f"{name}.bias"])
@@ -289,7 +270,7 @@ SHAPE = bert.Shape(layers=2, width=32, heads=4)
 
 def _with_an_outlier(factor: float) -> bytes:
     """An encoder in which one channel of what enters a product is always so large, as in pretrained ones, and the others are near 1."""
-    weights = {name: 0.2 * value if value.ndim > 1 else np.sign(value) for name, value in _weights(SHAPE, 50, 16).items()}
+    weights = {name: 0.2 * value if value.ndim > 1 else np.sign(value) for name, value in encoder_weights(SHAPE, 50, 16).items()}
     weights["encoder.layer.0.intermediate.dense.weight"][5] = 0
     weights["encoder.layer.0.intermediate.dense.bias"][5] = factor
     weights["encoder.layer.0.output.dense.weight"][:, 5] /= factor
@@ -328,13 +309,13 @@ def test_texts_to_look_at_come_from_all_of_the_data() -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(0, 49), min_size=1, max_size=24))
 def test_the_graph_of_an_encoder_computes_what_bert_is(ids: list[int]) -> None:
-    weights = _weights(SHAPE, 50, 24)
+    weights = encoder_weights(SHAPE, 50, 24)
     served = opened(bert.to_onnx(weights, SHAPE, {})).run(None, {bert.INPUT: np.array([ids], dtype=np.int64)})[0]
     np.testing.assert_allclose(np.asarray(served)[0], _reference(ids, weights, SHAPE), atol=2e-4)
 
 
 def test_an_encoder_with_several_heads_answers_each_and_int8_says_nearly_the_same() -> None:
-    weights, draws = _weights(SHAPE, 50, 24), np.random.default_rng(6)
+    weights, draws = encoder_weights(SHAPE, 50, 24), np.random.default_rng(6)
     heads = {
         name: bert.Head(draws.normal(size=(count, 32)).astype(np.float32), np.zeros(count, np.float32))
         for name, count in (("x", 3), ("y", 5))
@@ -357,7 +338,7 @@ def test_what_another_graph_changes_is_counted_document_by_document() -> None:
     draws = np.random.default_rng(6)
     first = bert.Head(draws.normal(size=(3, 32)).astype(np.float32), np.zeros(3, np.float32))
     opposite = bert.Head(-first.weights, first.bias)
-    weights, documents, steps = _weights(SHAPE, 50, 24), draws.integers(4, 50, (40, 12)).tolist(), []
+    weights, documents, steps = encoder_weights(SHAPE, 50, 24), draws.integers(4, 50, (40, 12)).tolist(), []
     one, same, other = (
         quantising.said(bert.to_onnx(weights, SHAPE, {"x": head}), "x", documents, lambda: steps.append(1))
         for head in (first, first, opposite)
