@@ -13,6 +13,7 @@ from services.roi.facts import Wanted
 from services.roi.period import RECENT, Bucket, Period, moment
 from services.roi.repository import conservation as balances
 from services.roi.repository import figures as sums
+from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import Asked, Breakdown, Conservation, LedgerLine, Timeseries, Totals
 from services.roi.valuation import Valuation
 from shared.db import unit_of_work
@@ -21,7 +22,7 @@ from shared.measure.footprint import Assumptions
 from shared.web.pagination import Cursor, Page
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from services.roi.facts import Tally
     from shared.clock import Clock
@@ -68,9 +69,9 @@ class Roi:
     clock: Clock
     assumed: Assumptions = field(default_factory=Assumptions)
 
-    def summary(self, tenant: str, question: Question) -> tuple[Totals, Valuation]:
-        """With the rates that hold for it."""
-        period, tally = self.tally(tenant, question)
+    def summary(self, connection: Connection, tenant: str, question: Question) -> tuple[Totals, Valuation]:
+        """With the rates that hold for it; ``connection`` as in `tally_in`."""
+        period, tally = self.tally_in(connection, tenant, question)
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
         parts = [figures.figures(account, prices, question.min_grade) for account in found]
@@ -128,9 +129,22 @@ class Roi:
     def tally(
         self, tenant: str, question: Question, bucket: Bucket | None = None, apart: frozenset[str] = frozenset()
     ) -> tuple[Period, Tally]:
-        """What every answer about savings is computed from.
+        """What every answer about savings is computed from, as `tally_in` reads it, in a transaction of its own."""
+        with snapshot(self.engine, tenant) as connection:
+            return self.tally_in(connection, tenant, question, bucket, apart)
+
+    def tally_in(
+        self,
+        connection: Connection,
+        tenant: str,
+        question: Question,
+        bucket: Bucket | None = None,
+        apart: frozenset[str] = frozenset(),
+    ) -> tuple[Period, Tally]:
+        """Beside what else an answer reads at the same moment.
 
         Args:
+            connection: of a `snapshot`.
             bucket: None sums the whole period.
             apart: attributes of cases to keep apart, as in `Wanted`.
         """
@@ -139,8 +153,7 @@ class Roi:
         if bucket is not None:
             period.refuse_too_many(bucket)
         wanted = Wanted(tenant, period, min(now, period.end), question.as_of, question.automation, bucket, apart)
-        with unit_of_work(self.engine, tenant=tenant, snapshot=True) as connection:
-            return period, sums.tally(connection, wanted)
+        return period, sums.tally(connection, wanted)
 
 
 def asked(question: Question, period: Period, tally: Tally) -> Asked:

@@ -46,7 +46,8 @@ def facts(visible: str) -> str:
         f" (r.id IS NOT NULL)::int, (coalesce(abs(r.span_seconds - r.active_seconds), 0) > {_IDLE_CUT})::int,"
         " coalesce(r.active_seconds, 0), coalesce(r.span_seconds, 0), coalesce(abs(r.span_seconds - r.active_seconds), 0),"
         " greatest(0, coalesce(r.active_seconds - r.span_seconds, 0))"
-        " FROM decisions d JOIN cases c ON c.id = d.case_id"
+        # OFFSET 0 keeps the lookup what it is: of a case by its key, however many the planner expects.
+        " FROM decisions d JOIN LATERAL (SELECT control_probability FROM cases o WHERE o.id = d.case_id OFFSET 0) c ON true"
         " LEFT JOIN LATERAL (SELECT r.id, r.active_seconds, r.span_seconds FROM reviews r WHERE r.case_id = d.case_id"
         "  AND r.kind IN ('control', 'exception') AND r.state = 'submitted' AND r.span_seconds IS NOT NULL"
         "  ORDER BY r.submitted_at LIMIT 1) r ON true"

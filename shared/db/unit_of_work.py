@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.errors import Retryable
+
+_SET = text("SELECT set_config(name, value, true) FROM unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS given (name, value)")
 
 
 class DatabaseUnavailable(Retryable):
@@ -19,12 +22,15 @@ class DatabaseUnavailable(Retryable):
 
 
 @contextmanager
-def unit_of_work(engine: Engine, *, tenant: str | None = None, snapshot: bool = False) -> Iterator[Connection]:
+def unit_of_work(
+    engine: Engine, *, tenant: str | None = None, snapshot: bool = False, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Connection]:
     """A transaction: committed when the block ends, rolled back when it raises.
 
     Args:
         tenant: what row-level security lets the role ``recoup_api`` see; None shows it nothing.
         snapshot: all statements see one moment (REPEATABLE READ), for figures that must add up.
+        settings: of the database, by name, for this transaction alone.
 
     Raises:
         DatabaseUnavailable: no connection, or it was lost. After a lost COMMIT the outcome is unknown: read it again by id.
@@ -34,8 +40,9 @@ def unit_of_work(engine: Engine, *, tenant: str | None = None, snapshot: bool = 
             if snapshot:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
-                if tenant is not None:
-                    connection.execute(text("SELECT set_config('app.tenant', :tenant, true)"), {"tenant": tenant})
+                given = dict(settings) if tenant is None else {"app.tenant": tenant, **settings}
+                if given:
+                    connection.execute(_SET, {"names": list(given), "values": list(given.values())})
                 yield connection
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise DatabaseUnavailable(cause=type(error).__name__) from error

@@ -12,7 +12,7 @@ from services.roi.facts import Wanted
 from services.roi.grains import Grain
 from services.roi.period import BadPeriod, Period, moment
 from services.roi.repository import figures
-from shared.db import unit_of_work
+from services.roi.repository.snapshots import snapshot
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,7 +35,7 @@ def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridg
     if earlier >= later:
         raise BadPeriod("`earlier` must be before `later`.")
     period = Period.of(question.start, question.end, now=later)
-    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
+    with snapshot(roi.engine, tenant) as connection:
         wanted = Wanted(tenant, period, min(earlier, period.end), earlier, question.automation, boundary=_boundary(earlier, period))
         before = Known(*figures.divided(connection, wanted))
         latest = replace(wanted, at=min(later, period.end), as_of=later, latest=between.later is None)

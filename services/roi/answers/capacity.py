@@ -14,9 +14,9 @@ from services.roi import figures
 from services.roi.answers.capacity_schemas import AutomationCapacity, Capacity, MeasuredQueue, Released
 from services.roi.facts import HUMAN, Queue
 from services.roi.repository import queue as repository
+from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import HoursInterval
 from services.roi.service import asked
-from shared.db import unit_of_work
 from shared.measure.savings import combine
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Desk:
 
 
 def capacity(roi: Roi, tenant: str, question: Question) -> Capacity:
-    period, tally = roi.tally(tenant, question, None)
-    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
+    with snapshot(roi.engine, tenant) as connection:
+        period, tally = roi.tally_in(connection, tenant, question)
         queues = {queue.automation: queue for queue in repository.queues(connection, tenant, period, question.automation)}
         first = repository.began(connection, tenant, period, question.automation)
     found = {account.automation: account for account in figures.accounts(tally, question.min_grade)}

@@ -15,10 +15,10 @@ from services.roi.facts import Audited, Decided, Experiment, Wanted
 from services.roi.period import Period
 from services.roi.repository import evidence as repository
 from services.roi.repository import scores, sums
+from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import Summary
 from services.roi.service import asked
 from services.roi.valuation import Valuation, amount
-from shared.db import unit_of_work
 from shared.measure.baselines import Grade
 from shared.measure.error_rate import ErrorRate, error_rates
 
@@ -42,10 +42,10 @@ class _Behind(NamedTuple):
 
 
 def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
-    period, tally = roi.tally(tenant, question)
     now = question.as_of or roi.clock.now()
-    ever = Wanted(tenant, Period(_BEGINNING, max(period.end, now)), now, question.as_of, question.automation)
-    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
+    with snapshot(roi.engine, tenant) as connection:
+        period, tally = roi.tally_in(connection, tenant, question)
+        ever = Wanted(tenant, Period(_BEGINNING, max(period.end, now)), now, question.as_of, question.automation)
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
         known_now = question.as_of is None
         decided = repository.decided(connection, tenant, question.automation) if known_now else sums.decided(connection, ever)
@@ -80,8 +80,8 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
 
 def judged(roi: Roi, tenant: str, question: Question) -> Summary:
     """The summary with its headline, which says so where the experiment is broken, and with what a careful figure adds for errors."""
-    answer, prices = roi.summary(tenant, question)
-    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
+    with snapshot(roi.engine, tenant) as connection:
+        answer, prices = roi.summary(connection, tenant, question)
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
         audited = scores.audits(connection, tenant, question.automation, question.as_of)
     found = soundness.worst((name, soundness.shown(soundness.examined(own))) for name, own in _by_automation(draws).items())

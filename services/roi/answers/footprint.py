@@ -10,8 +10,8 @@ from pydantic import Field
 from services.roi.facts import Wanted
 from services.roi.period import Period, moment
 from services.roi.repository import sums
+from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import Output
-from shared.db import unit_of_work
 from shared.measure.footprint import Assumptions, footprint
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def answer(roi: Roi, tenant: str, question: Question) -> FootprintAnswer:
     now = moment(question.as_of, roi.clock.now())
     period = Period.of(question.start, question.end, now=now)
     wanted = Wanted(tenant, period, min(now, period.end), question.as_of, question.automation, None, frozenset())
-    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
+    with snapshot(roi.engine, tenant) as connection:
         spent = sums.quantities(connection, wanted, "compute")
     return FootprintAnswer(
         total=_shown(None, sum(spent.values(), Decimal(0)), roi.assumed),

@@ -53,16 +53,17 @@ AsOf = Annotated[
 FAILURES: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (401, 403, 422, 503)}
 
 
+# What waits for nothing is asynchronous: FastAPI sends whatever else it is given to a thread and back.
 def _tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> str:
     authenticator = cast("Authenticator", request.app.state.authenticator)
     return require(authenticator, Role.EXECUTIVE, Role.OPERATOR)(credentials).tenant
 
 
-def _roi(request: Request) -> Roi:
+async def _roi(request: Request) -> Roi:
     return cast("Roi", request.app.state.roi)
 
 
-def _question(
+async def _question(
     start: From = None,
     to: To = None,
     automation: Automation = None,
@@ -73,7 +74,7 @@ def _question(
     return Question(start, to, automation, currency, min_grade, as_of)
 
 
-def _recent_question(
+async def _recent_question(
     start: RecentFrom = None,
     to: To = None,
     automation: Automation = None,

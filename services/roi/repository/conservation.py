@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from services.roi.grains import Grain
 from services.roi.schemas import Balance
@@ -11,10 +13,11 @@ from services.roi.schemas import Balance
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, CursorResult
 
     from services.roi.period import Period
 
+_BALANCES = TypeAdapter(list[Balance])
 _HOURS = "hour >= %(start)s AND hour < %(end)s AND (%(automation)s::text IS NULL OR automation = %(automation)s)"
 _NOW = (
     "SELECT automation, hour, received, automated, human, control, duplicate, rejected,"  # noqa: S608  # constants
@@ -61,6 +64,12 @@ def conservation(connection: Connection, tenant: str, period: Period, automation
     """One balance for each automation and hour of receipt in which there is anything."""
     values = {"tenant": tenant, "start": period.start, "end": period.end, "automation": automation}
     if as_of is None:
-        return [Balance(**row) for row in connection.exec_driver_sql(_NOW, values).mappings()]
+        return _balances(connection.exec_driver_sql(_NOW, values))
     values |= {"as_of": as_of, "next": Grain.HOUR.start(as_of) + timedelta(hours=1)}
-    return [Balance(**row) for row in connection.exec_driver_sql(_THEN, values).mappings()]
+    return _balances(connection.exec_driver_sql(_THEN, values))
+
+
+def _balances(rows: CursorResult[Any]) -> list[Balance]:
+    """Checked all at once, because there may be thousands."""
+    names = list(rows.keys())
+    return _BALANCES.validate_python([dict(zip(names, row, strict=True)) for row in rows])

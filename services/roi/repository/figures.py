@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from services.roi.facts import CaseSum, MoneySum, Wanted
     from shared.web.pagination import Cursor
 
+_COMMON = "SELECT (SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'), currency FROM tenants WHERE id = %(tenant)s"
 _BASELINES = (
     "SELECT DISTINCT ON (automation, stratum) automation, stratum, mean_seconds, variance_seconds2, n, grade, expires_at"
     " FROM baselines WHERE tenant_id = %(tenant)s AND valid_from <= %(at)s"
@@ -74,13 +75,13 @@ def answers(connection: Connection) -> None:
 
 def _tally(connection: Connection, wanted: Wanted, cases: list[CaseSum], money: list[MoneySum]) -> Tally:
     values = {"tenant": wanted.tenant, "at": wanted.at, "as_of": wanted.as_of}
-    rolled_at = connection.exec_driver_sql("SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'").scalar_one()
+    rolled_at, currency = connection.exec_driver_sql(_COMMON, values).one()
     return Tally(
         cases=cases,
         money=money,
         baselines=_baselines(connection, values),
         rates=[DatedRate(*row) for row in connection.exec_driver_sql(_RATES, values)],
-        currency=connection.exec_driver_sql("SELECT currency FROM tenants WHERE id = %(tenant)s", values).scalar_one(),
+        currency=currency,
         # Of an earlier moment everything is known, the tail of the facts included.
         rolled_at=wanted.as_of or rolled_at,
     )

@@ -34,10 +34,11 @@ _COUNTS = ("decisions", "drawn", "done", "disputed", "wrong")
 _AUDITS = (
     "SELECT s.automation, s.error_limit,"  # noqa: S608  # constants
     " EXISTS (SELECT FROM brakes b WHERE b.tenant_id = s.tenant_id AND b.automation = s.automation AND {0}),"
-    f" {', '.join(f'coalesce(sum(h.{name}), 0)::bigint' for name in _COUNTS)}, coalesce(sum(h.weighted), 0),"
-    " coalesce(sum(h.probability), 0), min(h.least)"
-    " FROM automation_settings s LEFT JOIN ({1}) h ON h.automation = s.automation"
-    " WHERE s.tenant_id = %(tenant)s AND (%(automation)s::text IS NULL OR s.automation = %(automation)s) GROUP BY s.tenant_id, s.automation"
+    f" {', '.join(f'coalesce(h.{name}, 0)::bigint' for name in _COUNTS)}, coalesce(h.weighted, 0), coalesce(h.probability, 0), h.least"
+    " FROM automation_settings s LEFT JOIN ("
+    f"  SELECT automation, {', '.join(f'sum({name}) AS {name}' for name in SUMS)}, min(least) AS least FROM ({{1}}) AS known GROUP BY 1"
+    " ) h ON h.automation = s.automation"
+    " WHERE s.tenant_id = %(tenant)s AND (%(automation)s::text IS NULL OR s.automation = %(automation)s)"
 )
 _SUMMED_UP = f"SELECT automation, {', '.join(SUMS)}, least FROM audit_days WHERE tenant_id = %(tenant)s"  # noqa: S608  # constants
 _NOW: Final = _AUDITS.format("b.released_at IS NULL", _SUMMED_UP)

@@ -17,15 +17,11 @@ from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES, CORRECTS, TIME, cas
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, CursorResult
 
     from services.roi.facts import Wanted
     from services.roi.period import Period
 
-# The parts of a statement are found by the same indexes whatever its values are: to plan it for each question would take longer than to
-# answer it. What a plan without values expects of a few rows is wrong by far, so it must be told that sorting thousands is dear.
-_PLAN_ONCE = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_sort', 'off', true)"
-_PLAN_AS_USUAL = "SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_sort', 'on', true)"
 _COARSEST = {Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
 _APART = {"source", "model_version"}
@@ -119,15 +115,15 @@ def decided(connection: Connection, wanted: Wanted) -> list[Decided]:
     rows, values = _known("case_sums", attributes, measures, wanted)
     if wanted.as_of is not None:
         rows += _CASE_TAIL.format(", ".join((*attributes, *measures)))
-    return list(starmap(Decided, _asked(connection, _summed(rows, attributes, measures), values)))
+    return list(starmap(Decided, connection.exec_driver_sql(_summed(rows, attributes, measures), values)))
 
 
-def _cases(connection: Connection, wanted: Wanted, *last: str) -> Sequence[Row[Any]]:
+def _cases(connection: Connection, wanted: Wanted, *last: str) -> CursorResult[Any]:
     columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
     rows, values = _known("case_sums", _CASE_ATTRIBUTES, CASE_MEASURES, wanted)
     if wanted.as_of is not None:
         rows += _CASE_TAIL.format(", ".join((*_CASE_ATTRIBUTES, *CASE_MEASURES)))
-    return _asked(connection, _summed(rows, columns, CASE_MEASURES, last), values)
+    return connection.exec_driver_sql(_summed(rows, columns, CASE_MEASURES, last), values)
 
 
 def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSums]:
@@ -135,7 +131,7 @@ def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[Buck
     rows, values = _by_bucket(_CASE_BUCKETS, wanted, bucket)
     if wanted.as_of is not None:
         rows += _CASE_TAIL.format(", ".join(_CASE_BUCKETS.of_sums))
-    return list(starmap(BucketSums, _asked(connection, _GATHERED.format(rows), values)))
+    return list(starmap(BucketSums, connection.exec_driver_sql(_GATHERED.format(rows), values)))
 
 
 def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
@@ -144,7 +140,7 @@ def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
     if wanted.as_of is not None:
         rows += f" UNION ALL {_LINE_TAIL}"
     statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, condition="WHERE currency <> '-'")
-    return list(starmap(MoneySum, _asked(connection, statement, values)))
+    return list(starmap(MoneySum, connection.exec_driver_sql(statement, values)))
 
 
 def flows(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[MoneyBuckets]:
@@ -156,7 +152,7 @@ def flows(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[MoneyB
         f"SELECT automation, kind, grade, currency, {_STARTS}, array_agg(amount) FROM ({rows}) AS known WHERE currency <> '-'"  # noqa: S608  # constants
         " GROUP BY 1, 2, 3, 4"
     )
-    found = starmap(MoneyBuckets, _asked(connection, statement, values))
+    found = starmap(MoneyBuckets, connection.exec_driver_sql(statement, values))
     return [row for row in found if sum(row.amounts) or any(row.by_bucket().values())]
 
 
@@ -176,14 +172,7 @@ def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, D
     if wanted.as_of is not None:
         rows += _QUANTITY_TAIL
     statement = f"SELECT automation, sum(quantity) FROM ({rows}) AS known WHERE kind = %(kind)s GROUP BY 1 HAVING sum(quantity) <> 0"  # noqa: S608  # constants
-    return dict(tuple(row) for row in _asked(connection, statement, {**values, "kind": kind}))
-
-
-def _asked(connection: Connection, statement: str, values: Mapping[str, object]) -> Sequence[Row[Any]]:
-    connection.exec_driver_sql(_PLAN_ONCE)
-    rows = connection.exec_driver_sql(statement, values).all()
-    connection.exec_driver_sql(_PLAN_AS_USUAL)
-    return rows
+    return dict(tuple(row) for row in connection.exec_driver_sql(statement, {**values, "kind": kind}))
 
 
 def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], last: Iterable[str] = (), *, condition: str = "") -> str:
