@@ -17,6 +17,7 @@ from scipy.special import bdtr, betaincinv
 
 from services.lab.thresholds import Decided, Setting, TierScores, decide
 from shared.automations.pack import NEVER, Bound, Certificate, Variant
+from shared.measure.drift import by_tenth
 
 DELTA: Final = 0.05
 # Fewer accepted labels of a group say too little about it.
@@ -141,8 +142,15 @@ def certify(
         data_sha256=sample.sha256,
         decided=_by_tier(found, sample.names),
         groups=group_bounds(found, sample.groups, promise.delta) if sample.groups else {},
+        scores=reached(found, sample),
     )
 
 
 def _by_tier(found: Decided, names: Sequence[str]) -> Mapping[str, int]:
     return {name: int((found.accepted & (found.tier == index)).sum()) for index, name in enumerate(names)}
+
+
+def reached(found: Decided, sample: Sample) -> Mapping[str, tuple[int, ...]]:
+    """By tier, its scores by tenth, of the labels that reach it: a later one sees only the hard cases, in production too."""
+    tiers = zip(sample.names, sample.scores, strict=True)
+    return {name: by_tenth(tier.confidence[found.tier >= index]) for index, (name, tier) in enumerate(tiers)}

@@ -20,8 +20,8 @@ from services.worker.backoff import delay
 from services.worker.redis_store import RedisStore
 from services.worker.remote.build import build_tiers
 from services.worker.remote.repository import StoredSpending
-from services.worker.repository import announce_versions, is_reachable
-from services.worker.runtime.build import SHIPPED, Room, build_cascades, gathered_fleets
+from services.worker.repository import Installed, announce_versions, is_reachable
+from services.worker.runtime.build import SHIPPED, Room, build_cascades, certified_scores, gathered_fleets
 from services.worker.service import Decider, Limits
 from services.worker.settings import RemoteSettings, WorkerSettings
 from services.worker.spending import Reporter
@@ -109,10 +109,14 @@ def _decider(settings: Settings) -> Decider:
     engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application=SERVICE)
     cascades, fleets = _models(settings, engine)
     with unit_of_work(engine) as connection:
-        announce_versions(connection, {name: (fleet.default, fleet.cascades) for name, fleet in fleets.items()})
+        announce_versions(connection, {name: _installed(fleet) for name, fleet in fleets.items()})
     found = processor()
     log.info("decider_built", artefacts=found.variant, probe_seconds=round(found.seconds, 4))
     return Decider(engine, cascades, SystemClock(), limits(settings.worker), fleets)
+
+
+def _installed(fleet: Fleet) -> Installed:
+    return Installed(fleet.default, {version: certified_scores(cascade) for version, cascade in fleet.cascades.items()})
 
 
 def _models(settings: Settings, engine: Engine) -> tuple[Mapping[str, Cascade], Mapping[str, Fleet]]:

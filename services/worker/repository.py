@@ -149,20 +149,40 @@ def _terms(row: _Settings) -> Terms:
     return Terms(None if row.error_level is None else float(row.error_level), budget)
 
 
-def announce_versions(connection: Connection, installed: Mapping[str, tuple[str, Iterable[str]]]) -> None:
-    """Say which versions of which automation's models there are: its default first, then all of them."""
-    found = [(name, version, version == default) for name, (default, versions) in sorted(installed.items()) for version in sorted(versions)]
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One automation's models.
+
+    Attributes:
+        default: the version that holds where nobody has promoted another.
+        scores: by version, what the scores of its models were when they were certified, as ``model_versions`` keeps them.
+    """
+
+    default: str
+    scores: Mapping[str, Sequence[Mapping[str, object]]]
+
+
+def announce_versions(connection: Connection, installed: Mapping[str, Installed]) -> None:
+    """Say which versions of which automation's models there are."""
+    found = [
+        (name, version, version == models.default, scores)
+        for name, models in sorted(installed.items())
+        for version, scores in sorted(models.scores.items())
+    ]
     if not found:
         return
     connection.exec_driver_sql(
-        "INSERT INTO model_versions (automation, version, is_default, seen_at)"
-        " SELECT v.automation, v.version, v.is_default, now()"
-        " FROM unnest(%(automations)b::text[], %(versions)b::text[], %(defaults)b::bool[]) AS v (automation, version, is_default)"
-        " ON CONFLICT (automation, version) DO UPDATE SET is_default = excluded.is_default, seen_at = excluded.seen_at",
+        "INSERT INTO model_versions (automation, version, is_default, seen_at, certified_scores)"
+        " SELECT v.automation, v.version, v.is_default, now(), v.scores::jsonb"
+        " FROM unnest(%(automations)b::text[], %(versions)b::text[], %(defaults)b::bool[], %(scores)b::text[])"
+        " AS v (automation, version, is_default, scores)"
+        " ON CONFLICT (automation, version) DO UPDATE SET is_default = excluded.is_default, seen_at = excluded.seen_at,"
+        " certified_scores = excluded.certified_scores",
         {
-            "automations": [name for name, _, _ in found],
-            "versions": [version for _, version, _ in found],
-            "defaults": [is_default for _, _, is_default in found],
+            "automations": [name for name, _, _, _ in found],
+            "versions": [version for _, version, _, _ in found],
+            "defaults": [is_default for _, _, is_default, _ in found],
+            "scores": as_json(scores for _, _, _, scores in found),
         },
     )
 

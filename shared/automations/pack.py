@@ -22,6 +22,7 @@ Variant = Literal["any", "vnni", "portable"]
 Kind = Literal["linear", "trees", "transformer"]
 # Above every probability: a tier with this threshold decides nothing.
 NEVER: Final = 1.01
+_TENTHS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,8 @@ class Certificate:
             decide too few.
         n: labels it was certified on; ``coverage`` is the share of them decided automatically, by tier in ``decided``.
         groups: bounds of their own for groups with enough accepted labels.
+        scores: by tier, how many of those labels that reach it under these thresholds it gave a score in each tenth
+            (`shared.measure.drift`): what it says in production is held against that. Empty in packs from before there was this.
         data_sha256: of the certification labels, so that nobody certifies twice on the same ones unnoticed.
     """
 
@@ -121,6 +124,7 @@ class Certificate:
     data_sha256: str = ""
     decided: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, Bound] = field(default_factory=dict)
+    scores: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +236,11 @@ def _tier(entry: Mapping[str, Any]) -> TierModel:
 
 
 def _certificate(entry: Mapping[str, Any]) -> Certificate:
-    return Certificate(**{**entry, "groups": {name: Bound(**bound) for name, bound in entry.get("groups", {}).items()}})
+    made: dict[str, Any] = {
+        "groups": {name: Bound(**bound) for name, bound in entry.get("groups", {}).items()},
+        "scores": {name: tuple(counts) for name, counts in entry.get("scores", {}).items()},
+    }
+    return Certificate(**{**entry, **made})
 
 
 def _declaration(entry: Mapping[str, Any]) -> Declaration:
@@ -273,7 +281,10 @@ def _check(pack: Pack) -> None:
         "a pack has no tier, or two of one name": bool(names) and len(set(names)) == len(names),
         "a pack has no label, or one twice": bool(pack.labels) and len(set(pack.labels)) == len(pack.labels),
         "a label for people is no label": set(pack.person) <= set(pack.labels),
-        "a certificate speaks of other tiers": all(set(found.thresholds) <= set(names) for found in pack.certificates),
+        "a certificate speaks of other tiers": all({*found.thresholds, *found.scores} <= set(names) for found in pack.certificates),
+        "a certificate counts scores by something else than tenths": all(
+            len(counts) == _TENTHS for found in pack.certificates for counts in found.scores.values()
+        ),
         "a tier mixes answers that it cannot have": all(set(tier.mix) <= earlier[tier.name] for tier in pack.tiers),
         "a tier lacks what its kind needs": all(_is_complete(tier) for tier in pack.tiers),
     }

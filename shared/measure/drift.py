@@ -1,4 +1,4 @@
-"""Whether a model says other things than it used to: its scores and its labels in a window against those of a reference window.
+"""Whether a model says other things than it used to: its scores and its labels in a window against those of a reference.
 
 Two things must hold for an alarm. The difference must be more than chance: Pearson's chi-square test of homogeneity of two samples, in
 which the reference's own sampling error counts, at a level that is spent over all windows for ever, ``alpha * 6 / (pi^2 k^2)`` in the k-th,
@@ -20,6 +20,7 @@ from shared.measure.mixture import Floats
 
 ALPHA = 0.01
 LARGE = 0.2
+TENTHS = 10
 # Categories with fewer than this expected are taken together: the test is an approximation for many.
 _LEAST_EXPECTED = 5.0
 # So that an empty category gives a large index and not an infinite one.
@@ -57,6 +58,12 @@ class Finding:
     def drifted(self) -> bool:
         scores = self.score_p <= self.level and self.score_index >= LARGE
         return scores or (self.label_p <= self.level and self.label_index >= LARGE)
+
+
+def by_tenth(scores: Floats) -> tuple[int, ...]:
+    """How many of the ``scores``, each within 0..1, are in each tenth; 1 is in the last."""
+    places = np.clip(np.floor(scores * TENTHS), 0, TENTHS - 1).astype(np.int64)
+    return tuple(np.bincount(places, minlength=TENTHS).tolist())
 
 
 def compared(reference: Outputs, window: Outputs, number: int, alpha: float = ALPHA) -> Finding:

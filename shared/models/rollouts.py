@@ -16,6 +16,8 @@ model_versions = Table(
     # Holds for tenants that have promoted nothing else.
     Column("is_default", Boolean, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    # By tier and level: {"tier", "model", "alpha", "is_default", "scores": [ten numbers]}; none for models whose packs do not say.
+    Column("certified_scores", JSONB, nullable=False, server_default=text("'[]'")),
 )
 
 model_rollouts = Table(
@@ -60,7 +62,7 @@ model_pairs = Table(
     Index(None, "tenant_id", "automation", "candidate", "created_at"),
 )
 
-# What a model of a tenant said about the cases of one day of receipt, and how far that is from its first days.
+# What a model of a tenant said about the cases of one day of receipt, and how far that is from its first day or from its certification.
 model_windows = Table(
     "model_windows",
     metadata,
@@ -74,7 +76,7 @@ model_windows = Table(
     Column("cases", BigInteger, nullable=False),
     # The later ones are held against it.
     Column("is_reference", Boolean, nullable=False),
-    # Null where there was nothing to compare: the reference itself, and days with too few cases.
+    # Null where there was nothing to compare: the reference itself, unless scores were certified, and days with too few cases.
     Column("finding", JSONB),
     Column("drifted", Boolean, nullable=False),
     created_at(),

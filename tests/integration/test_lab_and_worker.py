@@ -7,9 +7,11 @@ import os
 import uuid
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel
 
 from services.lab.answers import answers
+from services.lab.certify import Sample, reached
 from services.lab.examples import Example
 from services.lab.thresholds import decide
 from services.worker.runtime.build import SHIPPED, Kit, build_cascade
@@ -17,6 +19,7 @@ from services.worker.runtime.pack import load
 from services.worker.tiers import CaseInput
 from shared.automations.contract import Automation, Features, Outcome
 from shared.inference.models import Models
+from shared.measure.drift import by_tenth
 
 DATA = Path(os.environ.get("RECOUP_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))  # noqa: TID251 - where public data are is the machine's
 TASK = "intents-clinc150"
@@ -44,12 +47,17 @@ def test_the_shipped_cascade_of_three_tiers_ends_every_case_where_the_lab_says()
     )
     certificate = pack.certificate(None, Models(SHIPPED).variant(pack))
     assert certificate is not None
-    expected = decide(answers(pack, SHIPPED, examples).scores(), tuple(certificate.thresholds.values()), certificate.floor)
+    scores = answers(pack, SHIPPED, examples).scores()
+    expected = decide(scores, tuple(certificate.thresholds.values()), certificate.floor)
     cases = [CaseInput(uuid.UUID(int=index), Utterance(text=example.features.text)) for index, example in enumerate(examples)]
     results = build_cascade(automation, Kit.read(SHIPPED)).decide(cases)
     assert [not result.needs_person for result in results] == expected.accepted.tolist()
     asked = [sum(step.result.usage.cpu_ns > 0 for step in result.steps) - 1 for result in results]
     assert asked == expected.tier.tolist()
+    said = {name: np.array([step.result.score for result in results for step in result.steps if step.tier == name and step.result.score])
+            for name in automation.tiers}  # fmt: skip
+    sample = Sample(names=automation.tiers, scores=scores)
+    assert {name: by_tenth(found) for name, found in said.items()} == reached(expected, sample)
     # Some end with each tier, and some with people without the last being asked.
     assert set(asked) == {0, 1, 2}
     assert any(result.needs_person and len(result.steps) == 3 and tier == 1 for result, tier in zip(results, asked, strict=True))

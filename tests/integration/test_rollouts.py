@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from services.steward import trials
 from services.worker.cascade import Cascade
-from services.worker.repository import announce_versions
+from services.worker.repository import Installed, announce_versions
 from services.worker.rollout import Fleet
 from services.worker.service import Decider, Limits
 from services.worker.tiers import NOTHING, UNLIMITED, Budget, CaseInput, TierResult, Usage
@@ -83,7 +83,7 @@ def desk(database: Database) -> Iterator[Desk]:
 def engine(desk: Desk, database: Database) -> Iterator[Engine]:
     engine = engine_of(database)
     with unit_of_work(engine) as connection:
-        announce_versions(connection, {"claims": (OLD, [OLD, NEW])})
+        announce_versions(connection, {"claims": Installed(OLD, {OLD: [], NEW: []})})
     for tenant in ("acme", "other"):
         desk.sql.execute(
             "INSERT INTO automation_settings (tenant_id, automation, control_share, audit_share) VALUES (%s, 'claims', 0, 1)", (tenant,)
@@ -280,7 +280,7 @@ def test_a_step_that_is_none_is_refused(engine: Engine, desk: Desk, path: str, b
 
 def test_another_version_waits_until_the_one_on_trial_is_done(engine: Engine, desk: Desk) -> None:
     with unit_of_work(engine) as connection:
-        announce_versions(connection, {"claims": (OLD, [OLD, NEW, "1.2.0"])})
+        announce_versions(connection, {"claims": Installed(OLD, {OLD: [], NEW: [], "1.2.0": []})})
     _roll(desk, "shadow")
     assert _roll(desk, "shadow", "1.2.0").status_code == 409
     _roll(desk, "retired")

@@ -163,6 +163,8 @@ def test_orders_are_carried_out_counted_and_traced_and_a_second_one_is_harmless(
     _send(orders, "claims", [last])
     await_(lambda: _settled(database, 301), worker)
     assert rows(database, "SELECT count(*), count(DISTINCT case_id) FROM ledger_lines") == [(301, 301)]
+    told = "SELECT count(*) FROM model_versions v, jsonb_array_elements(v.certified_scores) WHERE v.automation = 'claims'"
+    assert rows(database, told) == [(3,)]
     metrics = worker.get("/metrics")[1]
     assert 'recoup_decided_total{automation="claims",result="rules"}' in metrics
     assert 'recoup_inference_cpu_seconds_total{automation="claims",tier="rules"}' in metrics

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 
-from shared.measure.drift import ALPHA, Outputs, compared, homogeneity, stability_index
+from shared.measure.drift import ALPHA, TENTHS, Outputs, by_tenth, compared, homogeneity, stability_index
 
 SHARES = np.array([0.01, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.35])
 
@@ -61,3 +61,10 @@ def test_nothing_to_compare_is_no_drift() -> None:
     empty = Outputs([0] * 10, {})
     assert not compared(empty, Outputs([0] * 9 + [5], {"a": 5}), 1).drifted
     assert not compared(empty, empty, 1).drifted
+
+
+@given(st.lists(st.floats(0, 1)))
+def test_every_score_is_in_one_tenth_and_a_whole_one_in_the_last(scores: list[float]) -> None:
+    found = by_tenth(np.array(scores))
+    assert len(found) == TENTHS
+    assert list(found) == [sum(min(int(score * 10), 9) == tenth for score in scores) for tenth in range(TENTHS)]

@@ -176,6 +176,7 @@ def _whole() -> Pack:
         floor=0.25,
         variant="vnni",
         groups={"in person, by phone": Bound(accepted=1, errors=0, upper=0.9)},
+        scores={"nano": (0, 0, 1, 0, 2, 0, 0, 1, 2, 3), "mini": (0, 0, 1, 0, 2, 0, 0, 0, 0, 0)},
     )
     labels = ("a", 'b "quoted"', "oos")
     return Pack(name="x", version="1", task="x", labels=labels, level="0.02", tiers=tiers, person=("oos",), certificates=(certificate,),
@@ -184,6 +185,23 @@ def _whole() -> Pack:
 
 def test_everything_that_a_pack_can_hold_survives() -> None:
     assert parse(render([_whole()])) == (_whole(),)
+
+
+def test_a_pack_from_before_certificates_kept_scores_is_read_and_has_none() -> None:
+    old = dataclasses.replace(_whole(), certificates=(dataclasses.replace(_whole().certificates[0], scores={}),))
+    assert "scores" not in render([old])
+    assert parse(render([old])) == (old,)
+
+
+def test_the_shipped_certificates_know_the_scores_of_what_reaches_each_tier() -> None:
+    for pack in PACKS:
+        first, *later = (tier.name for tier in pack.tiers)
+        for found in pack.certificates:
+            reached = {name: sum(counts) for name, counts in found.scores.items()}
+            assert reached.keys() == found.thresholds.keys()
+            assert reached[first] == found.n
+            assert list(reached.values()) == sorted(reached.values(), reverse=True)
+            assert all(reached[name] <= found.n - found.decided[first] for name in later)
 
 
 def test_thresholds_hold_for_the_variant_that_was_certified_and_for_no_other() -> None:
@@ -218,6 +236,8 @@ def test_the_artefact_for_the_processor_is_preferred_and_one_for_any_serves_all(
         {"tiers": (dataclasses.replace(_whole().tiers[2], tokenizer=None, mix={}),), "certificates": ()},
         {"tiers": (dataclasses.replace(_whole().tiers[1], columns={}),), "certificates": ()},
         {"tiers": (dataclasses.replace(_whole().tiers[0], buckets=0),), "certificates": ()},
+        {"certificates": (dataclasses.replace(_whole().certificates[0], scores={"large": (0,) * 10}),)},
+        {"certificates": (dataclasses.replace(_whole().certificates[0], scores={"nano": (1, 2)}),)},
     ],
     ids=[
         "no tier",
@@ -228,6 +248,8 @@ def test_the_artefact_for_the_processor_is_preferred_and_one_for_any_serves_all(
         "no tokenizer",
         "no columns",
         "no buckets",
+        "scores of another tier",
+        "scores by something else than tenths",
     ],
 )
 def test_a_pack_that_contradicts_itself_stops_the_start(changes: dict[str, Any]) -> None:

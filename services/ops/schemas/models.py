@@ -72,6 +72,7 @@ class DriftFinding(Output):
     score_p: float = Field(description="Probability of such a difference, were there none.")
     label_index: float
     label_p: float
+    certified: bool = Field(default=False, description="Scores were held against those of the labels that the model was certified on.")
     level: float = Field(description="Falls with every window, so that all of them together raise a false alarm in 1 % of models.")
 
 
@@ -83,8 +84,10 @@ class ModelWindow(Output):
     model_version: str = Field(examples=["complaints-nano@1.0.0"])
     day: date
     cases: int
-    is_reference: bool = Field(description="Later days are held against this one.")
-    finding: DriftFinding | None = Field(description="Null for the reference and for days with fewer than 100 cases.")
+    is_reference: bool = Field(description="Later days are held against this one, at least their labels.")
+    finding: DriftFinding | None = Field(
+        description="Null for days with fewer than 100 cases, and for the reference of a model without certified scores."
+    )
     drifted: bool
 
 

@@ -24,12 +24,19 @@ class Key(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Attributes: is_reference: later ones are held against it; finding: None where it was held against nothing."""
+    """What a model said of the cases of one day.
+
+    Attributes:
+        is_reference: later ones are held against it.
+        finding: None where it was held against nothing.
+        certified: its scores were held against those of the certification labels.
+    """
 
     day: date
     outputs: Outputs
     is_reference: bool = False
     finding: Finding | None = None
+    certified: bool = False
 
 
 # By receipt, not by decision: what people decide later would move a day's scores, because it is what models were not sure of. The newest
@@ -41,6 +48,17 @@ FROM cases c JOIN inferences n ON n.case_id = c.id AND n.attempt = c.attempt
 WHERE c.tenant_id = %(tenant)s AND c.received_at >= %(day)s::date AT TIME ZONE 'UTC'
   AND c.received_at < (%(day)s::date + 1) AT TIME ZONE 'UTC' AND n.score IS NOT NULL AND n.model_version IS NOT NULL
 GROUP BY 1, 2, 3, 4, 5
+"""
+# Under the level that the tenant has chosen, as `Pack.level_within` has it: what reaches a later tier depends on that. Not for a day on
+# which it may have been another.
+_CERTIFIED: Final = """
+SELECT said -> 'scores'
+FROM model_versions v CROSS JOIN LATERAL jsonb_array_elements(v.certified_scores) AS said
+LEFT JOIN automation_settings s ON s.tenant_id = %(tenant)s AND s.automation = v.automation
+WHERE v.automation = %(automation)s AND said ->> 'model' = %(model)s AND said ->> 'tier' = %(tier)s
+  AND (s.updated_at IS NULL OR s.updated_at < %(day)s::date AT TIME ZONE 'UTC')
+  AND CASE WHEN s.error_level IS NULL THEN (said ->> 'is_default')::bool ELSE (said ->> 'alpha')::numeric <= s.error_level END
+ORDER BY (said ->> 'alpha')::numeric DESC LIMIT 1
 """
 _THIS: Final = "tenant_id = %(tenant)s AND automation = %(automation)s AND tier = %(tier)s AND model_version = %(model)s"
 
@@ -69,8 +87,14 @@ def said(connection: Connection, tenant: str, day: date) -> dict[Key, Outputs]:
     return {key: Outputs(counts, labels[key]) for key, counts in scores.items()}
 
 
+def certified(connection: Connection, key: Key, day: date) -> tuple[int, ...] | None:
+    """Its scores of the certification labels, by tenth; None where its pack does not say."""
+    found = connection.exec_driver_sql(_CERTIFIED, {**_named(key), "day": day}).scalar()
+    return None if found is None else tuple(found)
+
+
 def reference(connection: Connection, key: Key) -> tuple[Outputs | None, int]:
-    """Its reference, if it has one, and how many windows were held against it."""
+    """Its first day that is a reference, if there is one, and how many windows were held against something."""
     row = connection.exec_driver_sql(
         "SELECT (SELECT outputs FROM model_windows WHERE " + _THIS + " AND is_reference),"  # noqa: S608  # constants
         " (SELECT count(*) FROM model_windows WHERE " + _THIS + " AND finding IS NOT NULL)",
@@ -91,7 +115,7 @@ def keep(connection: Connection, key: Key, window: Window) -> bool:
             "outputs": Jsonb({"scores": list(window.outputs.scores), "labels": dict(window.outputs.labels)}),
             "cases": window.outputs.cases,
             "first": window.is_reference,
-            "finding": None if window.finding is None else Jsonb(asdict(window.finding)),
+            "finding": None if window.finding is None else Jsonb({**asdict(window.finding), "certified": window.certified}),
             "drifted": window.finding is not None and window.finding.drifted,
         },
     )

@@ -123,6 +123,11 @@ def build_fleets(models_dir: Path = SHIPPED, remote: Mapping[str, Tier] = NOTHIN
     }
 
 
+def certified_scores(cascade: Cascade) -> list[dict[str, object]]:
+    """What the scores of its models were when they were certified, as `announce_versions` takes them."""
+    return [found for tier in cascade.tiers if isinstance(tier, ModelTier) for found in tier.certified_scores]
+
+
 def gathered_fleets(folders: Iterable[Path], remote: Mapping[str, Tier] = NOTHING_REMOTE, room: Room | None = None) -> Mapping[str, Fleet]:
     """Of several folders: a later one's models take the place of all earlier ones of the same automation. As `build_fleets` otherwise."""
     found: dict[str, Fleet] = {}

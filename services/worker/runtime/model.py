@@ -61,6 +61,23 @@ class ModelTier:
         self._floors: dict[float | None, tuple[str, float]] = {}
 
     @property
+    def certified_scores(self) -> list[dict[str, object]]:
+        """What this model's scores were when it was certified for this processor, by level; empty where its pack does not say."""
+        pack, variant = self._pack, self._models.variant(self._pack)
+        found = (pack.certificate(level, variant) for level in dict.fromkeys(proven.level for proven in pack.certificates))
+        return [
+            {
+                "tier": self.name,
+                "model": self._version,
+                "alpha": proven.alpha,
+                "is_default": proven.level == pack.level,
+                "scores": list(proven.scores[self.name]),
+            }
+            for proven in found
+            if proven is not None and self.name in proven.scores
+        ]
+
+    @property
     def needs(self) -> Usage:
         """A running mean of the latest documents."""
         return self._needs
