@@ -66,24 +66,35 @@ audit_findings = Table(
     Index(None, "tenant_id", "created_at"),
 )
 
-audit_days = Table(
-    "audit_days",
-    metadata,
-    Column("tenant_id", Text, primary_key=True),
-    Column("automation", Text, primary_key=True),
-    # Day on which decisions, draws and findings were booked, start, UTC: what was known at an earlier moment is asked for as well.
-    Column("day", Instant, primary_key=True),
-    # Automatic decisions that could be drawn, the sum of their probabilities, and the least of these.
-    Column("decisions", BigInteger, nullable=False, server_default=text("0")),
-    Column("probability", Numeric(24, 4), nullable=False, server_default=text("0")),
-    Column("least", Numeric(5, 4)),
-    # Of these: drawn; found right or wrong for good; waiting for a second or third answer; wrong; and the wrong ones' 1/probability.
-    Column("drawn", BigInteger, nullable=False, server_default=text("0")),
-    Column("done", BigInteger, nullable=False, server_default=text("0")),
-    Column("disputed", BigInteger, nullable=False, server_default=text("0")),
-    Column("wrong", BigInteger, nullable=False, server_default=text("0")),
-    Column("weighted", Numeric(30, 10), nullable=False, server_default=text("0")),
-)
+
+def _sums(name: str, period: str) -> Table:
+    """What second looks found.
+
+    Args:
+        period: column with the start of the day or month, UTC, in which decisions, draws and findings were booked: what was known at an
+            earlier moment is asked for as well.
+    """
+    return Table(
+        name,
+        metadata,
+        Column("tenant_id", Text, primary_key=True),
+        Column("automation", Text, primary_key=True),
+        Column(period, Instant, primary_key=True),
+        # Automatic decisions that could be drawn, the sum of their probabilities, and the least of these.
+        Column("decisions", BigInteger, nullable=False, server_default=text("0")),
+        Column("probability", Numeric(24, 4), nullable=False, server_default=text("0")),
+        Column("least", Numeric(5, 4)),
+        # Of these: drawn; found right or wrong for good; waiting for a second or third answer; wrong; and the wrong ones' 1/probability.
+        Column("drawn", BigInteger, nullable=False, server_default=text("0")),
+        Column("done", BigInteger, nullable=False, server_default=text("0")),
+        Column("disputed", BigInteger, nullable=False, server_default=text("0")),
+        Column("wrong", BigInteger, nullable=False, server_default=text("0")),
+        Column("weighted", Numeric(30, 10), nullable=False, server_default=text("0")),
+    )
+
+
+audit_days = _sums("audit_days", "day")
+audit_months = _sums("audit_months", "month")
 
 # What the brake knows so far: the wealth of `shared.measure.brake`, one row for each automation.
 brake_evidence = Table(

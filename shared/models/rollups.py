@@ -150,7 +150,7 @@ def _experiment(name: str, period: str) -> Table:
     """Whether the experiment is sound: all of it since it began, and as known at a moment the hours of that moment's day.
 
     Args:
-        period: column with the start of the day or hour, UTC, in which cases were drawn, or decided.
+        period: column with the start of the hour, day or month, UTC, in which cases were drawn, or decided.
     """
     return Table(
         name,
@@ -179,6 +179,7 @@ def _experiment(name: str, period: str) -> Table:
 
 experiment_days = _experiment("experiment_days", "day")
 experiment_hours = _experiment("experiment_hours", "hour")
+experiment_months = _experiment("experiment_months", "month")
 
 # How sure tiers were, and how often they were right: what another threshold would do can be answered without asking them again.
 score_sums = Table(

@@ -79,7 +79,9 @@ def test_arms_that_were_not_drawn_as_planned_break_it(board: Board) -> None:
     board.work(TIMES)
     assert board.ask("evidence")["soundness"]["integrity"] == "sound"
     # As if somebody had taken three of four control cases out at intake.
-    board.execute("UPDATE experiment_days SET drawn_automated = drawn_automated + drawn_control * 3 / 4, drawn_control = drawn_control / 4")
+    board.execute(
+        "UPDATE experiment_months SET drawn_automated = drawn_automated + drawn_control * 3 / 4, drawn_control = drawn_control / 4"
+    )
     answer = board.ask("evidence")
     assert findings(answer)["split"]["verdict"] == "broken"
     assert "are not split as planned" in answer["soundness"]["reasons"][0]
@@ -166,7 +168,8 @@ def test_no_answer_about_evidence_scans_cases_or_decisions(board: Board) -> None
     now = SystemClock().now()
     with unit_of_work(board.line) as connection:
         connection.exec_driver_sql("ANALYZE")
-        values = {"tenant": "acme", "automation": None, "as_of": now, "day": now - timedelta(hours=1), "hour": now - timedelta(minutes=1)}
+        values = {"tenant": "acme", "automation": None, "as_of": now, "month": now - timedelta(hours=2)}
+        values |= {"day": now - timedelta(hours=1), "hour": now - timedelta(minutes=1)}
         now_plan, then_plan = (
             "\n".join(line for statement in statements for line in connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars())
             for statements in ((repository._NOW, scores._NOW), (repository._THEN, scores._THEN))

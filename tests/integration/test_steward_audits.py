@@ -83,6 +83,13 @@ def _judge(engine: Engine) -> int:
 SUMS = "SELECT decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_days WHERE tenant_id = 'acme'"
 
 
+BY_MONTH = "SELECT month, decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_months WHERE tenant_id = 'acme'"
+OF_DAYS = (
+    "SELECT date_trunc('month', day, 'UTC'), sum(decisions)::bigint, sum(probability), min(least), sum(drawn)::bigint, sum(done)::bigint,"
+    " sum(disputed)::bigint, sum(wrong)::bigint, sum(weighted) FROM audit_days WHERE tenant_id = 'acme' GROUP BY 1"
+)
+
+
 def test_decisions_draws_and_findings_are_summed_once_whenever_they_are_looked_at(engine: Engine) -> None:
     ids = _decide(engine, 50, drawn=10)
     _judge(engine)
@@ -94,6 +101,7 @@ def test_decisions_draws_and_findings_are_summed_once_whenever_they_are_looked_a
     _judge(engine)
     _judge(engine)
     assert _rows(engine, SUMS) == [(50, Decimal(10), SHARE, 10, 8, 0, 1, Decimal(5))]
+    assert _rows(engine, BY_MONTH) == _rows(engine, OF_DAYS)
 
 
 def test_a_database_from_before_sums_by_day_gets_them_from_its_hours(engine: Engine, database: Database) -> None:
@@ -111,6 +119,16 @@ def test_a_database_from_before_sums_by_day_gets_them_from_its_hours(engine: Eng
     upgrade(database.admin_url, "0017")
     ((decisions, probability, least, *rest),) = found
     assert _rows(engine, SUMS) == [(decisions + 1, probability + Decimal("0.5"), least, rest[0] + 1, rest[1] + 1, 0, 1, Decimal(2))]
+
+
+def test_a_database_from_before_sums_by_month_gets_them_from_its_days(engine: Engine, database: Database) -> None:
+    _err(engine, _decide(engine, 50, drawn=10)[:3])
+    _judge(engine)
+    found = _rows(engine, BY_MONTH)
+    engine.dispose()
+    downgrade(database.admin_url, "0021")
+    upgrade(database.admin_url, "0022")
+    assert _rows(engine, BY_MONTH) == found
 
 
 def test_a_likelier_draw_counts_less(engine: Engine) -> None:

@@ -47,16 +47,22 @@ def gathered(engine: Engine, table: str) -> list[dict[str, Any]]:
 
 
 def experiment(engine: Engine) -> list[dict[str, Any]]:
-    """By day; the hours are the same in sum."""
-    days, hours = gathered(engine, "experiment_days"), gathered(engine, "experiment_hours")
-    sums: dict[tuple[object, ...], list[Any]] = {}
-    for row in hours:
-        day = row["hour"].astimezone(UTC).replace(hour=0)
-        assert row["hour"] == row["hour"].replace(minute=0, second=0, microsecond=0)
-        own = sums.setdefault((row["tenant_id"], row["automation"], row["share"], day), [0] * len(MEASURES))
-        own[:] = [total + row[name] for total, name in zip(own, MEASURES, strict=True)]
-    assert sums == {(row["tenant_id"], row["automation"], row["share"], row["day"]): [row[name] for name in MEASURES] for row in days}
+    """By day; the hours and the months are the same in sum."""
+    hours, days, months = (gathered(engine, f"experiment_{period}s") for period in ("hour", "day", "month"))
+    assert all(row["hour"] == row["hour"].replace(minute=0, second=0, microsecond=0) for row in hours)
+    assert _summed(hours, "hour", hour=0) == _summed(days, "day")
+    assert _summed(days, "day", day=1) == _summed(months, "month")
     return days
+
+
+def _summed(rows: Sequence[dict[str, Any]], period: str, **begun: int) -> dict[tuple[object, ...], list[Any]]:
+    """Measures by all else, each period as the longer one that it begins in."""
+    sums: dict[tuple[object, ...], list[Any]] = {}
+    for row in rows:
+        start = row[period].astimezone(UTC).replace(**begun)
+        own = sums.setdefault((row["tenant_id"], row["automation"], row["share"], start), [0] * len(MEASURES))
+        own[:] = [total + row[name] for total, name in zip(own, MEASURES, strict=True)]
+    return sums
 
 
 def scored(engine: Engine) -> list[dict[str, Any]]:
@@ -254,7 +260,7 @@ def test_facts_that_come_in_portions_are_counted_once(engine: Engine) -> None:
     assert total(rows, "drawn_control") + total(rows, "drawn_automated") == 120
 
 
-def test_a_database_from_before_sums_by_hour_gets_them_from_the_facts_that_are_summed_up(engine: Engine, database: Database) -> None:
+def test_a_database_from_before_sums_by_hour_and_month_gets_them_from_what_is_summed_up(engine: Engine, database: Database) -> None:
     with unit_of_work(engine) as connection:
         cases = receive(connection, 80)
         control, automated = ([case for case in cases if case.arm == arm] for arm in ("control", "automated"))
@@ -270,6 +276,6 @@ def test_a_database_from_before_sums_by_hour_gets_them_from_the_facts_that_are_s
         decide(connection, automated[9:12], tier="human")
     engine.dispose()
     downgrade(database.admin_url, "0019")
-    upgrade(database.admin_url, "0020")
+    upgrade(database.admin_url, "0022")
     after = experiment(engine)
     assert total(after, "crossed_automated") == 12

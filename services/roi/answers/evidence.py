@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,10 +11,10 @@ from services.roi.answers import soundness
 from services.roi.answers.adjustment import adjustment
 from services.roi.answers.evidence_schemas import AutomationEvidence, BaselineInUse, Clocks, Draw, Errors, Evidence, Finding
 from services.roi.answers.margins import charged
-from services.roi.facts import Audited, Decided, Experiment, Wanted
+from services.roi.facts import Audited, Decided, Experiment
 from services.roi.period import Period
 from services.roi.repository import evidence as repository
-from services.roi.repository import scores, sums
+from services.roi.repository import scores
 from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import Summary
 from services.roi.service import asked
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from services.roi.service import Question, Roi
     from shared.measure import integrity
 
-_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _CONCURRENT = "concurrent randomised control"
 
 
@@ -45,10 +44,8 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
     now = question.as_of or roi.clock.now()
     with snapshot(roi.engine, tenant) as connection:
         period, tally = roi.tally_in(connection, tenant, question)
-        ever = Wanted(tenant, Period(_BEGINNING, max(period.end, now)), now, question.as_of, question.automation)
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
-        known_now = question.as_of is None
-        decided = repository.decided(connection, tenant, question.automation) if known_now else sums.decided(connection, ever)
+        decided = repository.decided(connection, tenant, question.automation, question.as_of)
         audited = scores.audits(connection, tenant, question.automation, question.as_of)
         stored = repository.baselines(connection, tenant, question.automation, at=min(now, period.end), as_of=question.as_of)
     accounts = {account.automation: account for account in figures.accounts(tally, Grade.D)}

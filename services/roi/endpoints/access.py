@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
@@ -22,7 +22,8 @@ _Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")
 def _in_range(moment: datetime) -> datetime:
     if not in_range(moment):
         raise ValueError("must lie between the years 2000 and 2199")
-    return moment
+    # Sums are by hours and days of UTC: whoever asks in another zone asks about the same moment.
+    return moment.astimezone(UTC)
 
 
 # Refused here, before anything is added to it or taken from it: Python knows no moment before year 1.

@@ -17,19 +17,36 @@ if TYPE_CHECKING:
 _ROLLED_UP = f"SELECT automation, share, {', '.join(MEASURES)} FROM experiment_{{0}} WHERE tenant_id = %(tenant)s AND {OF_ITS_AUTOMATION}"  # noqa: S608  # constants
 # Facts of the hour of `as_of`, and those before it that are not in the sums yet.
 _OF_THE_HOUR = "{0}.tenant_id = %(tenant)s AND {0}.booked_at >= %(hour)s AND {0}.booked_at <= %(as_of)s"
-_BEFORE = "{0}.tenant_id = %(tenant)s AND {0}.booked_at < %(hour)s AND {0}.xid >= rollup_horizon('evidence')"
+_BEFORE = "{0}.tenant_id = %(tenant)s AND {0}.booked_at < %(hour)s AND {0}.xid >= "
+_OF_EXPERIMENT = " UNION ALL ".join(facts(known) for known in (_OF_THE_HOUR, _BEFORE + "rollup_horizon('evidence')"))
 _TOTALS = ", ".join([*(f"sum({name})::bigint" for name in COUNTS), *(f"sum({name})" for name in SECONDS)])
 _SUMMED = f"SELECT automation, share, {_TOTALS} FROM ({{0}}) AS known GROUP BY 1, 2 ORDER BY 1, 2"  # noqa: S608  # constants
-_NOW: Final = _SUMMED.format(_ROLLED_UP.format("days"))
+_NOW: Final = _SUMMED.format(_ROLLED_UP.format("months"))
 _THEN: Final = _SUMMED.format(
-    f"{_ROLLED_UP.format('days')} AND day < %(day)s UNION ALL"  # noqa: S608  # constants
+    f"{_ROLLED_UP.format('months')} AND month < %(month)s UNION ALL"  # noqa: S608  # constants
+    f" {_ROLLED_UP.format('days')} AND day >= %(month)s AND day < %(day)s UNION ALL"
     f" {_ROLLED_UP.format('hours')} AND hour >= %(day)s AND hour < %(hour)s UNION ALL"
-    f" SELECT automation, share, {', '.join(MEASURES)} FROM ({facts(_OF_THE_HOUR)} UNION ALL {facts(_BEFORE)}) AS tail"
-    f" WHERE {OF_ITS_AUTOMATION}"
+    f" SELECT automation, share, {', '.join(MEASURES)} FROM ({_OF_EXPERIMENT}) AS tail WHERE {OF_ITS_AUTOMATION}"
 )
-_DECIDED = (
-    "SELECT automation, arm, stratum, share, sum(cases)::bigint FROM case_sums"  # noqa: S608  # constants
-    f" WHERE tenant_id = %(tenant)s AND grain = 'month' AND {OF_ITS_AUTOMATION} GROUP BY 1, 2, 3, 4"
+_SUMS = (
+    "SELECT automation, arm, stratum, share, cases FROM case_sums"  # noqa: S608  # constants
+    f" WHERE tenant_id = %(tenant)s AND grain = '{{0}}' AND {OF_ITS_AUTOMATION}"
+)
+_DECISIONS = (
+    "SELECT d.automation, d.arm, d.stratum, c.control_probability, 1 FROM decisions d"  # constants
+    # OFFSET 0 keeps the lookup what it is: of a case by its key, however many the planner expects.
+    " JOIN LATERAL (SELECT control_probability FROM cases o WHERE o.id = d.case_id OFFSET 0) c ON true"
+    " WHERE {0} AND (%(automation)s::text IS NULL OR d.automation = %(automation)s)"
+)
+_OF_DECISIONS = " UNION ALL ".join(_DECISIONS.format(known.format("d")) for known in (_OF_THE_HOUR, _BEFORE + "rollup_horizon('rollups')"))
+_DECIDED = "SELECT automation, arm, stratum, share, sum(cases)::bigint FROM ({0}) AS known GROUP BY 1, 2, 3, 4 HAVING sum(cases) <> 0"
+_DECIDED_NOW: Final = _DECIDED.format(_SUMS.format("month"))
+# By booking alone, because it is about all of them whenever they were decided.
+_DECIDED_THEN: Final = _DECIDED.format(
+    f"{_SUMS.format('month')} AND booked < %(month)s UNION ALL"  # constants
+    f" {_SUMS.format('day')} AND booked >= %(month)s AND booked < %(day)s UNION ALL"
+    f" {_SUMS.format('hour')} AND booked >= %(day)s AND booked < %(hour)s UNION ALL"
+    f" {_OF_DECISIONS}"
 )
 _BASELINES = (
     "SELECT DISTINCT ON (b.automation, b.stratum) b.automation, b.stratum, b.grade, b.n, b.mean_seconds, b.method, b.valid_from,"
@@ -42,21 +59,22 @@ _BASELINES = (
 
 def experiments(connection: Connection, tenant: str, automation: str | None, as_of: datetime | None) -> list[Experiment]:
     """All since each experiment began, by automation and control share; the period of a question does not cut it."""
-    values = {
-        "tenant": tenant,
-        "automation": automation,
-        "as_of": as_of,
-        "day": None if as_of is None else Grain.DAY.start(as_of),
-        "hour": None if as_of is None else Grain.HOUR.start(as_of),
-    }
-    rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)
+    rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, _values(tenant, automation, as_of))
     return [Experiment(*row) for row in rows]
 
 
-def decided(connection: Connection, tenant: str, automation: str | None) -> list[Decided]:
-    """All of them, from the sums by month."""
-    rows = connection.exec_driver_sql(_DECIDED, {"tenant": tenant, "automation": automation})
+def decided(connection: Connection, tenant: str, automation: str | None, as_of: datetime | None) -> list[Decided]:
+    """All cases that were decided, by what a draw is compared with."""
+    rows = connection.exec_driver_sql(_DECIDED_NOW if as_of is None else _DECIDED_THEN, _values(tenant, automation, as_of))
     return [Decided(*row) for row in rows]
+
+
+def _values(tenant: str, automation: str | None, as_of: datetime | None) -> dict[str, object]:
+    """The moment, and the starts of the month, day and hour that it is in."""
+    asked: dict[str, object] = {"tenant": tenant, "automation": automation}
+    if as_of is None:
+        return asked
+    return asked | {"as_of": as_of} | {grain.value: grain.start(as_of) for grain in (Grain.MONTH, Grain.DAY, Grain.HOUR)}
 
 
 def baselines(connection: Connection, tenant: str, automation: str | None, *, at: datetime, as_of: datetime | None) -> list[KnownBaseline]:

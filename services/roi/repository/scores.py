@@ -40,14 +40,15 @@ _AUDITS = (
     " ) h ON h.automation = s.automation"
     " WHERE s.tenant_id = %(tenant)s AND (%(automation)s::text IS NULL OR s.automation = %(automation)s)"
 )
-_SUMMED_UP = f"SELECT automation, {', '.join(SUMS)}, least FROM audit_days WHERE tenant_id = %(tenant)s"  # noqa: S608  # constants
-_NOW: Final = _AUDITS.format("b.released_at IS NULL", _SUMMED_UP)
+_SUMMED_UP = f"SELECT automation, {', '.join(SUMS)}, least FROM audit_{{0}} WHERE tenant_id = %(tenant)s"  # noqa: S608  # constants
+_NOW: Final = _AUDITS.format("b.released_at IS NULL", _SUMMED_UP.format("months"))
 # Facts of the day of `as_of`, and those before it that are not in the sums yet.
 _OF_THE_DAY = "{0}.tenant_id = %(tenant)s AND {1} >= %(day)s AND {1} <= %(as_of)s"
 _BEFORE = "{0}.tenant_id = %(tenant)s AND {1} < %(day)s AND {0}.xid >= rollup_horizon('audits')"
 _THEN: Final = _AUDITS.format(
     "b.braked_at <= %(as_of)s AND (b.released_at IS NULL OR b.released_at > %(as_of)s)",
-    f"{_SUMMED_UP} AND day < %(day)s UNION ALL"  # noqa: S608  # constants
+    f"{_SUMMED_UP.format('months')} AND month < %(month)s UNION ALL"  # noqa: S608  # constants
+    f" {_SUMMED_UP.format('days')} AND day >= %(month)s AND day < %(day)s UNION ALL"
     f" SELECT automation, {', '.join(SUMS)}, least FROM ({facts(_OF_THE_DAY)} UNION ALL {facts(_BEFORE)}) AS tail",
 )
 
@@ -72,6 +73,7 @@ def audits(connection: Connection, tenant: str, automation: str | None, as_of: d
         "tenant": tenant,
         "automation": automation,
         "as_of": as_of,
+        "month": None if as_of is None else Grain.MONTH.start(as_of.astimezone(UTC)),
         "day": None if as_of is None else Grain.DAY.start(as_of.astimezone(UTC)),
     }
     rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
-from services.roi.facts import BucketSums, CaseSum, Decided, MoneyBuckets, MoneySum
+from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum
 from services.roi.grains import NEVER, Grain, Run, Which, runs
 from services.roi.period import Bucket
 from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES, CORRECTS, TIME, case_changes
@@ -107,15 +107,6 @@ def cases_by_part(connection: Connection, wanted: Wanted) -> tuple[list[CaseSum]
     for *values, bucket in _cases(connection, wanted, "bucket"):
         parts[bucket is not None].append(CaseSum(*values))
     return parts
-
-
-def decided(connection: Connection, wanted: Wanted) -> list[Decided]:
-    """How many cases were decided, by what a draw is compared with."""
-    attributes, measures = ("automation", "arm", "stratum", "share"), ("cases",)
-    rows, values = _known("case_sums", attributes, measures, wanted)
-    if wanted.as_of is not None:
-        rows += _CASE_TAIL.format(", ".join((*attributes, *measures)))
-    return list(starmap(Decided, connection.exec_driver_sql(_summed(rows, attributes, measures), values)))
 
 
 def _cases(connection: Connection, wanted: Wanted, *last: str) -> CursorResult[Any]:

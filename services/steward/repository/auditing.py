@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 
 HORIZON = "audits"
 FACTS = ("decisions", "audit_findings")
+_BY = (
+    f"INSERT INTO audit_{{0}}s AS h (tenant_id, automation, {{0}}, {', '.join(SUMS)}, least)"  # noqa: S608  # constants
+    f" SELECT tenant_id, automation, date_trunc('{{0}}', booked, 'UTC'), {', '.join(f'sum({name})' for name in SUMS)}, min(least)"
+    " FROM facts GROUP BY 1, 2, 3"
+    f" ON CONFLICT (tenant_id, automation, {{0}}) DO UPDATE SET {', '.join(f'{name} = h.{name} + excluded.{name}' for name in SUMS)},"
+    " least = least(h.least, excluded.least) RETURNING 1"
+)
 _ADD = (
-    f"INSERT INTO audit_days AS h (tenant_id, automation, day, {', '.join(SUMS)}, least)"  # noqa: S608  # constants
-    f" SELECT tenant_id, automation, date_trunc('day', booked, 'UTC'), {', '.join(f'sum({name})' for name in SUMS)}, min(least)"
-    f" FROM ({facts('{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8')}) AS facts GROUP BY 1, 2, 3"
-    f" ON CONFLICT (tenant_id, automation, day) DO UPDATE SET {', '.join(f'{name} = h.{name} + excluded.{name}' for name in SUMS)},"
-    " least = least(h.least, excluded.least)"
+    f"WITH facts AS MATERIALIZED ({facts('{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8')}),"  # noqa: S608  # constants
+    f" days AS ({_BY.format('day')}), months AS ({_BY.format('month')}) SELECT count(*) FROM days"
 )
 
 
@@ -57,8 +61,8 @@ class StoredEvidence:
 
 
 def add_sums(connection: Connection, window: Window) -> int:
-    """Decisions that could be drawn, those that were, and what was found, each by the day of its booking."""
-    return connection.exec_driver_sql(_ADD, window.bounds()).rowcount
+    """Decisions that could be drawn, those that were, and what was found, each by the day and month of its booking."""
+    return int(connection.exec_driver_sql(_ADD, window.bounds()).scalar_one())
 
 
 def judged(connection: Connection, window: Window) -> list[Judged]:
@@ -118,7 +122,7 @@ def sums(connection: Connection, tenant: str, automation: str) -> AuditSums:
     row = connection.exec_driver_sql(
         "SELECT coalesce(sum(decisions), 0)::bigint, coalesce(sum(drawn), 0)::bigint, coalesce(sum(done), 0)::bigint,"
         " coalesce(sum(disputed), 0)::bigint, coalesce(sum(wrong), 0)::bigint, coalesce(sum(weighted), 0),"
-        " coalesce(sum(probability), 0), min(least) FROM audit_days WHERE tenant_id = %(tenant)s AND automation = %(automation)s",
+        " coalesce(sum(probability), 0), min(least) FROM audit_months WHERE tenant_id = %(tenant)s AND automation = %(automation)s",
         {"tenant": tenant, "automation": automation},
     ).one()
     decisions, drawn, done, disputed, wrong, weighted, probability, least = row

@@ -32,7 +32,7 @@ _SCORES = (
 
 
 def add_experiment(connection: Connection, window: Window) -> int:
-    """Draws, crossovers and clocks, by day and hour of booking and by the control share that the cases were drawn with."""
+    """Draws, crossovers and clocks, by hour, day and month of booking and by the control share that the cases were drawn with."""
     return int(connection.exec_driver_sql(_EXPERIMENT, window.bounds()).scalar_one())
 
 
@@ -53,8 +53,8 @@ _BY = (
     f" ON CONFLICT (tenant_id, automation, share, {{0}}) DO UPDATE SET {_added(MEASURES)} RETURNING 1"
 )
 _EXPERIMENT = (
-    f"WITH facts AS MATERIALIZED ({facts(_WINDOW)}), days AS ({_BY.format('day')}), hours AS ({_BY.format('hour')})"  # noqa: S608
-    " SELECT count(*) FROM days"
+    f"WITH facts AS MATERIALIZED ({facts(_WINDOW)}), days AS ({_BY.format('day')}), hours AS ({_BY.format('hour')}),"  # noqa: S608
+    f" months AS ({_BY.format('month')}) SELECT count(*) FROM days"
 )
 # The step that decided; where a person did, the last one that had a score. What it proposed is what the person was shown.
 _SPOKE = (

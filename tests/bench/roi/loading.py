@@ -68,9 +68,9 @@ def load(admin_url: str, size: Size) -> int:
             _INTAKE,
             _CONSERVATION,
             _ARRIVALS,
-            *(_EXPERIMENT.format(period) for period in ("day", "hour")),
+            *(_EXPERIMENT.format(period) for period in ("month", "day", "hour")),
             _SCORES,
-            _AUDITS,
+            *(_AUDITS.format(period) for period in ("month", "day")),
         ):
             connection.execute(statement.encode())
         connection.execute("DROP TABLE staged")
@@ -226,9 +226,9 @@ _SCORES = (
     " (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 4"
 )
 _AUDITS = (
-    "INSERT INTO audit_days (tenant_id, automation, day, decisions, probability, least, drawn, done)"
+    "INSERT INTO audit_{0}s (tenant_id, automation, {0}, decisions, probability, least, drawn, done)"
     " SELECT tenant_id, automation, period, sum(auditable), 0.02 * sum(auditable), 0.02, sum(drawn), sum(audited) FROM score_sums"
-    " WHERE grain = 'day' GROUP BY 1, 2, 3 ORDER BY 3"
+    " WHERE grain = '{0}' GROUP BY 1, 2, 3 ORDER BY 3"
 )
 _ARRIVALS = (
     "INSERT INTO arrival_days (tenant_id, automation, day, people)"
