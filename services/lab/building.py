@@ -220,5 +220,5 @@ def certificates_of(tune: Answers, sample: Answers, sha256: str, levels: Sequenc
         sha256=sha256,
         groups=sample.segments if any(sample.segments) else (),
     )
-    promises = [Promise(level=level) for level in levels]
-    return [certify(settings, scores, certified, promise, kind, floor=asking.floor(scores, promise)) for promise in promises]
+    promises, floors = [Promise(level=level) for level in levels], asking.floors(scores)
+    return [certify(settings, scores, certified, promise, kind, floor=floors.highest(promise)) for promise in promises]

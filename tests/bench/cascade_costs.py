@@ -75,12 +75,12 @@ class Tiers:
     def promised(self) -> Costs:
         """Certified anew, so that all are compared alike."""
         sample = Sample(names=self.names, scores=self.judged)
-        found = certify(path(self.tune), self.tune, sample, PROMISE, floor=asking.floor(self.tune, PROMISE))
+        found = certify(path(self.tune), self.tune, sample, PROMISE, floor=asking.floors(self.tune).highest(PROMISE))
         return self._costs(self.judged, tuple(found.thresholds[name] for name in self.names), found.floor)
 
     def cheapest(self) -> Costs:
         """The setting that costs least on *tune*, where one test on *certify* proves that it keeps the promise; else people decide."""
-        floor = asking.floor(self.tune, PROMISE)
+        floor = asking.floors(self.tune).highest(PROMISE)
         setting = min(path(self.tune), key=lambda setting: self._costs(self.tune, setting, floor).total)
         found = decide(self.judged, setting, floor)
         is_proven = p_value(found.errors, found.count, PROMISE.alpha) <= PROMISE.delta

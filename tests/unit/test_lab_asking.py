@@ -33,7 +33,7 @@ def _proven(tiers: list[TierScores], floor: float) -> tuple[float, float]:
 
 def test_a_floor_keeps_what_the_last_tier_decides_and_spares_it_the_cases_that_end_with_people_anyway() -> None:
     tiers = [_tier(0.5), _tier(0.8)]
-    floor = asking.floor(tiers, PROMISE)
+    floor = asking.floors(tiers).highest(PROMISE)
     # The hardest that the last tier knows has 0.8 * 0.2 + 0.01 before it.
     assert 0.1 <= floor <= 0.2
     (least, few), (whole, all_others) = _proven(tiers, floor), _proven(tiers, 0.0)
@@ -42,13 +42,13 @@ def test_a_floor_keeps_what_the_last_tier_decides_and_spares_it_the_cases_that_e
 
 
 def test_a_last_tier_that_adds_nothing_is_never_asked_and_one_that_knows_the_hard_cases_always_is() -> None:
-    assert asking.floor([_tier(0.8), _tier(0.8)], PROMISE) == NEVER
-    assert asking.floor([_tier(0.5), _tier(0.99)], PROMISE) < 0.1
+    assert asking.floors([_tier(0.8), _tier(0.8)]).highest(PROMISE) == NEVER
+    assert asking.floors([_tier(0.5), _tier(0.99)]).highest(PROMISE) < 0.1
 
 
 def test_where_nothing_could_be_proven_or_there_is_one_tier_all_are_asked() -> None:
-    assert asking.floor([_tier(0.0), _tier(0.0)], PROMISE) == 0.0
-    assert asking.floor([_tier(0.5)], PROMISE) == 0.0
+    assert asking.floors([_tier(0.0), _tier(0.0)]).highest(PROMISE) == 0.0
+    assert asking.floors([_tier(0.5)]).highest(PROMISE) == 0.0
     tiers = [_tier(0.0), _tier(0.0)]
     found = certify(path(tiers), tiers, Sample(names=("a", "b"), scores=tuple(tiers)), PROMISE, floor=0.5)
     assert (found.coverage, found.floor) == (0.0, 0.0)
