@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from services.lab import pairs
+from services.lab import pairs, rulebook
 from services.lab.answers import Answers
 from services.lab.behaviour import faithfulness
 from services.lab.bias import automated, treatments
+from services.lab.deciding import finals
 from services.lab.examples import Example
 from services.lab.figures import calibration_error
 from services.lab.quantising import flips_at_least, loss_at_least
@@ -34,6 +35,8 @@ _TURNED: Final = 0.05
 _MILDER: Final = 0.02
 # Words that stand twice, or share a bucket, may leave a score where it was.
 _FAITHFUL: Final = 0.9
+# Of cases that break a gate.
+_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,24 @@ def directed(automation: Automation, labels: Sequence[str], ask: Callable[[Seque
         share = sum(bad) / max(len(bad), 1)
         gates.append(Gate(f"{what} by {pair.name}", share, bound, share <= bound, "the model has learnt what is not so"))
     return gates
+
+
+def ruled(automation: Automation, pack: Pack, ask: Callable[[Sequence[Example]], Answers], seed: int) -> list[Gate]:
+    """Cases of every hard rule: at no level does the line make final without a person what the rule forbids.
+
+    Models do not see most of what rules look at, and learn nothing of such cases: alone they decide most of them as if there were none.
+    """
+    found, variant = rulebook.cases(automation, seed), pack.tiers[-1].artefacts[0].variant
+    if not found:
+        return []
+    proven = [certificate for certificate in pack.certificates if certificate.variant in {variant, "any"}]
+    broken = {}
+    for outcomes in finals(automation, pack, ask, [(case.data, case.context) for case in found], proven):
+        for case, outcome in zip(found, outcomes, strict=True):
+            if outcome is not None and outcome not in case.rule.may:
+                broken[case.rule.reason, case.event] = outcome
+    named = [f"{event} under {reason} would be {outcome}" for (reason, event), outcome in broken.items()]
+    return [Gate("automatic decisions against a hard rule", len(broken), 0.0, not broken, "; ".join(named[:_NAMED]))]
 
 
 def _fair(found: Answers, variant: Variant) -> list[Gate]:

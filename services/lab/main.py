@@ -149,8 +149,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             declares=replace(plan.declares, event_type=event_type) if plan.declares and event_type else plan.declares,
             seed=seed,
         )
-        ours = None if text or fields else installed().get(task)
-        made = publish(training.train(plan, found, out, stage), out, found, seed, ours)
+        made = publish(training.train(plan, found, out, stage), out, found, seed, installed().get(task), own_events=not (text or fields))
     _told(made)
     if made.failed:
         raise typer.Exit(3)

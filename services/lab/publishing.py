@@ -9,7 +9,7 @@ from pathlib import Path
 from services.lab import report
 from services.lab.answers import Answers, answers
 from services.lab.examples import Example, parts
-from services.lab.gates import Gate, directed, judged
+from services.lab.gates import Gate, directed, judged, ruled
 from shared.automations.contract import Automation
 from shared.automations.pack import MANIFEST, Pack, parse, render
 from shared.inference.models import Models
@@ -27,13 +27,16 @@ class Published:
         return tuple(gate for gate in self.gates if not gate.passed)
 
 
-def publish(pack: Pack, folder: Path, examples: Sequence[Example], seed: int, automation: Automation | None = None) -> Published:
+def publish(
+    pack: Pack, folder: Path, examples: Sequence[Example], seed: int, automation: Automation | None = None, *, own_events: bool = False
+) -> Published:
     """Judges the pack on its certification part and writes its report, card and, if it passes, the manifest.
 
     A manifest that is there keeps its other packs.
 
     Args:
-        automation: whose events the examples are, of a task with a generator; pairs of generated cases are judged too.
+        automation: that the pack is for; cases of its hard rules are judged too.
+        own_events: the examples are its events, of a task with a generator; pairs of generated cases are judged too.
     """
     sample = parts(example for example in examples if example.label in pack.labels)["certify"]
     variant = pack.tiers[-1].artefacts[0].variant
@@ -42,7 +45,8 @@ def publish(pack: Pack, folder: Path, examples: Sequence[Example], seed: int, au
         return answers(pack, folder, asked, variant)
 
     found, first = ask(sample), Models(folder, variant).scorer(pack, pack.tiers[0])
-    gates = [*judged(pack, found, ask, sample, seed, first), *(directed(automation, pack.labels, ask, seed) if automation else ())]
+    gates = [*judged(pack, found, ask, sample, seed, first), *(ruled(automation, pack, ask, seed) if automation else ())]
+    gates += directed(automation, pack.labels, ask, seed) if automation and own_events else ()
     (folder / f"{pack.name}-report.json").write_text(report.as_json(found, gates), encoding="utf-8")
     (folder / f"{pack.name}-report.html").write_text(report.as_html(found, gates), encoding="utf-8")
     made = replace(pack, card=f"{pack.name}.md")

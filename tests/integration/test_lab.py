@@ -55,6 +55,9 @@ def test_training_one_task_keeps_the_packs_of_the_others(tmp_path: Path) -> None
     for task in ("invoices", "claims"):
         assert _lab("train", "--task", task, "--n", "6000", "--out", tmp_path).exit_code == 0
     assert [pack.task for pack in parse((tmp_path / MANIFEST).read_text(encoding="utf-8"))] == ["claims", "invoices"]
+    for task in ("invoices", "claims"):
+        gates = {gate["name"]: gate for gate in json.loads((tmp_path / f"{task}-report.json").read_text(encoding="utf-8"))["gates"]}
+        assert gates["automatic decisions against a hard rule"]["value"] == 0
 
 
 @pytest.mark.slow

@@ -8,16 +8,21 @@ import uuid
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pydantic import BaseModel
 
+from services.lab import rulebook
 from services.lab.answers import answers
 from services.lab.certify import Sample, reached
+from services.lab.deciding import finals
 from services.lab.examples import Example
+from services.lab.synth import generate
 from services.lab.thresholds import decide
 from services.worker.runtime.build import SHIPPED, Kit, build_cascade
 from services.worker.runtime.pack import load
 from services.worker.tiers import CaseInput
-from shared.automations.contract import Automation, Features, Outcome
+from shared.automations.contract import Automation, Context, Features, Outcome
+from shared.automations.registry import automation
 from shared.inference.models import Models
 from shared.measure.drift import by_tenth
 
@@ -61,3 +66,17 @@ def test_the_shipped_cascade_of_three_tiers_ends_every_case_where_the_lab_says()
     # Some end with each tier, and some with people without the last being asked.
     assert set(asked) == {0, 1, 2}
     assert any(result.needs_person and len(result.steps) == 3 and tier == 1 for result, tier in zip(results, asked, strict=True))
+
+
+@pytest.mark.parametrize("task", rulebook.RULES)
+def test_the_worker_makes_final_what_the_lab_says_of_cases_under_hard_rules_and_of_others(task: str) -> None:
+    made, pack = automation(task), load(SHIPPED)[task]
+    ruled = [(case.data, case.context) for case in rulebook.cases(made, 3)]
+    plain = [(made.data_model.model_validate(event.data), Context()) for event in generate(task, 300, 3)]
+    certificate = pack.certificate()
+    assert certificate is not None
+    (expected,) = finals(made, pack, lambda asked: answers(pack, SHIPPED, asked), [*ruled, *plain], [certificate])
+    cases = [CaseInput(uuid.UUID(int=index), data, context) for index, (data, context) in enumerate([*ruled, *plain])]
+    results = build_cascade(made, Kit.read(SHIPPED)).decide(cases)
+    assert [None if result.verdict is None else result.verdict.outcome for result in results] == expected
+    assert sum(outcome is not None for outcome in expected) > 100

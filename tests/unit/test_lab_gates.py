@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -9,14 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from fairlearn.metrics import MetricFrame, count, selection_rate
+from pydantic import BaseModel
 from sklearn.metrics import zero_one_loss
 
-from services.lab import behaviour, bias, gates, pairs
+from services.lab import behaviour, bias, gates, pairs, rulebook
 from services.lab.answers import Answers, answers
 from services.lab.examples import Example, parts, synthetic
 from services.worker.runtime.build import SHIPPED
 from services.worker.runtime.pack import load
-from shared.automations.contract import Features
+from shared.automations.claims import decisions as claim_decisions
+from shared.automations.contract import Automation, Context, Features, Verdict
+from shared.automations.invoices import checks, reader
 from shared.automations.pack import Artefact, Certificate, Pack, TierModel
 from shared.automations.registry import automation
 from shared.inference.explanation import explain
@@ -179,6 +185,66 @@ def test_a_model_that_has_learnt_what_is_not_so_fails(name: str) -> None:
     task, says = FAULTS[name]
     labels = pairs.SEVERITY[task] or ("card", "mortgage")
     assert name in _failed(gates.directed(automation(task), labels, _asked(says, labels), 7))
+
+
+CODES = {
+    "claims": {code for code, _ in (*claim_decisions._ADJUSTER, *claim_decisions._INVESTIGATE)},
+    "invoices": {"duplicate", *re.findall(r'"([a-z]+(?:_[a-z]+)+)"', inspect.getsource(checks) + inspect.getsource(reader))},
+    "complaints": {"text_too_short"},
+}
+
+
+@pytest.mark.parametrize("task", CODES)
+def test_every_hard_rule_has_cases_to_which_it_applies(task: str) -> None:
+    made, found = automation(task), rulebook.cases(automation(task), 7)
+    assert {case.rule.reason for case in found} == CODES[task]
+    assert min(Counter(case.rule.reason for case in found).values()) >= 20
+    for case in found:
+        verdict = made.rules(case.data, case.context)
+        assert verdict is not None
+        assert case.rule.reason in verdict.reasons
+        assert case.rule.may >= ({verdict.outcome} if verdict.outcome and not made.requires_person(verdict.outcome) else set())
+
+
+@pytest.mark.parametrize("task", CODES)
+def test_no_shipped_pack_decides_against_a_hard_rule(task: str) -> None:
+    pack = load(SHIPPED)[task]
+    found = gates.ruled(automation(task), pack, lambda asked: answers(pack, SHIPPED, asked), 7)
+    assert [(gate.value, gate.passed) for gate in found] == [(0, True)]
+
+
+def _without(task: str, reason: str) -> Automation:
+    """The automation after one of its rules was lost."""
+    whole = automation(task)
+
+    def rules(data: BaseModel, context: Context) -> Verdict | None:
+        verdict = whole.rules(data, context)
+        return None if verdict is not None and verdict.reasons == (reason,) else verdict
+
+    return replace(whole, rules=rules)
+
+
+@pytest.mark.parametrize(("task", "reason"), [("claims", "injury"), ("claims", "many_prior_claims"), ("invoices", "duplicate")])
+def test_a_rule_that_was_lost_fails_the_pack_and_its_cases_are_named(task: str, reason: str) -> None:
+    pack = load(SHIPPED)[task]
+    (gate,) = gates.ruled(_without(task, reason), pack, lambda asked: answers(pack, SHIPPED, asked), 7)
+    assert not gate.passed
+    assert 1 <= gate.value <= 40
+    assert f" under {reason} would be " in gate.why
+    (event,) = {case.event for case in rulebook.cases(automation(task), 7) if gate.why.startswith(f"{case.event} ")}
+    assert event
+
+
+@pytest.mark.parametrize("tiers", [("nano",), ("nano", "rules")])
+def test_models_that_are_asked_before_the_rules_fail_the_pack(tiers: tuple[str, ...]) -> None:
+    pack = load(SHIPPED)["claims"]
+    (gate,) = gates.ruled(replace(automation("claims"), tiers=tiers), pack, lambda asked: answers(pack, SHIPPED, asked), 7)
+    assert gate.value > 200
+
+
+def test_an_automation_whose_rules_are_not_told_is_not_judged_by_them() -> None:
+    pack = load(SHIPPED)["claims"]
+    assert gates.ruled(replace(automation("claims"), name="other"), pack, lambda asked: answers(pack, SHIPPED, asked), 7) == []
 
 
 def _quantised(**counts: int) -> set[str]:
