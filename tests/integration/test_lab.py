@@ -133,6 +133,7 @@ def test_a_users_table_becomes_a_certified_pack_with_its_report(tmp_path: Path) 
     (proven,) = parse((pack / MANIFEST).read_text(encoding="utf-8"))
     assert [found.level for found in proven.certificates] == [proven.level] == ["0.05"]
     assert proven.certificates[0].data_sha256 != made.certificates[0].data_sha256
+    assert all(sum(found.scores["nano"]) == found.n for found in (*made.certificates, *proven.certificates))
 
     against = _lab("compare", pack, pack, "--data", INSURANCE / "dev.tsv", *UTTERANCES, "--json")
     assert json.loads(against.stdout)["difference"] == 0
