@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -182,9 +183,16 @@ def pooled(encoder: Any, documents: Sequence[Sequence[int]]) -> Any:
     longest = max(map(len, documents))
     ids = torch.tensor([[*document, *([_PADDED] * (longest - len(document)))] for document in documents])
     mask = torch.tensor([[1.0] * len(document) + [0.0] * (longest - len(document)) for document in documents])
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_has_bfloat16()):
         hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
     return (hidden.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+
+@cache
+def _has_bfloat16() -> bool:
+    """Whether the processor multiplies them itself; where it does not, products take several times as long as in 32 bits."""
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _class_weights(material: Material, balance: float) -> Any:
