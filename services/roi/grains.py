@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -51,6 +51,13 @@ _INTO_THE_NEXT = {
     Grain.WEEK: timedelta(days=7),
     Grain.MONTH: timedelta(days=31),
 }
+
+
+def starts(as_of: datetime | None) -> Mapping[str, datetime]:
+    """Values of a statement about an aware UTC moment: itself, and the starts of the month, day and hour it is in; none without one."""
+    if as_of is None:
+        return {}
+    return {"as_of": as_of, **{grain.value: grain.start(as_of) for grain in (Grain.MONTH, Grain.DAY, Grain.HOUR)}}
 
 
 class Which(StrEnum):

@@ -213,6 +213,16 @@ def test_a_snapshot_sees_one_moment_and_the_next_transaction_does_not_inherit_th
         assert connection.execute(name).scalar_one() == "x++"
 
 
+def test_settings_of_a_transaction_end_with_it(engine: Engine) -> None:
+    mode = text("SELECT current_setting('plan_cache_mode'), current_setting('app.tenant', true)")
+    with unit_of_work(engine, tenant="a", settings={"plan_cache_mode": "force_generic_plan"}) as connection:
+        process = connection.execute(PROCESS_ID).scalar_one()
+        assert tuple(connection.execute(mode).one()) == ("force_generic_plan", "a")
+    with unit_of_work(engine) as connection:
+        assert connection.execute(PROCESS_ID).scalar_one() == process
+        assert tuple(connection.execute(mode).one()) == ("auto", "")
+
+
 def test_a_connection_lost_in_the_middle_is_an_outage_and_the_next_transaction_works(engine: Engine, database: Database) -> None:
     with pytest.raises(DatabaseUnavailable), unit_of_work(engine, tenant="a") as connection:
         _ask_after_the_end(connection, database)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from scipy import stats
 
 from services.roi.repository import evidence as repository
 from services.roi.repository import scores
+from services.roi.repository.snapshots import _PLAN_ONCE
 from services.steward.braking import judge_audits
 from shared.casework import audits as second_looks
 from shared.casework.audits import Drawn
@@ -27,6 +29,8 @@ from tests.roi_world import Board, manual_times, open_board
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy import Connection
 
     from tests.conftest import Database
 
@@ -160,20 +164,37 @@ def test_evidence_of_an_earlier_moment_is_what_was_answered_then(board: Board) -
         assert (again["soundness"], again["automations"]) == (soundness, automations)
 
 
+def _planned(connection: Connection, statement: str) -> str:
+    """Its plan without values, as it is made once for each connection."""
+    now = SystemClock().now()
+    values = {"tenant": "acme", "automation": None, "as_of": now, "month": now - timedelta(hours=2)}
+    values |= {"day": now - timedelta(hours=1), "hour": now - timedelta(minutes=1)}
+    numbers = {name: number for number, name in enumerate(values, start=1)}
+    kinds = ", ".join("text" if name in {"tenant", "automation"} else "timestamptz" for name in values)
+    text = re.sub(r"%\((\w+)\)s", lambda found: f"${numbers[found[1]]}", statement)
+    connection.exec_driver_sql(f"PREPARE asked ({kinds}) AS {text}")
+    given = ", ".join("NULL" if value is None else f"'{value}'" for value in values.values())
+    plan = connection.exec_driver_sql(f"EXPLAIN EXECUTE asked ({given})").scalars().all()
+    connection.exec_driver_sql("DEALLOCATE asked")
+    return "\n".join(plan)
+
+
 def test_no_answer_about_evidence_scans_cases_or_decisions(board: Board) -> None:
     for hours in range(12):
         with unit_of_work(board.line) as connection:
             decide(connection, receive(connection, 400, at=hours_ago(hours)), at=hours_ago(hours))
     board.ask("evidence")
-    now = SystemClock().now()
     with unit_of_work(board.line) as connection:
         connection.exec_driver_sql("ANALYZE")
-        values = {"tenant": "acme", "automation": None, "as_of": now, "month": now - timedelta(hours=2)}
-        values |= {"day": now - timedelta(hours=1), "hour": now - timedelta(minutes=1)}
+    with unit_of_work(board.line, settings=_PLAN_ONCE) as connection:
         now_plan, then_plan = (
-            "\n".join(line for statement in statements for line in connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars())
-            for statements in ((repository._NOW, scores._NOW), (repository._THEN, scores._THEN))
+            "\n".join(_planned(connection, statement) for statement in statements)
+            for statements in (
+                (repository._NOW, repository._DECIDED_NOW, scores._NOW),
+                (repository._THEN, repository._DECIDED_THEN, scores._THEN),
+            )
         )
+    assert "$1" in now_plan, "a plan without values"
     assert "on decisions" not in now_plan
     for table in ("cases", "decisions", "intake_batches", "ledger_lines", "reviews"):
         assert f"Seq Scan on {table}" not in then_plan, then_plan

@@ -54,12 +54,12 @@ AsOf = Annotated[
 FAILURES: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (401, 403, 422, 503)}
 
 
-# What waits for nothing is asynchronous: FastAPI sends whatever else it is given to a thread and back.
 def _tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> str:
     authenticator = cast("Authenticator", request.app.state.authenticator)
     return require(authenticator, Role.EXECUTIVE, Role.OPERATOR)(credentials).tenant
 
 
+# What waits for nothing is asynchronous: FastAPI sends whatever else it is given to a thread and back.
 async def _roi(request: Request) -> Roi:
     return cast("Roi", request.app.state.roi)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from services.roi.facts import Decided, Experiment, KnownBaseline
-from services.roi.grains import Grain
+from services.roi.grains import starts
 from services.roi.repository.sums import OF_ITS_AUTOMATION
 from shared.casework.experiment import COUNTS, MEASURES, SECONDS, facts
 from shared.measure.baselines import Grade
@@ -33,7 +33,7 @@ _SUMS = (
     f" WHERE tenant_id = %(tenant)s AND grain = '{{0}}' AND {OF_ITS_AUTOMATION}"
 )
 _DECISIONS = (
-    "SELECT d.automation, d.arm, d.stratum, c.control_probability, 1 FROM decisions d"  # constants
+    "SELECT d.automation, d.arm, d.stratum, c.control_probability, 1 FROM decisions d"
     # OFFSET 0 keeps the lookup what it is: of a case by its key, however many the planner expects.
     " JOIN LATERAL (SELECT control_probability FROM cases o WHERE o.id = d.case_id OFFSET 0) c ON true"
     " WHERE {0} AND (%(automation)s::text IS NULL OR d.automation = %(automation)s)"
@@ -43,7 +43,7 @@ _DECIDED = "SELECT automation, arm, stratum, share, sum(cases)::bigint FROM ({0}
 _DECIDED_NOW: Final = _DECIDED.format(_SUMS.format("month"))
 # By booking alone, because it is about all of them whenever they were decided.
 _DECIDED_THEN: Final = _DECIDED.format(
-    f"{_SUMS.format('month')} AND booked < %(month)s UNION ALL"  # constants
+    f"{_SUMS.format('month')} AND booked < %(month)s UNION ALL"
     f" {_SUMS.format('day')} AND booked >= %(month)s AND booked < %(day)s UNION ALL"
     f" {_SUMS.format('hour')} AND booked >= %(day)s AND booked < %(hour)s UNION ALL"
     f" {_OF_DECISIONS}"
@@ -59,22 +59,16 @@ _BASELINES = (
 
 def experiments(connection: Connection, tenant: str, automation: str | None, as_of: datetime | None) -> list[Experiment]:
     """All since each experiment began, by automation and control share; the period of a question does not cut it."""
-    rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, _values(tenant, automation, as_of))
+    values = {"tenant": tenant, "automation": automation, **starts(as_of)}
+    rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)
     return [Experiment(*row) for row in rows]
 
 
 def decided(connection: Connection, tenant: str, automation: str | None, as_of: datetime | None) -> list[Decided]:
     """All cases that were decided, by what a draw is compared with."""
-    rows = connection.exec_driver_sql(_DECIDED_NOW if as_of is None else _DECIDED_THEN, _values(tenant, automation, as_of))
+    values = {"tenant": tenant, "automation": automation, **starts(as_of)}
+    rows = connection.exec_driver_sql(_DECIDED_NOW if as_of is None else _DECIDED_THEN, values)
     return [Decided(*row) for row in rows]
-
-
-def _values(tenant: str, automation: str | None, as_of: datetime | None) -> dict[str, object]:
-    """The moment, and the starts of the month, day and hour that it is in."""
-    asked: dict[str, object] = {"tenant": tenant, "automation": automation}
-    if as_of is None:
-        return asked
-    return asked | {"as_of": as_of} | {grain.value: grain.start(as_of) for grain in (Grain.MONTH, Grain.DAY, Grain.HOUR)}
 
 
 def baselines(connection: Connection, tenant: str, automation: str | None, *, at: datetime, as_of: datetime | None) -> list[KnownBaseline]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from services.roi.facts import Audited, ScoreSum
-from services.roi.grains import Grain, runs
+from services.roi.grains import Grain, runs, starts
 from shared.casework.audits import SUMS, facts
 from shared.measure.error_rate import AuditSums
 
@@ -69,13 +68,7 @@ def audits(connection: Connection, tenant: str, automation: str | None, as_of: d
     Args:
         as_of: what was booked later is not known; the limit is today's all the same.
     """
-    values = {
-        "tenant": tenant,
-        "automation": automation,
-        "as_of": as_of,
-        "month": None if as_of is None else Grain.MONTH.start(as_of.astimezone(UTC)),
-        "day": None if as_of is None else Grain.DAY.start(as_of.astimezone(UTC)),
-    }
+    values = {"tenant": tenant, "automation": automation, **starts(as_of)}
     rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)
     names = ("decisions", "drawn", "done", "disputed", "wrong", "weighted", "probability", "least")
     return {row[0]: Audited(row[1], row[2], AuditSums(**dict(zip(names, row[3:], strict=True)))) for row in rows}
