@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.roi.grains import Grain
-from services.roi.period import HOUR, Bucket, Period
+from services.roi.grains import nearest_hour
+from services.roi.period import Bucket, Period
 from shared.measure.baselines import Baseline, Grade, Moments
 from shared.measure.error_rate import AuditSums
 from shared.measure.mixture import Floats
@@ -48,6 +48,23 @@ class CaseSum(NamedTuple):
     covariate_seconds: Decimal
     gain: Decimal
     variance: Decimal
+
+    @property
+    def moments(self) -> Moments:
+        return Moments(self.cases, float(self.seconds), float(self.squares))
+
+
+class Moved(NamedTuple):
+    """As much of `CaseSum` as is needed to say why figures moved."""
+
+    automation: str
+    arm: str
+    stratum: str
+    share: Decimal
+    cases: int
+    seconds: Decimal
+    squares: Decimal
+    late_seconds: Decimal
 
     @property
     def moments(self) -> Moments:
@@ -119,18 +136,13 @@ def _flat(lists: Iterable[Iterable[float]]) -> Floats:
 
 
 class MoneySum(NamedTuple):
-    """Ledger lines with an amount, net of reversals; ``reversed`` is the part of what corrects others: reversals, cash after rework.
-
-    Attributes:
-        bucket: None but for what lies after a boundary.
-    """
+    """Ledger lines with an amount, net of reversals; ``reversed`` is the part of what corrects others: reversals, cash after rework."""
 
     automation: str
     arm: str
     kind: str
     grade: str
     currency: str
-    bucket: datetime | None
     amount: Decimal
     reversed: Decimal
 
@@ -267,8 +279,6 @@ class Wanted:
         automation: None takes all.
         bucket: None sums the whole period.
         apart: attributes of cases to keep apart besides the usual ones: ``source``, ``model_version``.
-        boundary: full hour at which the period is cut in two; only where there is no bucket.
-        latest: ``as_of`` is the moment of the answer itself: nothing was booked later.
     """
 
     tenant: str
@@ -278,32 +288,64 @@ class Wanted:
     automation: str | None = None
     bucket: Bucket | None = None
     apart: frozenset[str] = frozenset()
-    boundary: datetime | None = None
-    latest: bool = False
 
     @property
     def booked_before(self) -> datetime | None:
         """The full hour next to the moment: between them facts are looked up one by one. None where all that is in the sums is known."""
-        return None if self.as_of is None or self.latest else Grain.HOUR.start(self.as_of + HOUR / 2)
+        return None if self.as_of is None else nearest_hour(self.as_of)
 
     @property
     def unfinished(self) -> bool:
         """The period reaches over the moment that is asked about: so hardly anything that is known can lie beyond its end."""
         return self.at < self.period.end
 
-    @property
-    def pieces(self) -> list[Period]:
-        """The period, or its parts before and after the boundary."""
-        if self.boundary is None:
-            return [self.period]
-        return [Period(self.period.start, self.boundary), Period(self.boundary, self.period.end)]
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A period cut in two at a full hour, as known at two moments.
+
+    Attributes:
+        later: None takes everything that is known.
+        unfinished: the period reaches over the later moment.
+        automation: None takes all.
+    """
+
+    tenant: str
+    period: Period
+    boundary: datetime
+    earlier: datetime
+    later: datetime | None
+    unfinished: bool
+    automation: str | None = None
 
 
-class Booked(NamedTuple):
-    """Sums of one period, as of one moment; where it is cut in two, the bucket of what lies after the boundary is the boundary."""
+class Side(NamedTuple):
+    """What was known of a part of a period. Attributes: money: of all automations and arms together."""
 
-    cases: list[CaseSum]
+    cases: list[Moved]
     money: list[MoneySum]
+
+
+class Sides(NamedTuple):
+    """What one moment knew: of the part of a period before its boundary, and of the rest."""
+
+    early: Side
+    recent: Side
+
+    @property
+    def cases(self) -> list[Moved]:
+        return [*self.early.cases, *self.recent.cases]
+
+    @property
+    def money(self) -> list[MoneySum]:
+        return [*self.early.money, *self.recent.money]
+
+
+class Standing(NamedTuple):
+    """What else figures depend on at one moment."""
+
+    baselines: list[StoredBaseline]
+    rates: list[DatedRate]
 
 
 class Tally(NamedTuple):

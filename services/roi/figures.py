@@ -19,7 +19,7 @@ from shared.measure.sequence import Bounds, Progress, bounds, progress
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum, Placed, Tally
+    from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum, Moved, Placed, Tally
     from services.roi.valuation import Valuation
     from shared.measure.mixture import Floats
     from shared.measure.parts import Ends
@@ -194,7 +194,7 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     return Account(name, cases, money, fitted, found, progress(cases, _by_stratum(cases, "control")), buckets, flows)
 
 
-def like_automated(rows: Iterable[CaseSum]) -> Mapping[str, Moments]:
+def like_automated(rows: Iterable[CaseSum | Moved]) -> Mapping[str, Moments]:
     """Control cases by stratum, weighted where the control share was changed meanwhile."""
     parts: dict[str, list[tuple[float, Moments]]] = {}
     for row in rows:

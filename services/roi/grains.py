@@ -53,6 +53,11 @@ _INTO_THE_NEXT = {
 }
 
 
+def nearest_hour(moment: datetime) -> datetime:
+    """The full hour next to an aware UTC moment, before or after it."""
+    return Grain.HOUR.start(moment + timedelta(minutes=30))
+
+
 def starts(as_of: datetime | None) -> Mapping[str, datetime]:
     """Values of a statement about an aware UTC moment: itself, and the starts of the month, day and hour it is in; none without one."""
     if as_of is None:
@@ -78,6 +83,8 @@ class Run:
     """Rows of one grain with ``start <= period < end`` and ``booked_from <= booked < booked_to``.
 
     Attributes:
+        known_to, later: where two moments are asked about, rows that were booked before the one are known at the earlier moment, and the
+            other says whether they are known at the later one.
         after: part of what lies after the boundary of a period that is cut in two.
     """
 
@@ -87,6 +94,8 @@ class Run:
     booked_from: datetime
     booked_to: datetime
     which: Which = Which.ALL
+    known_to: datetime = NEVER
+    later: bool = True
     after: bool = False
 
 
@@ -105,13 +114,32 @@ def runs(period: Period, coarsest: Grain, booked_before: datetime | None, *, unf
         for run in _known(grain, first, last, booked_before, over=period.end < last)
     ]
     beyond = Run(Grain.HOUR, period.end, end, ALWAYS, booked_before or NEVER, Which.BEYOND)
-    return _joined(run for run in [*found, beyond] if run.start < run.end and run.booked_from < run.booked_to)
+    return _joined([*found, beyond])
+
+
+def runs_of_two(period: Period, earlier: datetime, later: datetime | None, *, unfinished: bool = False) -> list[Run]:
+    """As `runs` at each of two moments, but what is known at both is read once.
+
+    Args:
+        earlier, later: full hours from which on bookings are left out; None takes everything.
+        unfinished: as in `runs`, of the later moment.
+    """
+    if period.start >= period.end:
+        return []
+    end = _end(period, Grain.MONTH, later, unfinished=unfinished)
+    found = [Run(Grain.HOUR, period.end, end, ALWAYS, later or NEVER, Which.BEYOND, known_to=earlier)]
+    for grain, first, last in _spans(period.start, end, Grain.MONTH):
+        every, *since = _known(grain, first, last, later, over=False)
+        found += [replace(every, known_to=grain.start(earlier)), *(replace(run, known_to=ALWAYS) for run in since)]
+        found += [replace(run, later=False) for run in list(_known(grain, first, last, earlier, over=False))[1:]]
+    return _joined(found)
 
 
 def _joined(found: Iterable[Run]) -> list[Run]:
     """Neighbours of one grain and booking are one: whatever is found by its booking would be looked through for each of them."""
     joined: list[Run] = []
-    for run in sorted(found, key=lambda run: (run.which, run.grain, run.booked_from, run.booked_to, run.start)):
+    some = (run for run in found if run.start < run.end and run.booked_from < run.booked_to)
+    for run in sorted(some, key=lambda run: (run.which, run.grain, run.later, run.booked_from, run.booked_to, run.start)):
         last = joined[-1] if joined else None
         if last is not None and replace(last, start=run.start, end=run.end) == run and last.end == run.start:
             joined[-1] = replace(last, end=run.end)

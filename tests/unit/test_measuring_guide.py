@@ -51,7 +51,7 @@ def _cases(row: list[str]) -> list[CaseSum]:
 
 
 def _money(row: list[str]) -> MoneySum:
-    return MoneySum("claims", "automated", row[0].strip("`"), "A", "EUR", None, _number(row[1]), Decimal(0))
+    return MoneySum("claims", "automated", row[0].strip("`"), "A", "EUR", _number(row[1]), Decimal(0))
 
 
 def test_every_number_of_the_worked_example_is_what_the_api_would_answer() -> None:

@@ -21,7 +21,7 @@ EURO_DOLLAR = DatedRate("fx:EUR:USD", "*", Decimal("1.25"), None, NOW, "central 
 
 
 def _money(kind: str, currency: str, amount: str) -> MoneySum:
-    return MoneySum("claims", "automated", kind, "A", currency, None, Decimal(amount), Decimal(0))
+    return MoneySum("claims", "automated", kind, "A", currency, Decimal(amount), Decimal(0))
 
 
 def test_a_period_is_widened_to_whole_hours() -> None:

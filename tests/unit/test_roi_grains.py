@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.roi.grains import Grain, Run, Which, runs
+from services.roi.grains import Grain, Run, Which, runs, runs_of_two
 from services.roi.period import Period
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,6 +59,23 @@ def test_every_fact_of_the_period_counts_once_and_no_other_does(  # everything t
         wanted = period.start <= fact.happened < period.end and (before is None or fact.booked < before)
         assert counted(fact, found) == wanted, fact
     assert all(run.grain is Grain.HOUR or list(Grain).index(run.grain) <= list(Grain).index(coarsest) for run in found)
+
+
+@given(periods(), HOURS, st.none() | HOURS, st.lists(st.tuples(HOURS, HOURS), min_size=30), st.booleans())
+def test_what_two_moments_know_counts_once_for_each_that_knows_it(
+    period: Period,
+    earlier: datetime,
+    later: datetime | None,
+    facts: list[tuple[datetime, datetime]],
+    unfinished: bool,  # noqa: FBT001  # drawn
+) -> None:
+    earlier = earlier if later is None else min(earlier, later)
+    found = runs_of_two(period, earlier, later, unfinished=unfinished)
+    for fact in [*map(Fact._make, facts), Fact(period.start, earlier - HOUR), Fact(period.start, earlier), Fact(period.end, period.start)]:
+        inside = period.start <= fact.happened < period.end
+        then = [run for run in found if run.grain.start(fact.booked) < run.known_to]
+        assert counted(fact, then) == (inside and fact.booked < earlier), fact
+        assert counted(fact, [run for run in found if run.later]) == (inside and (later is None or fact.booked < later)), fact
 
 
 @pytest.mark.parametrize("hour", [9, 19])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from services.roi.answers.bridge_schemas import Bridge, Cause, Figure, Movement, Part
 from services.roi.answers.bridge_steps import Known, Levels, steps
-from services.roi.facts import Wanted
+from services.roi.facts import Apart
 from services.roi.grains import Grain
-from services.roi.period import BadPeriod, Period, moment
-from services.roi.repository import figures
+from services.roi.period import BadPeriod, Period
+from services.roi.period import moment as answered_at
+from services.roi.repository import figures, moves
 from services.roi.repository.snapshots import snapshot
 
 if TYPE_CHECKING:
@@ -30,17 +31,24 @@ class Moments:
 
 def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridge:
     """Raises BadPeriod where the moments are not in order, or still to come."""
-    later = moment(between.later, roi.clock.now())
-    earlier = moment(between.earlier, later)
+    later = answered_at(between.later, roi.clock.now())
+    earlier = answered_at(between.earlier, later)
     if earlier >= later:
         raise BadPeriod("`earlier` must be before `later`.")
     period = Period.of(question.start, question.end, now=later)
+    apart = Apart(
+        tenant=tenant,
+        period=period,
+        boundary=min(max(Grain.HOUR.start(earlier), period.start), period.end),
+        earlier=earlier,
+        later=None if between.later is None else later,
+        unfinished=later < period.end,
+        automation=question.automation,
+    )
     with snapshot(roi.engine, tenant) as connection:
-        wanted = Wanted(tenant, period, min(earlier, period.end), earlier, question.automation, boundary=_boundary(earlier, period))
-        before = Known(*figures.divided(connection, wanted))
-        latest = replace(wanted, at=min(later, period.end), as_of=later, latest=between.later is None)
-        after = Known(*figures.divided(connection, latest))
-    currency = question.currency or after.recent.currency
+        currency = question.currency or figures.currency(connection, tenant)
+        held = [figures.standing(connection, tenant, min(moment, period.end), moment) for moment in (earlier, later)]
+        before, after = map(Known, moves.known(connection, apart), held)
     found = steps(before, after, currency, question.min_grade)
     return Bridge(
         start=period.start,
@@ -51,10 +59,6 @@ def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridg
         currency=currency,
         movements=[_movement(figure, found, "s" if figure is Figure.SECONDS_SAVED else currency) for figure in Figure],
     )
-
-
-def _boundary(earlier: datetime, period: Period) -> datetime:
-    return min(max(Grain.HOUR.start(earlier), period.start), period.end)
 
 
 def _movement(figure: Figure, found: list[tuple[Cause | None, Levels]], unit: str) -> Movement:

@@ -10,9 +10,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.roi import figures
 from services.roi.answers.bridge_schemas import Cause, Figure
@@ -22,7 +21,7 @@ from shared.measure.baselines import EMPTY, Grade, Moments
 from shared.measure.savings import MINIMUM_CONTROL, Fit, estimate, fit
 
 if TYPE_CHECKING:
-    from services.roi.facts import Booked, CaseSum, Tally
+    from services.roi.facts import Moved, Sides, Standing
 
 Levels = dict[Figure, Decimal]
 _THOUSANDTH = Decimal("0.001")
@@ -31,27 +30,18 @@ _HOUR = Decimal(3600)
 Work = Mapping[tuple[str, str], Moments]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What was known at one moment: of the part of the period before the hour of the earlier moment, and of the rest."""
+class Known(NamedTuple):
+    """One moment: what it knew of the period, cut in two at the hour of the earlier moment, and what held then."""
 
-    early: Booked
-    recent: Tally
-
-    @property
-    def cases(self) -> list[CaseSum]:
-        return [*self.early.cases, *self.recent.cases]
-
-    @property
-    def money(self) -> list[MoneySum]:
-        return [*self.early.money, *self.recent.money]
+    sides: Sides
+    held: Standing
 
 
 def steps(before: Known, after: Known, currency: str, min_grade: Grade) -> list[tuple[Cause | None, Levels]]:
     """Every figure before, and after each cause; the last are the figures after."""
-    old = Valuation.of(before.recent.rates, currency)
-    new = Valuation.of(after.recent.rates, currency)
-    subjects = {(row.automation, row.stratum) for row in [*before.cases, *after.cases]}
+    old = Valuation.of(before.held.rates, currency)
+    new = Valuation.of(after.held.rates, currency)
+    subjects = {(row.automation, row.stratum) for row in [*before.sides.cases, *after.sides.cases]}
     fits, refits = _fits(before, subjects), _fits(after, subjects)
     work, money = list(_work(before, after)), list(_money(before, after))
     causes = (None, Cause.NEW_WORK, Cause.LATE_EVENTS, Cause.CORRECTIONS)
@@ -67,15 +57,15 @@ def steps(before: Known, after: Known, currency: str, min_grade: Grade) -> list[
 
 def _work(before: Known, after: Known) -> Iterable[Work]:
     """Automated cases and the human seconds on them: before, with new work, with late events, with corrections."""
-    done = _automated(before.cases)
+    done = _automated(before.sides.cases)
     yield done
-    for one, other in ((before.recent, after.recent), (before.early, after.early)):
+    for one, other in ((before.sides.recent, after.sides.recent), (before.sides.early, after.sides.early)):
         done = _plus(done, _automated(one.cases, sign=-1, late=False), _automated(other.cases, late=False))
         yield done
-    yield _automated(after.cases)
+    yield _automated(after.sides.cases)
 
 
-def _automated(rows: Iterable[CaseSum], *, sign: int = 1, late: bool = True) -> Work:
+def _automated(rows: Iterable[Moved], *, sign: int = 1, late: bool = True) -> Work:
     """By automation and stratum; ``late`` counts the seconds that came after their case's decision as well."""
     cases: dict[tuple[str, str], int] = defaultdict(int)
     seconds: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
@@ -94,12 +84,12 @@ def _plus(*found: Work) -> Work:
 
 def _money(before: Known, after: Known) -> Iterable[Sequence[MoneySum]]:
     """As `_work`, of all automations and arms together."""
-    booked = _booked(before.money)
+    booked = _booked(before.sides.money)
     yield booked
-    for one, other in ((before.recent, after.recent), (before.early, after.early)):
+    for one, other in ((before.sides.recent, after.sides.recent), (before.sides.early, after.sides.early)):
         booked = [*booked, *_booked(one.money, sign=-1, corrected=False), *_booked(other.money, corrected=False)]
         yield booked
-    yield _booked(after.money)
+    yield _booked(after.sides.money)
 
 
 def _booked(rows: Iterable[MoneySum], *, sign: int = 1, corrected: bool = True) -> list[MoneySum]:
@@ -107,7 +97,7 @@ def _booked(rows: Iterable[MoneySum], *, sign: int = 1, corrected: bool = True) 
     sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
     for row in rows:
         sums[row.kind, row.grade, row.currency] += row.amount if corrected else row.amount - row.reversed
-    return [MoneySum("", "", *key, None, sign * amount, Decimal(0)) for key, amount in sums.items()]
+    return [MoneySum("", "", *key, sign * amount, Decimal(0)) for key, amount in sums.items()]
 
 
 def _fits(known: Known, subjects: AbstractSet[tuple[str, str]]) -> Mapping[str, Fit]:
@@ -116,11 +106,11 @@ def _fits(known: Known, subjects: AbstractSet[tuple[str, str]]) -> Mapping[str, 
 
 
 def _fit(name: str, known: Known, strata: AbstractSet[str]) -> Fit:
-    control = figures.like_automated(row for row in known.cases if row.automation == name)
+    control = figures.like_automated(row for row in known.sides.cases if row.automation == name)
     if sum(moments.n for moments in control.values()) >= MINIMUM_CONTROL:
         # Strata that were not there yet must not change how the others are grouped; a stored baseline they may have all the same.
-        strata = {row.stratum for row in known.cases if row.automation == name and row.arm == "automated"}
-    return fit(control, strata, {row.stratum: row.baseline for row in known.recent.baselines if row.automation == name})
+        strata = {row.stratum for row in known.sides.cases if row.automation == name and row.arm == "automated"}
+    return fit(control, strata, {row.stratum: row.baseline for row in known.held.baselines if row.automation == name})
 
 
 def _saved(fits: Mapping[str, Fit], work: Work, min_grade: Grade) -> Mapping[str, float]:

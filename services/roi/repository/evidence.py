@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.roi.facts import Decided, Experiment, KnownBaseline
 from services.roi.grains import starts
-from services.roi.repository.sums import OF_ITS_AUTOMATION
+from services.roi.repository.rows import OF_ITS_AUTOMATION
 from shared.casework.experiment import COUNTS, MEASURES, SECONDS, facts
 from shared.measure.baselines import Grade
 

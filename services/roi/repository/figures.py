@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from services.roi.facts import Booked, DatedRate, StoredBaseline, Tally
+from services.roi.facts import DatedRate, Standing, StoredBaseline, Tally
 from services.roi.repository import sums
 from services.roi.schemas import LedgerLine
 from shared.measure.baselines import Baseline, Grade
@@ -46,14 +46,6 @@ def tally(connection: Connection, wanted: Wanted) -> Tally:
     return _tally(connection, wanted, [], [])._replace(buckets=buckets, flows=flows)
 
 
-def divided(connection: Connection, wanted: Wanted) -> tuple[Booked, Tally]:
-    """The sums before the boundary, and everything about what lies after it."""
-    early, recent = sums.cases_by_part(connection, wanted)
-    money = sums.money(connection, wanted)
-    parts = [row for row in money if row.bucket is None], [row for row in money if row.bucket is not None]
-    return Booked(early, parts[0]), _tally(connection, wanted, recent, parts[1])
-
-
 def ledger_page(connection: Connection, tenant: str, filters: Mapping[str, object], cursor: Cursor | None, limit: int) -> list[LedgerLine]:
     """Newest first.
 
@@ -73,15 +65,24 @@ def answers(connection: Connection) -> None:
     connection.exec_driver_sql("SELECT 1")
 
 
+def currency(connection: Connection, tenant: str) -> str:
+    """The tenant's own."""
+    return str(connection.exec_driver_sql("SELECT currency FROM tenants WHERE id = %(tenant)s", {"tenant": tenant}).scalar_one())
+
+
+def standing(connection: Connection, tenant: str, at: datetime, as_of: datetime | None) -> Standing:
+    """Baselines and rates that hold at a moment, as known at another."""
+    values = {"tenant": tenant, "at": at, "as_of": as_of}
+    return Standing(_baselines(connection, values), [DatedRate(*row) for row in connection.exec_driver_sql(_RATES, values)])
+
+
 def _tally(connection: Connection, wanted: Wanted, cases: list[CaseSum], money: list[MoneySum]) -> Tally:
-    values = {"tenant": wanted.tenant, "at": wanted.at, "as_of": wanted.as_of}
-    rolled_at, currency = connection.exec_driver_sql(_COMMON, values).one()
+    rolled_at, own = connection.exec_driver_sql(_COMMON, {"tenant": wanted.tenant}).one()
     return Tally(
         cases=cases,
         money=money,
-        baselines=_baselines(connection, values),
-        rates=[DatedRate(*row) for row in connection.exec_driver_sql(_RATES, values)],
-        currency=currency,
+        **standing(connection, wanted.tenant, wanted.at, wanted.as_of)._asdict(),
+        currency=own,
         # Of an earlier moment everything is known, the tail of the facts included.
         rolled_at=wanted.as_of or rolled_at,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.roi.facts import Queue
 from services.roi.grains import Grain
-from services.roi.repository.sums import OF_ITS_AUTOMATION
+from services.roi.repository.rows import OF_ITS_AUTOMATION
 
 if TYPE_CHECKING:
     from datetime import datetime

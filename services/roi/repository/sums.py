@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import starmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum
-from services.roi.grains import NEVER, Grain, Run, Which, runs
+from services.roi.grains import Grain, Which, runs
 from services.roi.period import Bucket
-from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES, CORRECTS, TIME, case_changes
+from services.roi.repository import tails
+from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, union
+from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy import Connection
 
     from services.roi.facts import Wanted
     from services.roi.period import Period
@@ -27,34 +28,10 @@ _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_ver
 _APART = {"source", "model_version"}
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
-_LEAST = timedelta(microseconds=1)
-OF_ITS_AUTOMATION = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
-_COLUMNS = {
-    "grain": "text",
-    "start": "timestamptz",
-    "end": "timestamptz",
-    "booked_from": "timestamptz",
-    "booked_to": "timestamptz",
-    "after": "bool",
-}
-_RUNS = ", ".join(f"%({{0}}_{name})s::{kind}[]" for name, kind in _COLUMNS.items())
-# Each run by itself, by the index that suits it whatever the values are.
-_PART = (
-    "SELECT {1} AS bucket, {2} FROM unnest({0}) AS r (grain, start, until, booked_from, booked_to, after) CROSS JOIN LATERAL ("  # noqa: S608  # constants
-    f" SELECT * FROM {{3}} s WHERE s.tenant_id = %(tenant)s AND s.grain = r.grain AND {{4}} AND {OF_ITS_AUTOMATION} OFFSET 0) AS k"
-)
-_BY_PERIOD = "s.period >= r.start AND s.period < r.until"
-_BOOKED = "s.booked >= r.booked_from AND s.booked < r.booked_to"
-# Not by the index of periods.
-_BY_BOOKING = "s.period + interval '0' >= r.start AND s.period + interval '0' < r.until"
-_BUCKET = (
-    "CASE WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, {0}, 'UTC')"
-    " WHEN {0} >= %(boundary)s::timestamptz THEN %(boundary)s END"
-)
-_BUCKET_OF_RUN = (
-    "CASE WHEN r.grain = %(bucket)s THEN k.period WHEN %(bucket)s::text IS NOT NULL THEN date_trunc(%(bucket)s::text, k.period, 'UTC')"
-    " WHEN r.after THEN %(boundary)s::timestamptz END"
-)
+# Where in the answer something belongs.
+_BUCKET = "date_trunc(%(bucket)s::text, {0}, 'UTC') AS bucket"
+_BUCKET_OF_RUN = "CASE WHEN r.grain = %(bucket)s THEN k.period ELSE date_trunc(%(bucket)s::text, k.period, 'UTC') END AS bucket"
+_ALL = "0 AS bucket"
 
 
 # As numbers, because a moment takes longer to send and to read than all else of a row.
@@ -98,30 +75,18 @@ _MONEY_BUCKETS = _Buckets("money_buckets", "ledger_sums", ("automation", "kind",
 
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
     """Sums of the period's decided cases."""
-    return list(starmap(CaseSum, _cases(connection, wanted)))
-
-
-def cases_by_part(connection: Connection, wanted: Wanted) -> tuple[list[CaseSum], list[CaseSum]]:
-    """Sums of the cases that were decided before the boundary, and after it."""
-    parts: tuple[list[CaseSum], list[CaseSum]] = [], []
-    for *values, bucket in _cases(connection, wanted, "bucket"):
-        parts[bucket is not None].append(CaseSum(*values))
-    return parts
-
-
-def _cases(connection: Connection, wanted: Wanted, *last: str) -> CursorResult[Any]:
     columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
     rows, values = _known("case_sums", _CASE_ATTRIBUTES, CASE_MEASURES, wanted)
     if wanted.as_of is not None:
-        rows += _CASE_TAIL.format(", ".join((*_CASE_ATTRIBUTES, *CASE_MEASURES)))
-    return connection.exec_driver_sql(_summed(rows, columns, CASE_MEASURES, last), values)
+        rows = union(rows, tails.cases(_ALL, (*_CASE_ATTRIBUTES, *CASE_MEASURES)))
+    return list(starmap(CaseSum, connection.exec_driver_sql(_summed(rows, columns, CASE_MEASURES), values)))
 
 
 def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSums]:
     """The period's decided cases by bucket, with as little of each as a part of a period needs; a row for each would take longer."""
     rows, values = _by_bucket(_CASE_BUCKETS, wanted, bucket)
     if wanted.as_of is not None:
-        rows += _CASE_TAIL.format(", ".join(_CASE_BUCKETS.of_sums))
+        rows = union(rows, tails.cases(_BUCKET.format("decided_at"), _CASE_BUCKETS.of_sums))
     return list(starmap(BucketSums, connection.exec_driver_sql(_GATHERED.format(rows), values)))
 
 
@@ -129,8 +94,8 @@ def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
     """Sums of the period's ledger lines with an amount."""
     rows, values = _known("ledger_sums", _MONEY_ATTRIBUTES, _MONEY_MEASURES, wanted)
     if wanted.as_of is not None:
-        rows += f" UNION ALL {_LINE_TAIL}"
-    statement = _summed(rows, (*_MONEY_ATTRIBUTES, "bucket"), _MONEY_MEASURES, condition="WHERE currency <> '-'")
+        rows = union(rows, tails.lines(_ALL, (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES)))
+    statement = _summed(rows, _MONEY_ATTRIBUTES, _MONEY_MEASURES, condition="WHERE currency <> '-'")
     return list(starmap(MoneySum, connection.exec_driver_sql(statement, values)))
 
 
@@ -138,7 +103,7 @@ def flows(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[MoneyB
     """As `money`, by bucket and of all arms together."""
     rows, values = _by_bucket(_MONEY_BUCKETS, wanted, bucket)
     if wanted.as_of is not None:
-        rows += f" UNION ALL SELECT bucket, {', '.join(_MONEY_BUCKETS.of_sums)} FROM ({_LINE_TAIL}) AS tail"  # noqa: S608  # constants
+        rows = union(rows, tails.lines(_BUCKET.format("l.occurred_at"), _MONEY_BUCKETS.columns))
     statement = (
         f"SELECT automation, kind, grade, currency, {_STARTS}, array_agg(amount) FROM ({rows}) AS known WHERE currency <> '-'"  # noqa: S608  # constants
         " GROUP BY 1, 2, 3, 4"
@@ -161,38 +126,32 @@ def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, D
     """Sums of the quantities of one kind of line, net of reversals, by automation."""
     rows, values = _known("ledger_sums", ("automation", "kind"), ("quantity",), wanted)
     if wanted.as_of is not None:
-        rows += _QUANTITY_TAIL
+        rows = union(rows, tails.lines(_ALL, ("automation", "kind", "quantity")))
     statement = f"SELECT automation, sum(quantity) FROM ({rows}) AS known WHERE kind = %(kind)s GROUP BY 1 HAVING sum(quantity) <> 0"  # noqa: S608  # constants
     return dict(tuple(row) for row in connection.exec_driver_sql(statement, {**values, "kind": kind}))
 
 
-def _summed(rows: str, attributes: Iterable[str], measures: Iterable[str], last: Iterable[str] = (), *, condition: str = "") -> str:
-    """Without what was added and taken away again.
-
-    Args:
-        last: attributes to show after the measures.
-    """
-    groups, behind, sums = list(attributes), list(last), {name: f"sum({name})" for name in measures}
+def _summed(rows: str, attributes: Sequence[str], measures: Iterable[str], *, condition: str = "") -> str:
+    """Without what was added and taken away again."""
+    sums = {name: f"sum({name})" for name in measures}
     totals = [f"{total}::bigint" if name == "cases" else total for name, total in sums.items()]
-    places = [*range(1, len(groups) + 1), *range(len(groups) + len(totals) + 1, len(groups) + len(totals) + len(behind) + 1)]
-    columns = ", ".join([*groups, *totals, *behind])
+    places = ", ".join(str(number + 1) for number in range(len(attributes)))
     having = " OR ".join(f"{total} <> 0" for total in sums.values())
-    return f"SELECT {columns} FROM ({rows}) AS known {condition} GROUP BY {', '.join(map(str, places))} HAVING {having}"  # noqa: S608  # constants
+    return f"SELECT {', '.join([*attributes, *totals])} FROM ({rows}) AS known {condition} GROUP BY {places} HAVING {having}"  # noqa: S608  # constants
 
 
 def _known(table: str, attributes: Iterable[str], measures: Iterable[str], wanted: Wanted) -> tuple[str, dict[str, object]]:
     """Rows of a table of sums, and the values of the whole statement."""
     columns, less = [*attributes, *measures], [*attributes, *(f"-{name} AS {name}" for name in measures)]
-    found = [run for piece in wanted.pieces for run in _runs(wanted, piece, Grain.MONTH)]
-    values = _values(wanted, found)
+    values = _values(wanted, Grain.MONTH)
     if wanted.booked_before is None:
-        return _union(_part(Which.ALL, columns, table, _BY_PERIOD), _part(Which.BEYOND, less, table, _BY_PERIOD)), values
+        return union(part(Which.ALL, _ALL, columns, table, BY_PERIOD), part(Which.BEYOND, _ALL, less, table, BY_PERIOD)), values
     return (
-        _union(
-            _part(Which.ALL, columns, table, f"{_BY_PERIOD} AND {_BOOKED}"),
-            _part(Which.LATE, columns, table, f"{_BY_BOOKING} AND {_BOOKED}"),
-            _part(Which.BEYOND, less, table, f"{_BY_PERIOD} AND {_BOOKED}"),
-            _part(Which.EXCESS, less, table, f"{_BY_BOOKING} AND {_BOOKED}"),
+        union(
+            part(Which.ALL, _ALL, columns, table, f"{BY_PERIOD} AND {BOOKED}"),
+            part(Which.LATE, _ALL, columns, table, f"{BY_BOOKING} AND {BOOKED}"),
+            part(Which.BEYOND, _ALL, less, table, f"{BY_PERIOD} AND {BOOKED}"),
+            part(Which.EXCESS, _ALL, less, table, f"{BY_BOOKING} AND {BOOKED}"),
         ),
         values,
     )
@@ -200,92 +159,29 @@ def _known(table: str, attributes: Iterable[str], measures: Iterable[str], wante
 
 def _by_bucket(tables: _Buckets, wanted: Wanted, bucket: Bucket) -> tuple[str, dict[str, object]]:
     """As `_known`, of both tables: as known at a moment, the buckets without the few sums that were booked later."""
-    found = _runs(wanted, wanted.period, _COARSEST[bucket])
-    parts = [_part(Which.ALL, tables.columns, tables.table, _BY_PERIOD)]
+    values = _values(wanted, _COARSEST[bucket]) | {"bucket": bucket}
+
+    def found(which: Which, columns: Iterable[str], table: str, condition: str) -> str:
+        return part(which, _BUCKET_OF_RUN, columns, table, condition)
+
+    every = found(Which.ALL, tables.columns, tables.table, BY_PERIOD)
     if wanted.booked_before is None:
         less = [*tables.attributes, *(f"-{name} AS {name}" for name in tables.measures)]
-        parts.append(_part(Which.BEYOND, less, tables.table, _BY_PERIOD))
-    else:
-        parts += [
-            _part(Which.ALL, tables.less, tables.sums, f"{_BY_PERIOD} AND s.booked >= r.booked_to"),
-            _part(Which.LATE, tables.of_sums, tables.sums, f"{_BY_BOOKING} AND {_BOOKED}"),
-            _part(Which.BEYOND, tables.less, tables.sums, f"{_BY_PERIOD} AND {_BOOKED}"),
-            _part(Which.EXCESS, tables.less, tables.sums, f"{_BY_BOOKING} AND {_BOOKED}"),
-        ]
-    return _union(*parts), _values(wanted, found)
-
-
-def _union(*parts: str) -> str:
-    return " UNION ALL ".join(parts)
-
-
-def _runs(wanted: Wanted, piece: Period, coarsest: Grain) -> list[Run]:
-    found = runs(piece, coarsest, wanted.booked_before, unfinished=wanted.unfinished and piece.end == wanted.period.end)
-    return [replace(run, after=piece.start == wanted.boundary) for run in found]
-
-
-def _part(which: Which, columns: Iterable[str], table: str, condition: str) -> str:
-    return _PART.format(_RUNS.format(which), _BUCKET_OF_RUN, ", ".join(columns), table, condition)
-
-
-def _values(wanted: Wanted, found: Sequence[Run]) -> dict[str, object]:
-    columns = {f"{which}_{name}": [getattr(run, name) for run in found if run.which is which] for which in Which for name in _COLUMNS}
-    return {
-        "tenant": wanted.tenant,
-        "automation": wanted.automation,
-        "bucket": wanted.bucket,
-        "boundary": wanted.boundary,
-        "start": wanted.period.start,
-        "end": wanted.period.end,
-        **_moments(NEVER if wanted.latest else wanted.as_of, NEVER if wanted.latest else wanted.booked_before),
-        **columns,
-    }
-
-
-def _moments(as_of: datetime | None, hour: datetime | None) -> dict[str, object]:
-    """The moment, the full hour that the sums are cut off at, and the first and the last microsecond between them."""
-    if as_of is None or hour is None:
-        return {}
-    first, last = (hour, as_of) if hour <= as_of else (as_of + _LEAST, hour - _LEAST)
-    return {"as_of": as_of, "hour": hour, "first": first, "last": last}
-
-
-# Facts between `as_of` and the hour next to it, and those before them that are not in the sums yet.
-# Once, for it is asked about each fact; how many there are is known already.
-_ROLLED_UP = "{0}.xid < (SELECT rollup_horizon('rollups'))"
-_FRESH = (
-    "SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at >= %(first)s AND f.booked_at <= %(last)s{2}"
-    " UNION ALL SELECT {1} FROM {0} f WHERE f.tenant_id = %(tenant)s AND f.booked_at < %(first)s"
-    " AND f.xid >= rollup_horizon('rollups'){2}"
-)
-_CASE_TAIL = (
-    " UNION ALL SELECT * FROM (WITH "  # noqa: S608  # constants
-    + case_changes(
-        touched=f"({_FRESH.format('decisions', 'f.case_id', '')}) UNION ({_FRESH.format('ledger_lines', 'f.case_id', f' AND {TIME}')})",
-        visible="{0}.tenant_id = %(tenant)s AND {0}.booked_at <= %(last)s",
-        old=f"({_ROLLED_UP} AND {{0}}.booked_at < %(hour)s)",
-        booked="%(hour)s::timestamptz",
-        new="{0}.booked_at <= %(as_of)s",
+        return union(every, found(Which.BEYOND, less, tables.table, BY_PERIOD)), values
+    return (
+        union(
+            every,
+            found(Which.ALL, tables.less, tables.sums, f"{BY_PERIOD} AND s.booked >= r.booked_to"),
+            found(Which.LATE, tables.of_sums, tables.sums, f"{BY_BOOKING} AND {BOOKED}"),
+            found(Which.BEYOND, tables.less, tables.sums, f"{BY_PERIOD} AND {BOOKED}"),
+            found(Which.EXCESS, tables.less, tables.sums, f"{BY_BOOKING} AND {BOOKED}"),
+        ),
+        values,
     )
-    + f" SELECT {_BUCKET.format('decided_at')} AS bucket,"  # noqa: S608  # constants
-    " {} FROM changes"
-    f" WHERE decided_at >= %(start)s AND decided_at < %(end)s AND {OF_ITS_AUTOMATION}) AS tail"
-)
-_BUCKET_OF_LINE = _BUCKET.format("l.occurred_at")
-_FRESH_LINES = (
-    f" FROM ({_FRESH.format('ledger_lines', 'f.*', '')}) AS l LEFT JOIN ledger_lines r ON r.id = l.reverses"
-    " WHERE l.occurred_at >= %(start)s AND l.occurred_at < %(end)s"
-    " AND (%(automation)s::text IS NULL OR l.automation = %(automation)s)"
-    f" AND (l.booked_at <= %(as_of)s OR {_ROLLED_UP.format('l')})"
-)
-# What is in the sums of the hour and was booked after the moment is taken away.
-_COUNTED = "CASE WHEN l.booked_at <= %(as_of)s THEN {0} ELSE -{0} END"
-_QUANTITY_TAIL = (
-    f" UNION ALL SELECT {_BUCKET_OF_LINE}, l.automation, coalesce(r.kind, l.kind), {_COUNTED.format('coalesce(l.quantity, 0)')}"
-    f"{_FRESH_LINES}"
-)
-_LINE_TAIL = (
-    f"SELECT {_BUCKET_OF_LINE} AS bucket, l.automation, coalesce(l.arm, '-') AS arm, coalesce(r.kind, l.kind) AS kind, l.grade,"
-    f" coalesce(l.currency, '-') AS currency, {_COUNTED.format('coalesce(l.amount, 0)')} AS amount,"
-    f" CASE WHEN {CORRECTS} THEN {_COUNTED.format('coalesce(l.amount, 0)')} ELSE 0 END AS reversed" + _FRESH_LINES
-)
+
+
+def _values(wanted: Wanted, coarsest: Grain) -> dict[str, object]:
+    found = runs(wanted.period, coarsest, wanted.booked_before, unfinished=wanted.unfinished)
+    tail = {} if wanted.as_of is None else tails.moments(wanted.as_of)
+    asked = {"tenant": wanted.tenant, "automation": wanted.automation, "start": wanted.period.start, "end": wanted.period.end}
+    return {**asked, **tail, **given(found)}
