@@ -102,7 +102,10 @@ def _booked(rows: Iterable[MoneySum], *, sign: int = 1, corrected: bool = True) 
 
 def _fits(known: Known, subjects: AbstractSet[tuple[str, str]]) -> Mapping[str, Fit]:
     """By automation, also of those that have no case yet."""
-    return {name: _fit(name, known, {stratum for automation, stratum in subjects if automation == name}) for name, _ in subjects}
+    strata: dict[str, set[str]] = defaultdict(set)
+    for automation, stratum in subjects:
+        strata[automation].add(stratum)
+    return {automation: _fit(automation, known, own) for automation, own in strata.items()}
 
 
 def _fit(name: str, known: Known, strata: AbstractSet[str]) -> Fit:
