@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from services.roi.facts import Apart
     from services.roi.grains import Run
 
-Sums = dict[tuple[Any, ...], list[Any]]
+_Sums = dict[tuple[Any, ...], list[Any]]
 # Which part of the period something is of, and which moments know it.
 _PLACE = "r.after AS recent, k.booked < r.known_to AS earlier, r.later AS later"
 _OF_FACTS = "{{0}} >= %(boundary)s AS recent, {0} AS earlier, {1} AS later"
@@ -101,9 +101,9 @@ def _runs(wanted: Apart) -> Iterable[Run]:
         yield replace(run, after=True)
 
 
-def _apart(rows: Iterable[Sequence[Any]], attributes: int) -> list[Sums]:
+def _apart(rows: Iterable[Sequence[Any]], attributes: int) -> list[_Sums]:
     """Early and recent of the earlier moment, early and recent of the later one; what was added and taken away again is in none."""
-    sides: list[Sums] = [{}, {}, {}, {}]
+    sides: list[_Sums] = [{}, {}, {}, {}]
     for recent, earlier, later, *row in rows:
         key, values = tuple(row[:attributes]), row[attributes:]
         for side in (sides[recent],) * earlier + (sides[2 + recent],) * later:
