@@ -27,18 +27,18 @@ def encoder_weights(shape: bert.Shape, words: int, places: int) -> dict[str, npt
     for layer in (f"encoder.layer.{index}" for index in range(shape.layers)):
         for part in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
             sizes |= {f"{layer}.{part}.weight": (width, width), f"{layer}.{part}.bias": (width,)}
-        sizes |= {f"{layer}.intermediate.dense.weight": (4 * width, width), f"{layer}.intermediate.dense.bias": (4 * width,)}
-        sizes |= {f"{layer}.output.dense.weight": (width, 4 * width), f"{layer}.output.dense.bias": (width,)}
+        sizes |= {f"{layer}.intermediate.dense.weight": (shape.units, width), f"{layer}.intermediate.dense.bias": (shape.units,)}
+        sizes |= {f"{layer}.output.dense.weight": (width, shape.units), f"{layer}.output.dense.bias": (width,)}
         for part in ("attention.output.LayerNorm", "output.LayerNorm"):
             sizes |= {f"{layer}.{part}.weight": (width,), f"{layer}.{part}.bias": (width,)}
     return {name: draws.normal(0, 0.5, size).astype(np.float32) for name, size in sizes.items()}
 
 
 def write_encoder(folder: Path, texts: Sequence[str], shape: bert.Shape) -> None:
-    """With a tokenizer that is learnt from ``texts``, and four feed-forward units for each channel."""
+    """With a tokenizer that is learnt from ``texts``."""
     folder.mkdir()
     tokenizer = learnt(texts, 300, 64)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"num_hidden_layers": shape.layers, "hidden_size": shape.width, "num_attention_heads": shape.heads}
-    (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 4 * shape.width}), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": shape.units}), encoding="utf-8")
     save_file(encoder_weights(shape, tokenizer.get_vocab_size(), 64), folder / "model.safetensors")

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from services.lab.bert import DOMAIN
+
 _LAST: Final = re.compile(r"encoder\.layer\.\d+\.output\.dense\.weight")
-_DOMAIN: Final = "com.microsoft"
 BLOCK: Final = 128
 _LEVELS: Final = 127
 # What stands for nothing where weights are kept without a sign.
@@ -45,14 +46,13 @@ def blockwise(content: bytes) -> bytes:
             nodes.append(node)
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)
-    graph.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
     return cast("bytes", graph.SerializeToString(deterministic=True))
 
 
 def _product(node: Any, weights: str, wide: int, deep: int) -> Any:
     inputs, outputs = [node.input[0], weights, f"{weights}.scales"], list(node.output)
     sizes: dict[str, Any] = {"N": wide, "K": deep, "bits": 8, "block_size": BLOCK, "accuracy_level": _INT8}
-    return helper.make_node("MatMulNBits", inputs, outputs, name=node.name, domain=_DOMAIN, **sizes)
+    return helper.make_node("MatMulNBits", inputs, outputs, name=node.name, domain=DOMAIN, **sizes)
 
 
 def _rounded(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:

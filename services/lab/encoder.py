@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +80,7 @@ class Network:
 
     def __post_init__(self) -> None:
         config = self.encoder.config
-        self.shape = Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads)
+        self.shape = Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
 
     @property
     def weights(self) -> Weights:
@@ -115,6 +115,7 @@ def narrow(network: Network, weights: Weights) -> None:
             part.dense = torch.nn.Linear(deep, wide)
             part.dense.load_state_dict(found)
     network.encoder.config.intermediate_size = len(weights["encoder.layer.0.intermediate.dense.bias"])
+    network.shape = replace(network.shape, units=network.encoder.config.intermediate_size)
 
 
 def small(shape: Shape, vocabulary: int, max_tokens: int, classes: Mapping[str, int], seed: int, dropout: float = 0.1) -> Network:
@@ -125,7 +126,7 @@ def small(shape: Shape, vocabulary: int, max_tokens: int, classes: Mapping[str, 
         hidden_size=shape.width,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
-        intermediate_size=4 * shape.width,
+        intermediate_size=shape.units,
         max_position_embeddings=max_tokens,
         type_vocab_size=1,
         hidden_act="gelu",

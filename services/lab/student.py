@@ -22,7 +22,7 @@ from services.lab.teacher import Teacher, folder_of, load
 from services.lab.wordpiece import encoded, learnt
 from shared.automations.pack import TierModel
 
-SHAPE: Final = Shape(layers=2, width=128, heads=2)
+SHAPE: Final = Shape(layers=2, width=128, heads=2, units=512)
 PIECES: Final = 4_000
 # Beside the pack while it is made; what is in it can be deleted at any time.
 WORK: Final = ".work"
@@ -98,7 +98,7 @@ def moved(stage: Stage, name: str) -> Callable[[float], None]:
 
 def provenance(plan: Plan, teacher: Teacher | None) -> Mapping[str, Any]:
     """What the card says about how the transformers came about."""
-    found: dict[str, Any] = {"mini": f"{SHAPE.layers} layers, {SHAPE.width} wide, {plan.epochs} epochs"} if plan.mini else {}
+    found: dict[str, Any] = {"mini": f"{SHAPE.description}, {plan.epochs} epochs"} if plan.mini else {}
     if teacher is not None:
         found |= {**teacher.provenance, "teacher_epochs": plan.finetune}
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +55,7 @@ class Teacher:
     @property
     def provenance(self) -> Mapping[str, Any]:
         """What the card says about it."""
-        sizes = {"layers": self.shape.layers, "feed_forward_units": narrowing.units_of(self.weights), "pieces": len(self.kept)}
+        sizes = {"layers": self.shape.layers, "feed_forward_units": self.shape.units, "pieces": len(self.kept)}
         return {"teacher": self.name, "teacher_sha256": self.sha256, **{f"teacher_{name}": size for name, size in sizes.items()}}
 
 
@@ -107,12 +107,12 @@ def load(name: str, texts: Sequence[str], max_tokens: int, layers: int | None = 
     words = "embeddings.word_embeddings.weight"
     weights[words] = weights[words][kept]
     depth = min(layers or config["num_hidden_layers"], config["num_hidden_layers"])
-    shape = Shape(depth, config["hidden_size"], config["num_attention_heads"])
+    shape = Shape(depth, config["hidden_size"], config["num_attention_heads"], config["intermediate_size"])
     return Teacher(
         name=MINILM if name == MINILM else folder.name,
         sha256=hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest(),
         weights=weights if width is None else narrowing.narrowed(weights, shape, _seen(tokenizer, texts), width),
-        shape=shape,
+        shape=replace(shape, units=width or shape.units),
         tokenizer=tokenizer,
         kept=kept,
     )

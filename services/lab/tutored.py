@@ -155,5 +155,5 @@ def provenance(each: int) -> Mapping[str, Any]:
     how, texts = Recipe(BUCKETS), f"{each} varied texts for each of the training part"
     return {
         "nano": f"{how.width} hidden units, {how.epochs} epochs, {texts}",
-        "mini": f"{SHAPE.layers} layers, {SHAPE.width} wide, {SCHEDULE.epochs} epochs, {texts}, and how the encoder sees them",
+        "mini": f"{SHAPE.description}, {SCHEDULE.epochs} epochs, {texts}, and how the encoder sees them",
     }

@@ -21,7 +21,7 @@ from services.lab.wordpiece import encoded
 from shared.automations.contract import Features
 from shared.inference.session import opened
 
-SHAPE = Shape(layers=1, width=32, heads=2)
+SHAPE = Shape(layers=1, width=32, heads=2, units=48)
 
 
 def _network(seed: int = 0) -> Network:
@@ -48,6 +48,7 @@ def test_an_encoder_learns_several_tasks_at_once_and_its_graph_says_what_torch_s
     encoder.fit(network, materials, SCHEDULE, tmp_path / "c.pt", shares.append)
     assert shares[-1] == pytest.approx(1.0)
     assert shares == sorted(shares)
+    assert network.weights["encoder.layer.0.intermediate.dense.bias"].shape == (SHAPE.units,)
     graph = opened(bert.to_onnx(network.weights, network.shape, {name: network.head(name) for name in materials}))
     for name, material in materials.items():
         answers = [np.asarray(graph.run([name], {bert.INPUT: np.array([ids])})[0])[0] for ids in material.documents]
@@ -123,7 +124,7 @@ def test_a_narrower_teacher_goes_into_torch_as_it_is_written_into_a_graph() -> N
     teacher = load(MINILM, texts, 16, layers=2, width=200)
     network = encoder.pretrained(folder_of(MINILM), {"x": 2}, seed=0, layers=2)
     encoder.narrow(network, teacher.weights)
-    assert network.encoder.config.intermediate_size == 200
+    assert network.encoder.config.intermediate_size == network.shape.units == teacher.shape.units == 200
     ids = encoded(teacher.tokenizer, texts[:1])[0]
     graph = opened(bert.to_onnx(teacher.weights, teacher.shape, {}))
     with torch.inference_mode():

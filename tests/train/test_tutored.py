@@ -27,7 +27,7 @@ def _teacher() -> Teacher:
     tokenizer = learnt(WORDS * 3, 200, 16)
     size = tokenizer.get_vocab_size()
     weights = {"embeddings.word_embeddings.weight": DRAWS.normal(size=(size, 200)).astype(np.float32)}
-    return Teacher("toy", "", weights, Shape(1, 200, 2), tokenizer, np.arange(size, dtype=np.int64))
+    return Teacher("toy", "", weights, Shape(1, 200, 2, 800), tokenizer, np.arange(size, dtype=np.int64))
 
 
 TEACHER = _teacher()

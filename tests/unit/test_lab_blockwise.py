@@ -37,7 +37,7 @@ def _graph(width: int) -> bytes:
     for name in ("embeddings.LayerNorm", *(f"{layer}.{part}LayerNorm" for layer in layers for part in ("attention.output.", "output."))):
         weights |= {f"{name}.weight": np.ones(width, dtype=np.float32), f"{name}.bias": np.zeros(width, dtype=np.float32)}
     head = bert.Head(np.eye(5, width, dtype=np.float32), np.zeros(5, dtype=np.float32))
-    return bert.to_onnx(weights, bert.Shape(len(layers), width, HEADS), {"probabilities": head})
+    return bert.to_onnx(weights, bert.Shape(len(layers), width, HEADS, 4 * width), {"probabilities": head})
 
 
 def _documents() -> list[list[int]]:

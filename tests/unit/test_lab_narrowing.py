@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ from services.lab.teacher import load
 from shared.inference.session import opened
 from tests.tiny_encoders import encoder_weights, write_encoder
 
-SHAPE = Shape(layers=2, width=16, heads=2)
-UNITS = 4 * SHAPE.width
+UNITS = 64
+SHAPE = Shape(layers=2, width=16, heads=2, units=UNITS)
 TEXTS = [f"the {what} number {index} was {how}" for index in range(60) for what in ("card", "loan") for how in ("lost", "paid", "late")]
 
 
@@ -104,7 +105,7 @@ def test_a_teacher_is_loaded_with_fewer_units_in_the_layers_that_are_kept_and_sh
     made = load(str(tmp_path / "bert"), TEXTS, 64, layers=1, width=24)
     assert (made.provenance["teacher_layers"], made.provenance["teacher_feed_forward_units"]) == (1, 24)
     assert whole.provenance["teacher_feed_forward_units"] == UNITS
-    sizes = [len(graphs.int8(bert.to_onnx(found.weights, Shape(1, 16, 2), {}), "any")) for found in (whole, made)]
+    sizes = [len(graphs.int8(bert.to_onnx(found.weights, replace(found.shape, layers=1), {}), "any")) for found in (whole, made)]
     saved = 2 * SHAPE.width * (UNITS - 24)
     assert saved < sizes[0] - sizes[1] < 2 * saved
     graph = opened(graphs.int8(bert.to_onnx(made.weights, made.shape, {}), "any"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -265,7 +267,7 @@ def _reference(ids: Sequence[int], weights: Mapping[str, npt.NDArray[np.float32]
     return np.asarray(value.mean(axis=0))
 
 
-SHAPE = bert.Shape(layers=2, width=32, heads=4)
+SHAPE = bert.Shape(layers=2, width=32, heads=4, units=128)
 
 
 def _with_an_outlier(factor: float) -> bytes:
@@ -312,6 +314,14 @@ def test_the_graph_of_an_encoder_computes_what_bert_is(ids: list[int]) -> None:
     weights = encoder_weights(SHAPE, 50, 24)
     served = opened(bert.to_onnx(weights, SHAPE, {})).run(None, {bert.INPUT: np.array([ids], dtype=np.int64)})[0]
     np.testing.assert_allclose(np.asarray(served)[0], _reference(ids, weights, SHAPE), atol=2e-4)
+
+
+def test_attention_is_one_step_of_each_layer_in_32_bits_and_in_int8() -> None:
+    content = bert.to_onnx(encoder_weights(SHAPE, 50, 24), SHAPE, {})
+    for graph in (content, graphs.int8(content, "any")):
+        kinds = Counter((node.domain, node.op_type) for node in onnx.load_model_from_string(graph).graph.node)
+        assert kinds["com.microsoft", "MultiHeadAttention"] == kinds["", "Split"] == SHAPE.layers
+        assert not {kind for _, kind in kinds} & {"Softmax", "Transpose", "Reshape"}
 
 
 def test_an_encoder_with_several_heads_answers_each_and_int8_says_nearly_the_same() -> None:
