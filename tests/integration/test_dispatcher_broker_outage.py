@@ -165,9 +165,9 @@ def test_while_the_broker_is_away_most_appends_are_refused_at_once(broker: Kafka
         broker.kill()
         first = asyncio.create_task(log.append([incoming("first")]))
         await asyncio.sleep(3)
-        begun = time.monotonic()
         answers = await asyncio.gather(*(log.append([incoming(str(n))]) for n in range(500)), return_exceptions=True)
-        assert time.monotonic() - begun < 1
+        # At once: the first, which was sent before anybody knew, still waits for the broker.
+        assert not first.done()
         assert all(isinstance(answer, Retryable) for answer in answers)
         with pytest.raises(Retryable):
             await first
