@@ -150,16 +150,22 @@ def count(rows: Iterable[CaseSum]) -> Cases:
             human += row.cases
         else:
             automated += row.cases
-    return mixed(control, human, automated)
+    return Cases(**mixed(control, human, automated))
 
 
-def mixed(control: int, human: int, automatic: int) -> Cases:
-    return Cases(total=control + human + automatic, automated=automatic, human=human, control=control)
+def mixed(control: int, human: int, automatic: int) -> dict[str, int]:
+    """Values of `Cases`."""
+    return {"total": control + human + automatic, "automated": automatic, "human": human, "control": control}
+
+
+def ends(found: Estimate | Ends) -> dict[str, Decimal | None]:
+    """Values of `Interval`."""
+    known = {"low": found.low, "point": found.point, "high": found.high}
+    return {name: None if value is None else _seconds(value) for name, value in known.items()}
 
 
 def interval(found: Estimate | Ends) -> Interval:
-    low, point, high = (None if value is None else _seconds(value) for value in (found.low, found.point, found.high))
-    return Interval(low=low, point=point, high=high)
+    return Interval(**ends(found))
 
 
 def saved(found: Estimate, floor: float, held: Bounds | None) -> Saved:

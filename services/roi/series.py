@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from services.roi import figures
 from services.roi.facts import placed, seconds_of
-from services.roi.schemas import Point, Series
+from services.roi.schemas import Series
 from services.roi.valuation import amount
 from shared.measure.parts import Parts, together
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from services.roi.valuation import Valuation
     from shared.measure.baselines import Grade
     from shared.measure.mixture import Floats
+
+_SERIES = TypeAdapter(list[Series])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ def series(accounts: Iterable[Account], starts: Sequence[datetime], prices: Valu
     places = {start: place for place, start in enumerate(seconds_of(starts))}
     cuts = {account.automation: _cut(account, places, prices, min_grade) for account in accounts}
     shown = [(None, _together(list(cuts.values()), len(starts))), *cuts.items()]
-    return [Series(automation=automation, points=_points(cut, starts)) for automation, cut in shown]
+    # Checked all at once, because there may be thousands of points.
+    return _SERIES.validate_python([{"automation": automation, "points": _points(cut, starts)} for automation, cut in shown])
 
 
 def _cut(account: Account, places: Mapping[int, int], prices: Valuation, min_grade: Grade) -> _Cut:
@@ -64,14 +68,17 @@ def _by_kind(cuts: Sequence[_Cut]) -> tuple[list[list[Decimal]], list[list[Decim
     return [cut.money[0] for cut in cuts], [cut.money[1] for cut in cuts]
 
 
-def _points(cut: _Cut, starts: Sequence[datetime]) -> list[Point]:
+def _points(cut: _Cut, starts: Sequence[datetime]) -> list[dict[str, object]]:
+    """Values of `Point`."""
     return [
-        Point(
-            start=start,
-            cases=figures.mixed(*map(int, cases)),
-            seconds=figures.interval(ends),
-            total_cost=amount(cost),
-            cash=amount(cash),
+        {
+            "start": start,
+            "cases": figures.mixed(*cases),
+            "seconds": figures.ends(ends),
+            "total_cost": amount(cost),
+            "cash": amount(cash),
+        }
+        for start, cases, ends, cost, cash in zip(
+            starts, cut.cases.T.astype(np.int64).tolist(), cut.estimates.ends(), *cut.money, strict=True
         )
-        for start, cases, ends, cost, cash in zip(starts, cut.cases.T, cut.estimates.ends(), *cut.money, strict=True)
     ]
