@@ -22,7 +22,7 @@ from services.lab.teacher import Teacher, folder_of, load
 from services.lab.wordpiece import encoded, learnt
 from shared.automations.pack import TierModel
 
-SHAPE: Final = Shape(layers=2, width=128, heads=2, units=512)
+SHAPE: Final = Shape(layers=2, width=128, heads=2, units=128)
 PIECES: Final = 4_000
 # Beside the pack while it is made; what is in it can be deleted at any time.
 WORK: Final = ".work"

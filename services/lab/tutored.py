@@ -17,18 +17,20 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from services.lab import distilling, encoder, hidden, mixing, nano
-from services.lab.bert import Head
+from services.lab.bert import Head, Shape
 from services.lab.building import Bench, transformer_tier, written
 from services.lab.distilling import Recipe
 from services.lab.encoder import Network, Run, Schedule
 from services.lab.lessons import Lessons
-from services.lab.student import SHAPE, WORK, moved
+from services.lab.student import WORK, moved
 from services.lab.taught import BUCKETS
 from services.lab.teacher import MINILM, Teacher, load
 from services.lab.wordpiece import encoded
 from shared.automations import hashing
 from shared.automations.pack import TierModel
 
+# Wider than a mini that learns from labels: with as few units as that it stays more than a point behind its teacher.
+SHAPE: Final = Shape(layers=2, width=128, heads=2, units=512)
 SCHEDULE: Final = Schedule(epochs=4, rate=2e-3, seed=0, tokens=4_096, documents=128, head_factor=1.0, frozen=False)
 # Pieces that fewer of the texts have are left out: each takes as many bytes as a word that all of them have.
 RARE: Final = 30
