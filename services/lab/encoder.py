@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -76,11 +76,11 @@ class Network:
 
     encoder: Any
     heads: Any
-    shape: Shape = field(init=False)
 
-    def __post_init__(self) -> None:
+    @property
+    def shape(self) -> Shape:
         config = self.encoder.config
-        self.shape = Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
+        return Shape(config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
 
     @property
     def weights(self) -> Weights:
@@ -115,7 +115,6 @@ def narrow(network: Network, weights: Weights) -> None:
             part.dense = torch.nn.Linear(deep, wide)
             part.dense.load_state_dict(found)
     network.encoder.config.intermediate_size = len(weights["encoder.layer.0.intermediate.dense.bias"])
-    network.shape = replace(network.shape, units=network.encoder.config.intermediate_size)
 
 
 def small(shape: Shape, vocabulary: int, max_tokens: int, classes: Mapping[str, int], seed: int, dropout: float = 0.1) -> Network:

@@ -10,7 +10,7 @@ from services.roi.facts import MoneySum, Moved, Side, Sides
 from services.roi.grains import NEVER, Which, nearest_hour, runs_of_two
 from services.roi.period import Period
 from services.roi.repository import tails
-from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, union
+from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, summed, taken_away, union
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _Sums = dict[tuple[Any, ...], list[Any]]
 # Which part of the period something is of, and which moments know it.
+_KNOWN = ("recent", "earlier", "later")
 _PLACE = "r.after AS recent, k.booked < r.known_to AS earlier, r.later AS later"
 _OF_FACTS = "{{0}} >= %(boundary)s AS recent, {0} AS earlier, {1} AS later"
 _TAILS: Final = {"earlier_": _OF_FACTS.format("true", "false"), "later_": _OF_FACTS.format("false", "true")}
@@ -30,7 +31,7 @@ _MONEY_MEASURES = ("amount", "reversed")
 
 
 def _parts(table: str, attributes: Iterable[str], measures: Iterable[str]) -> str:
-    columns, less = [*attributes, *measures], [*attributes, *(f"-{name} AS {name}" for name in measures)]
+    columns, less = [*attributes, *measures], [*attributes, *taken_away(measures)]
     return union(
         part(Which.ALL, _PLACE, columns, table, f"{BY_PERIOD} AND {BOOKED}"),
         part(Which.LATE, _PLACE, columns, table, f"{BY_BOOKING} AND {BOOKED}"),
@@ -38,29 +39,20 @@ def _parts(table: str, attributes: Iterable[str], measures: Iterable[str]) -> st
     )
 
 
-def _summed(rows: str, attributes: Sequence[str], measures: Sequence[str]) -> str:
-    columns = ["recent", "earlier", "later", *attributes]
-    sums = [f"sum({name})::bigint" if name == "cases" else f"sum({name})" for name in measures]
-    return (
-        f"SELECT {', '.join([*columns, *sums])} FROM ({rows}) AS known GROUP BY {', '.join(columns)}"  # noqa: S608  # constants
-        f" HAVING {' OR '.join(f'{total} <> 0' for total in sums)}"
-    )
-
-
-_CASES: Final = _summed(
+_CASES: Final = summed(
     union(
         _parts("case_sums", _DRAWN, _CASE_MEASURES),
         *(tails.cases(place.format("decided_at"), (*_DRAWN, *_CASE_MEASURES), moment) for moment, place in _TAILS.items()),
     ),
-    _DRAWN,
+    (*_KNOWN, *_DRAWN),
     _CASE_MEASURES,
 )
-_AMOUNTS: Final = _summed(
+_AMOUNTS: Final = summed(
     union(
         _parts("ledger_sums", _MONEY, _MONEY_MEASURES),
         *(tails.lines(place.format("l.occurred_at"), (*_MONEY, *_MONEY_MEASURES), moment) for moment, place in _TAILS.items()),
     ),
-    _MONEY,
+    (*_KNOWN, *_MONEY),
     _MONEY_MEASURES,
 )
 

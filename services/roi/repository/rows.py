@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from services.roi.grains import Which
@@ -19,7 +19,7 @@ BY_BOOKING: Final = "s.period + interval '0' >= r.start AND s.period + interval 
 _MOMENTS: Final = {"start": "start", "until": "end", "booked_from": "booked_from", "booked_to": "booked_to", "known_to": "known_to"}
 _FLAGS: Final = ("after", "later")
 _COLUMNS: Final = ", ".join(["grain text", *(f"{name} timestamptz" for name in _MOMENTS), *(f"{name} bool" for name in _FLAGS)])
-# The runs are one value: a list for each column takes ten times as long to write down.
+# The runs are one value: with a list for each column whole answers take up to a tenth longer.
 _PART = (
     f"SELECT {{1}}, {{2}} FROM json_to_recordset(%({{0}})s::json) AS r ({_COLUMNS}) CROSS JOIN LATERAL ("  # noqa: S608  # constants
     f" SELECT * FROM {{3}} s WHERE s.tenant_id = %(tenant)s AND s.grain = r.grain AND {{4}} AND {OF_ITS_AUTOMATION} OFFSET 0) AS k"
@@ -33,6 +33,20 @@ def part(which: Which, place: str, columns: Iterable[str], table: str, condition
 
 def union(*parts: str) -> str:
     return " UNION ALL ".join(parts)
+
+
+def taken_away(measures: Iterable[str]) -> list[str]:
+    """Columns of measures that count against the others."""
+    return [f"-{name} AS {name}" for name in measures]
+
+
+def summed(rows: str, attributes: Sequence[str], measures: Iterable[str], *, condition: str = "") -> str:
+    """A statement of the sums by attributes, without what was added and taken away again."""
+    sums = {name: f"sum({name})" for name in measures}
+    totals = [f"{total}::bigint" if name == "cases" else total for name, total in sums.items()]
+    places = ", ".join(str(number + 1) for number in range(len(attributes)))
+    having = " OR ".join(f"{total} <> 0" for total in sums.values())
+    return f"SELECT {', '.join([*attributes, *totals])} FROM ({rows}) AS known {condition} GROUP BY {places} HAVING {having}"  # noqa: S608  # constants
 
 
 def given(found: Iterable[Run]) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import starmap
@@ -12,7 +12,7 @@ from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum
 from services.roi.grains import Grain, Which, runs
 from services.roi.period import Bucket
 from services.roi.repository import tails
-from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, union
+from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, summed, taken_away, union
 from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
     rows, values = _known("case_sums", _CASE_ATTRIBUTES, CASE_MEASURES, wanted)
     if wanted.as_of is not None:
         rows = union(rows, tails.cases(_ALL, (*_CASE_ATTRIBUTES, *CASE_MEASURES)))
-    return list(starmap(CaseSum, connection.exec_driver_sql(_summed(rows, columns, CASE_MEASURES), values)))
+    return list(starmap(CaseSum, connection.exec_driver_sql(summed(rows, columns, CASE_MEASURES), values)))
 
 
 def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSums]:
@@ -95,7 +95,7 @@ def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
     rows, values = _known("ledger_sums", _MONEY_ATTRIBUTES, _MONEY_MEASURES, wanted)
     if wanted.as_of is not None:
         rows = union(rows, tails.lines(_ALL, (*_MONEY_ATTRIBUTES, *_MONEY_MEASURES)))
-    statement = _summed(rows, _MONEY_ATTRIBUTES, _MONEY_MEASURES, condition="WHERE currency <> '-'")
+    statement = summed(rows, _MONEY_ATTRIBUTES, _MONEY_MEASURES, condition="WHERE currency <> '-'")
     return list(starmap(MoneySum, connection.exec_driver_sql(statement, values)))
 
 
@@ -131,18 +131,9 @@ def quantities(connection: Connection, wanted: Wanted, kind: str) -> dict[str, D
     return dict(tuple(row) for row in connection.exec_driver_sql(statement, {**values, "kind": kind}))
 
 
-def _summed(rows: str, attributes: Sequence[str], measures: Iterable[str], *, condition: str = "") -> str:
-    """Without what was added and taken away again."""
-    sums = {name: f"sum({name})" for name in measures}
-    totals = [f"{total}::bigint" if name == "cases" else total for name, total in sums.items()]
-    places = ", ".join(str(number + 1) for number in range(len(attributes)))
-    having = " OR ".join(f"{total} <> 0" for total in sums.values())
-    return f"SELECT {', '.join([*attributes, *totals])} FROM ({rows}) AS known {condition} GROUP BY {places} HAVING {having}"  # noqa: S608  # constants
-
-
 def _known(table: str, attributes: Iterable[str], measures: Iterable[str], wanted: Wanted) -> tuple[str, dict[str, object]]:
     """Rows of a table of sums, and the values of the whole statement."""
-    columns, less = [*attributes, *measures], [*attributes, *(f"-{name} AS {name}" for name in measures)]
+    columns, less = [*attributes, *measures], [*attributes, *taken_away(measures)]
     values = _values(wanted, Grain.MONTH)
     if wanted.booked_before is None:
         return union(part(Which.ALL, _ALL, columns, table, BY_PERIOD), part(Which.BEYOND, _ALL, less, table, BY_PERIOD)), values
@@ -166,7 +157,7 @@ def _by_bucket(tables: _Buckets, wanted: Wanted, bucket: Bucket) -> tuple[str, d
 
     every = found(Which.ALL, tables.columns, tables.table, BY_PERIOD)
     if wanted.booked_before is None:
-        less = [*tables.attributes, *(f"-{name} AS {name}" for name in tables.measures)]
+        less = [*tables.attributes, *taken_away(tables.measures)]
         return union(every, found(Which.BEYOND, less, tables.table, BY_PERIOD)), values
     return (
         union(
