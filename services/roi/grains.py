@@ -135,6 +135,17 @@ def runs_of_two(period: Period, earlier: datetime, later: datetime | None, *, un
     return _joined(found)
 
 
+def added(period: Period, before: datetime | None) -> list[Run]:
+    """As `runs`, but none is taken away: the least of several is no sum.
+
+    Args:
+        period: of whole days.
+        before: start of the day from which on bookings are left out; None takes everything.
+    """
+    spans = _spans(period.start, period.end, Grain.MONTH)
+    return _joined(run for grain, first, last in spans for run in _known(grain, first, last, before, over=False))
+
+
 def _joined(found: Iterable[Run]) -> list[Run]:
     """Neighbours of one grain and booking are one: whatever is found by its booking would be looked through for each of them."""
     joined: list[Run] = []

@@ -199,6 +199,8 @@ score_sums = Table(
     Column("proposed", Text, primary_key=True),
     # Score in hundredths, rounded down; 99 holds 1 as well.
     Column("bin", SmallInteger, primary_key=True, autoincrement=False),
+    # Start of the day, week or month in which the decision was booked, or what a second look found of it.
+    Column("booked", Instant, primary_key=True),
     Column("cases", BigInteger, nullable=False),
     Column("automatic", BigInteger, nullable=False),
     # Decided by a person, and of these otherwise than proposed.
@@ -212,6 +214,7 @@ score_sums = Table(
     Column("audited_wrong", BigInteger, nullable=False),
     Column("weighted_wrong", Numeric(30, 10), nullable=False),
     Column("least", Numeric(5, 4)),
+    Index(None, "tenant_id", "automation", "grain", "booked"),
 )
 
 rollup_horizons = Table(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+import random
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from services.roi.period import Bucket
 from shared.casework import audits as second_looks
 from shared.casework.audits import Drawn
 from shared.casework.values import ReviewKind
@@ -18,6 +20,7 @@ from shared.db import unit_of_work
 from shared.measure.audit import Looks, bounds
 from tests.integration.facts import Case, decide, hours_ago, receive
 from tests.integration.test_steward_evidence import Said, audited_decisions, found, infer, review
+from tests.integration.time_travel import set_database_clock
 from tests.roi_world import Board, mean_and_deviation, open_board
 
 if TYPE_CHECKING:
@@ -138,6 +141,48 @@ def test_a_long_period_is_the_sum_of_its_months_and_the_days_at_its_ends(board: 
     assert years["options"] == whole["options"]
     later = board.ask("whatif", automation="claims", **{"from": hours_ago(-24).isoformat(), "to": hours_ago(-48).isoformat()})
     assert (later["scored"], later["options"][0]["automatic"]) == (0, 0)
+
+
+def test_as_of_a_moment_is_what_was_known_when_its_day_began(board: Board, database: Database) -> None:
+    randomness = random.Random(11)
+    begin = Bucket.DAY.start(hours_ago(24 * 45))
+    period = {"from": begin.isoformat(), "to": (begin + timedelta(days=50)).isoformat()}
+    drawn: list[Case] = []
+    answers = []
+    for days in (0, 1, 2, 5, 19, 33, 40):
+        moment = begin + timedelta(days=days, hours=randomness.randrange(24), minutes=17)
+        set_database_clock(database, moment)
+        # Some were decided before and reach us now.
+        at = max(begin, moment - timedelta(days=randomness.choice([0, 0, 3, 30])))
+        with unit_of_work(board.line) as connection:
+            cases = receive(connection, 40, at=at)
+            decide(connection, [case for case in cases if case.arm == "control"], at=at, seconds=str(randomness.randrange(200, 400)))
+            arm = [case for case in cases if case.arm == "automated"]
+            for case in arm[:12]:
+                infer(connection, case, Said(0.95, "adjuster", "adjuster"))
+            chosen = audited_decisions(connection, arm[:12], PROBABILITY, at=at)[:4]
+            second_looks.record_draws(connection, [Drawn(one, PROBABILITY, PROBABILITY) for one in chosen])
+            for case in arm[12:18]:
+                infer(connection, case, Said(0.62, None, "fast_track_pay"))
+                review(connection, case, ReviewKind.EXCEPTION, active="9", span="9", proposal="fast_track_pay")
+            decide(connection, arm[12:18], tier="human", seconds="150", at=at)
+            drawn += arm[:4]
+            for case in [drawn.pop(0) for _ in range(min(3, len(drawn)))]:
+                found(connection, case, wrong=randomness.random() < 0.3)
+        answers.append((moment + timedelta(days=1), known(board.ask("whatif", automation="claims", **period))))
+    assert len({answer["as_it_was"]["errors"]["high"] for _, answer in answers}) == len(answers)
+    for at, answer in answers:
+        then = board.ask("whatif", automation="claims", as_of=at.isoformat(), **period)
+        assert known(then) == answer
+        assert datetime.fromisoformat(then["as_of"]) == at.replace(hour=0, minute=0) - timedelta(microseconds=1)
+
+
+def known(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name not in {"as_of", "computed_through"}}
+
+
+def test_a_moment_that_is_still_to_come_is_refused_though_its_day_has_begun(board: Board) -> None:
+    assert board.problem("whatif", automation="claims", as_of=hours_ago(-1).isoformat()) == (422, "bad_period")
 
 
 def test_a_threshold_is_in_hundredths(board: Board) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from shared.db import unit_of_work
 from shared.ids import uuid7
 from tests.horizon import settle
 from tests.integration.facts import Case, add_tenant, decide, engine_of, hours_ago, receive
+from tests.integration.time_travel import set_database_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,6 +73,40 @@ def scored(engine: Engine) -> list[dict[str, Any]]:
     for name in ("cases", "automatic", "reviewed_wrong", "audited", "weighted_wrong"):
         assert total(days, name) == total(weeks, name) == total(months, name)
     return days
+
+
+def test_a_database_from_before_scores_by_booking_gets_them_from_what_is_summed_up(engine: Engine, database: Database) -> None:
+    start = hours_ago(24 * 40).replace(hour=0, minute=0)
+    for days in (0, 1, 20, 39):
+        set_database_clock(database, start + timedelta(days=days, hours=9))
+        with unit_of_work(engine) as connection:
+            cases = [case for case in receive(connection, 40, at=start) if case.arm == "automated"]
+            for case in cases:
+                infer(connection, case, Said(0.98, "adjuster", "adjuster"))
+            # Some are booked long after they were decided.
+            decided = audited_decisions(connection, cases[:12], Decimal("0.25"), at=start + timedelta(days=days // 2))
+            second_looks.record_draws(connection, [Drawn(one, Decimal("0.25"), Decimal("0.1")) for one in decided[:4]])
+            for case in cases[12:16]:
+                review(connection, case, ReviewKind.EXCEPTION, active="9", span="9", proposal="fast_track_pay")
+            decide(connection, cases[12:16], tier="human", at=start + timedelta(days=days))
+        set_database_clock(database, start + timedelta(days=days, hours=30))
+        with unit_of_work(engine) as connection:
+            for number, case in enumerate(cases[:3]):
+                found(connection, case, wrong=number == 0)
+        before = scored(engine)
+    assert (total(before, "cases"), total(before, "audited"), total(before, "audited_wrong")) == (64, 12, 4)
+    assert len({row["booked"] for row in before}) > len({row["period"] for row in before})
+    with unit_of_work(engine) as connection:
+        # Not summed up yet: the steward adds it later.
+        found(connection, cases[3], wrong=False)
+    engine.dispose()
+    downgrade(database.admin_url, "0022")
+    upgrade(database.admin_url)
+    engine.dispose()
+    with unit_of_work(engine) as connection:
+        again = [dict(row) for row in connection.exec_driver_sql("TABLE score_sums").mappings() if row["grain"] == "day"]
+    assert sorted(again, key=repr) == sorted(before, key=repr)
+    assert total(scored(engine), "audited") == 13
 
 
 def total(rows: Sequence[dict[str, Any]], name: str) -> int:
@@ -197,7 +232,7 @@ def test_what_an_audit_finds_later_is_added_to_the_score_with_its_weight(engine:
     assert (row["cases"], row["drawn"], row["audited"], row["audited_wrong"], row["weighted_wrong"]) == (6, 4, 2, 1, 4)
 
 
-def audited_decisions(connection: Connection, cases: Sequence[Case], probability: Decimal) -> list[Decided]:
+def audited_decisions(connection: Connection, cases: Sequence[Case], probability: Decimal, *, at: datetime | None = None) -> list[Decided]:
     decided = [
         Decided(
             case_id=case.id,
@@ -219,7 +254,7 @@ def audited_decisions(connection: Connection, cases: Sequence[Case], probability
             tier="nano",
             model_version="m@1",
             decided_by="model",
-            decided_at=SystemClock().now(),
+            decided_at=at or SystemClock().now(),
             audit_probability=probability,
         )
         for case in cases
@@ -276,6 +311,6 @@ def test_a_database_from_before_sums_by_hour_and_month_gets_them_from_what_is_su
         decide(connection, automated[9:12], tier="human")
     engine.dispose()
     downgrade(database.admin_url, "0019")
-    upgrade(database.admin_url, "0022")
+    upgrade(database.admin_url)
     after = experiment(engine)
     assert total(after, "crossed_automated") == 12

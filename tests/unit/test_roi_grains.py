@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.roi.grains import Grain, Run, Which, runs, runs_of_two
+from services.roi.grains import Grain, Run, Which, added, runs, runs_of_two
 from services.roi.period import Period
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,6 +76,19 @@ def test_what_two_moments_know_counts_once_for_each_that_knows_it(
         then = [run for run in found if run.grain.start(fact.booked) < run.known_to]
         assert counted(fact, then) == (inside and fact.booked < earlier), fact
         assert counted(fact, [run for run in found if run.later]) == (inside and (later is None or fact.booked < later)), fact
+
+
+@given(periods(), st.none() | HOURS, st.lists(st.tuples(HOURS, HOURS), min_size=30))
+def test_what_can_only_be_added_up_counts_once_by_whole_days(
+    period: Period, before: datetime | None, facts: list[tuple[datetime, datetime]]
+) -> None:
+    days = Period(Grain.DAY.start(period.start), Grain.DAY.up(period.end))
+    day = None if before is None else Grain.DAY.start(before)
+    found = added(days, day)
+    assert not {run.which for run in found} & TAKEN_AWAY
+    assert Grain.HOUR not in {run.grain for run in found}
+    for fact in [*map(Fact._make, facts), Fact(days.start, days.start), Fact(days.end, days.start), Fact(days.end - HOUR, days.end)]:
+        assert counted(fact, found) == (days.start <= fact.happened < days.end and (day is None or fact.booked < day)), fact
 
 
 @pytest.mark.parametrize("hour", [9, 19])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,13 @@ from services.roi import figures
 from services.roi.answers.whatif_schemas import ErrorCount, LossInterval, Scenario, WhatIf
 from services.roi.facts import HUMAN
 from services.roi.grains import Grain
-from services.roi.period import Period
+from services.roi.period import Period, moment
 from services.roi.repository import scores as repository
+from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import HoursInterval
 from services.roi.service import asked
 from services.roi.valuation import Valuation, amount
 from shared.automations import registry
-from shared.db import unit_of_work
 from shared.measure.baselines import EMPTY, Moments
 from shared.measure.error_rate import AuditSums, ErrorRate, error_rates
 from shared.measure.savings import quantile
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from services.roi.service import Question, Roi
 
 NO_MODEL = "-"
+_LEAST = timedelta(microseconds=1)
 ASSUMES = (
     "a case below the threshold goes to a person; no later tier is asked",
     "outcomes that only a person may give stay with people",
@@ -60,10 +62,13 @@ class Known:
 
 
 def what_if(roi: Roi, tenant: str, question: Question, automation: str, thresholds: Sequence[Decimal]) -> WhatIf:
-    period, tally = roi.tally(tenant, replace(question, automation=automation))
-    days = Period(Grain.DAY.start(period.start), Grain.DAY.up(period.end))
-    with unit_of_work(roi.engine, tenant=tenant, snapshot=True) as connection:
-        rows = repository.scores(connection, tenant, automation, days)
+    """As of a moment, what was known when its day began: scores are summed by day, and both sides of a case must be known alike."""
+    before = None if question.as_of is None else Grain.DAY.start(moment(question.as_of, roi.clock.now()))
+    question = replace(question, automation=automation, as_of=None if before is None else before - _LEAST)
+    with snapshot(roi.engine, tenant) as connection:
+        period, tally = roi.tally_in(connection, tenant, question)
+        days = Period(Grain.DAY.start(period.start), Grain.DAY.up(period.end))
+        rows = repository.scores(connection, tenant, automation, days, before)
     found = figures.accounts(tally, question.min_grade)
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     loss, hour = prices.loss(automation), prices.labour(automation)

@@ -96,5 +96,8 @@ def what_if(
     automation: OneAutomation,
     threshold: Annotated[list[_Threshold], Query(min_length=1, max_length=100, description="Least score, in hundredths.")] = _THRESHOLDS,
 ) -> WhatIf:
-    """Saving, errors and review load at other least scores of the models, from stored scores: those known now, also with `as_of`."""
+    """Saving, errors and review load at other least scores of the models, from stored scores.
+
+    With `as_of`, everything as it was known when that day began (UTC), because scores are summed by day; the answer's `as_of` says so.
+    """
     return whatif.what_if(roi, tenant, question, automation, threshold)

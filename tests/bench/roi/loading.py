@@ -214,16 +214,19 @@ _EXPERIMENT = (
     f" {', 0' * (len(EXPERIMENT_MEASURES) - 2)} FROM intake_batches GROUP BY 1, 2, 3, 4 ORDER BY 4"
 )
 _SCORES = (
-    "INSERT INTO score_sums (tenant_id, automation, grain, period, tier, model_version, proposed, bin, cases, automatic, reviewed,"
+    "INSERT INTO score_sums (tenant_id, automation, grain, period, tier, model_version, proposed, bin, booked, cases, automatic, reviewed,"
     " reviewed_wrong, auditable, drawn, audited, audited_wrong, weighted_wrong, least)"
     " SELECT tenant, automation, g.grain, date_trunc(g.grain, decided_at), s.tier, s.version, 'outcome_' || floor(v * 4)::int,"
-    " CASE WHEN human THEN 20 + floor(50 * v) ELSE 70 + floor(30 * v) END, count(*), count(*) FILTER (WHERE NOT human),"
-    " count(*) FILTER (WHERE human), count(*) FILTER (WHERE human AND v < 0.1), count(*) FILTER (WHERE NOT human),"
-    " count(*) FILTER (WHERE NOT human AND v < 0.02), count(*) FILTER (WHERE NOT human AND v < 0.02), 0, 0, 0.02"
-    " FROM (SELECT *, u < 0.2 AS human, CASE WHEN u BETWEEN 0.2 AND 0.5 THEN 'rules' ELSE 'nano' END AS tier,"
+    " CASE WHEN human THEN 20 + floor(50 * v) ELSE 70 + floor(30 * v) END, date_trunc(g.grain, booked), count(*) FILTER (WHERE NOT found),"
+    " count(*) FILTER (WHERE automatic), count(*) FILTER (WHERE human), count(*) FILTER (WHERE human AND v < 0.1),"
+    " count(*) FILTER (WHERE automatic), count(*) FILTER (WHERE automatic AND v < 0.02), count(*) FILTER (WHERE found), 0, 0, 0.02"
+    " FROM (SELECT staged.*, found, u < 0.2 AS human, NOT (u < 0.2 OR found) AS automatic,"
+    f"  CASE WHEN found THEN least(decided_at + interval '3 days', now()) ELSE {_BOOKED} END AS booked,"
+    "  CASE WHEN u BETWEEN 0.2 AND 0.5 THEN 'rules' ELSE 'nano' END AS tier,"
     "  CASE WHEN u BETWEEN 0.2 AND 0.5 THEN '-' ELSE '1.' || (n * 8 / (SELECT max(n) FROM staged))::int END AS version"
-    "  FROM staged WHERE arm = 'automated') s,"
-    " (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 4"
+    # What a second look finds is booked days later.
+    "  FROM staged, (VALUES (false), (true)) AS look (found) WHERE arm = 'automated' AND (NOT found OR u >= 0.2 AND v < 0.02)) s,"
+    " (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 4, 9"
 )
 _AUDITS = (
     "INSERT INTO audit_{0}s (tenant_id, automation, {0}, decisions, probability, least, drawn, done)"
