@@ -1,16 +1,19 @@
-"""Every question of the ROI API, asked at a steady pace whatever the answers take."""
+"""Every question of the ROI API, asked at a steady pace whatever the answers take, of several ledgers in turns."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
 
 PER_SECOND = 20
+# Long enough for answers that take too long to pile up.
+TURN_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +34,50 @@ class Question:
         return self.path.removeprefix("/v1/roi/") + (f"?{asked}" if asked else "")
 
 
-async def ask(url: str, token: str, question: Question, *, requests: int) -> list[float]:
-    """Seconds from the moment a request was due until its answer was there, `PER_SECOND` due a second.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A running process, and what it is asked. Attributes: token: of an API key."""
+
+    url: str
+    token: str
+    question: Question
+
+
+async def ask(all_asked: Sequence[Asked], *, requests: int) -> list[list[float]]:
+    """Seconds from the moment a request was due until its answer was there, for each of those that are asked.
+
+    `PER_SECOND` are due a second. One process is asked for seconds, then the next: the pace of a machine changes from minute to minute.
 
     Raises:
         AssertionError: an answer is not 200.
     """
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
-    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60, limits=limits) as client:
+    found: list[list[float]] = [[] for _ in all_asked]
+    async with AsyncExitStack() as open_clients:
+        clients = [await open_clients.enter_async_context(_client(asked)) for asked in all_asked]
+        download = any(asked.question.download for asked in all_asked)
         # Connections are open, statements are known: what a service that runs for months looks like.
-        for _ in range(1 if question.download else 10):
-            await _timed(client, question, time.perf_counter())
-        if question.download:
-            return [await _timed(client, question, time.perf_counter()) for _ in range(3)]
-        begin = time.perf_counter() + 0.1
-        due = [begin + number / PER_SECOND for number in range(requests)]
-        return await asyncio.gather(*(_timed(client, question, moment) for moment in due))
+        for client, asked in zip(clients, all_asked, strict=True):
+            for _ in range(1 if download else 10):
+                await _timed(client, asked.question, time.perf_counter())
+        total, turn = (3, 1) if download else (requests, PER_SECOND * TURN_SECONDS)
+        for done in range(0, total, turn):
+            for times, client, asked in zip(found, clients, all_asked, strict=True):
+                times.extend(await _in_turn(client, asked.question, min(turn, total - done)))
+    return found
+
+
+@asynccontextmanager
+async def _client(asked: Asked) -> AsyncIterator[httpx.AsyncClient]:
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
+    async with httpx.AsyncClient(
+        base_url=asked.url, headers={"Authorization": f"Bearer {asked.token}"}, timeout=60, limits=limits
+    ) as client:
+        yield client
+
+
+async def _in_turn(client: httpx.AsyncClient, question: Question, size: int) -> list[float]:
+    begin = time.perf_counter() + 0.1
+    return await asyncio.gather(*(_timed(client, question, begin + number / PER_SECOND) for number in range(size)))
 
 
 async def _timed(client: httpx.AsyncClient, question: Question, due: float) -> float:
