@@ -32,12 +32,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPLATE = "recoup_template"
-ON_THE_LINE = (
-    "tests/chaos/",
-    "tests/e2e/test_declared_automation",
-    "tests/e2e/test_main_job",
-    "tests/e2e/test_readme_story",
-    "tests/e2e/test_traces_and_privacy",
+# Beginnings of the names of tests that one worker runs, because they share what takes long to make: the running line, and many splits.
+TOGETHER = (
+    (
+        "tests/chaos/",
+        "tests/e2e/test_declared_automation",
+        "tests/e2e/test_main_job",
+        "tests/e2e/test_readme_story",
+        "tests/e2e/test_traces_and_privacy",
+    ),
+    ("tests/unit/test_lab_certify",),
 )
 
 
@@ -63,15 +67,15 @@ class Database:
     name: str
 
 
-class OneLineForAll(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist's base is untyped
-    """Tests on the running line go to one worker, so that it is started once. Groups named by marks do not work with pytest 9.2."""
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist's base is untyped
+    """Each test by itself, but for those of a group. Groups named by marks do not work with pytest 9.2."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "line" if nodeid.startswith(ON_THE_LINE) else nodeid
+        return next((group[0] for group in TOGETHER if nodeid.startswith(group)), nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneLineForAll:
-    return OneLineForAll(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

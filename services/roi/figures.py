@@ -138,7 +138,7 @@ def by_grade(found: Iterable[Account]) -> list[GradeShare]:
     for account in found:
         if account.estimate.grade is not None and account.estimate.point is not None:
             sums[account.estimate.grade] = sums.get(account.estimate.grade, 0.0) + account.estimate.point
-    return [GradeShare(grade=grade, seconds=_seconds(value)) for grade, value in sorted(sums.items())]
+    return [GradeShare(grade=grade, seconds=in_seconds(value)) for grade, value in sorted(sums.items())]
 
 
 def count(rows: Iterable[CaseSum]) -> Cases:
@@ -161,7 +161,7 @@ def mixed(control: int, human: int, automatic: int) -> dict[str, int]:
 def ends(found: Estimate | Ends) -> dict[str, Decimal | None]:
     """Values of `Interval`."""
     known = {"low": found.low, "point": found.point, "high": found.high}
-    return {name: None if value is None else _seconds(value) for name, value in known.items()}
+    return {name: None if value is None else in_seconds(value) for name, value in known.items()}
 
 
 def interval(found: Estimate | Ends) -> Interval:
@@ -261,8 +261,9 @@ def _worth(converted: valuation.Converted, cases: int, labour: LabourValue | Non
     )
 
 
-def _seconds(value: float) -> Decimal:
-    return Decimal(repr(value)).quantize(_THOUSANDTH)
+def in_seconds(value: float) -> Decimal:
+    """To the millisecond; thousands of them are shown, and this takes half as long as to quantise."""
+    return Decimal(f"{value:.3f}")
 
 
 def _hours(seconds: Decimal) -> Decimal:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from services.roi.facts import Moved, Sides, Standing
 
 Levels = dict[Figure, Decimal]
-_THOUSANDTH = Decimal("0.001")
 _MICRO = Decimal("1e-6")
 _HOUR = Decimal(3600)
 Work = Mapping[tuple[str, str], Moments]
@@ -132,7 +131,7 @@ def _levels(saved: Mapping[str, float], money: Sequence[MoneySum], prices: Valua
         hour = prices.labour(name)
         labour += Decimal(repr(seconds)) / _HOUR * (Decimal(0) if hour is None else hour[0])
     return {
-        Figure.SECONDS_SAVED: Decimal(repr(math.fsum(saved.values()))).quantize(_THOUSANDTH),
+        Figure.SECONDS_SAVED: figures.in_seconds(math.fsum(saved.values())),
         Figure.CASH: converted.sums.get("cash", Decimal(0)).quantize(_MICRO),
         Figure.TOTAL_COST: sum((converted.sums.get(kind, Decimal(0)) for kind in COSTS), Decimal(0)).quantize(_MICRO),
         Figure.LABOUR_VALUE: labour.quantize(_MICRO),
