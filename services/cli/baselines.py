@@ -112,11 +112,13 @@ def _cells(row: dict[str, Any]) -> list[str]:
 def _seconds(file: Path) -> list[float]:
     with file.open(encoding="utf-8-sig", newline="") as content:
         reader = csv.DictReader(content)
-        if "seconds" not in (reader.fieldnames or []):
-            raise typer.BadParameter(f"{file.name}: line 1: no column seconds")
         try:
+            if "seconds" not in (reader.fieldnames or []):
+                raise typer.BadParameter(f"{file.name}: line 1: no column seconds")
             return [float(row["seconds"]) for row in reader]
-        except (TypeError, ValueError) as error:
+        except UnicodeDecodeError as error:
+            raise typer.BadParameter(f"{file.name} is not in UTF-8 ({error.reason} at byte {error.start}); save it as CSV UTF-8") from error
+        except (TypeError, ValueError, csv.Error) as error:
             raise typer.BadParameter(f"{file.name}: line {reader.line_num}: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -19,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from services.cli.baseline_import import baseline
+from services.cli.ops_api import client_of
 from shared.settings import load, prefixed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Send what is in a file: events, or a log of manual handling.")
@@ -63,12 +65,12 @@ def events(
     """Send events from FILE. Safe to repeat: what was accepted before is answered as a duplicate. The key is read from RECOUP_API_KEY."""
     key = load(ImportSettings).api_key.get_secret_value()
     console = Console(stderr=True)
-    lines = sum(1 for _ in _lines(file))
+    lines = _count(file)
     if check:
         console.print(f"{lines} events in {file}")
         return
     tally: Counter[str] = Counter()
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client, _progress(console) as progress:
+    with client_of(url, key) as client, _progress(console) as progress:
         task = progress.add_task("sending", total=lines)
         for batch in _batches(_lines(file)):
             tally.update(_send(client, batch, progress.console))
@@ -85,6 +87,13 @@ def _progress(console: Console) -> Progress:
 class _Line(NamedTuple):
     number: int
     event: bytes
+
+
+def _count(file: Path) -> int:
+    try:
+        return sum(1 for _ in _lines(file))
+    except (OSError, EOFError, zlib.error) as error:
+        raise typer.BadParameter(f"{file.name} cannot be read: {error}") from error
 
 
 def _lines(file: Path) -> Iterator[_Line]:

@@ -31,8 +31,7 @@ def call(url: str | None, method: str, path: str, *, body: object = None, query:
     """
     settings = load(OpsApiSettings)
     url = url or settings.ops_url
-    headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+    with client_of(url, settings.api_key.get_secret_value()) as client:
         retrying = Retrying(
             retry=retry_if_result(lambda answer: answer is None or answer.status_code in {429, 502, 503, 504}),
             wait=wait_random_exponential(multiplier=0.2, max=5),
@@ -49,10 +48,23 @@ def call(url: str | None, method: str, path: str, *, body: object = None, query:
     return orjson.loads(answer.content)
 
 
+def client_of(url: str, key: str) -> httpx.Client:
+    """Of one of our APIs; exits with a line for people where the address or the key cannot be one."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise typer.BadParameter(f"{url} is no address: {error}") from error
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise typer.BadParameter(f"{url} is no address: it begins with http:// or https:// and a host")
+    if not key.isascii():
+        raise typer.BadParameter("RECOUP_API_KEY is no key: keys begin with rk_ and have letters and digits only")
+    return httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+
+
 def _attempt(client: httpx.Client, method: str, path: str, body: object, query: dict[str, Any] | None) -> httpx.Response | None:
     content = None if body is None else orjson.dumps(body)
     try:
-        return client.request(method, path, content=content, params=query)
+        return client.request(method, path, content=content, params=query, headers={"Content-Type": "application/json"})
     except httpx.ConnectError:
         return None
     except httpx.TransportError as error:

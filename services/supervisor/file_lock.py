@@ -6,7 +6,7 @@ import fcntl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from services.supervisor.errors import AlreadyRunning
+from services.supervisor.errors import AlreadyRunning, StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,14 @@ def only_one(path: Path) -> Iterator[None]:
 
     Raises:
         AlreadyRunning: another process holds it.
+        StartFailed: there can be no such file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a")
+    except OSError as error:
+        raise StartFailed(f"{path.parent} cannot be used: {error.strerror}; choose another --data-dir") from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -13,7 +13,8 @@ EVENT_TYPE: Final = "com.recoup.decision.made.v1"
 CORRECTED_TYPE: Final = "com.recoup.decision.corrected.v1"
 # Standard Webhooks recommends at most 20 kB.
 LIMIT: Final = 20_000
-_LONGEST: Final = 100
+# JSON writes some characters with six bytes.
+_LONGEST: Final = 60
 _MOST: Final = 16
 
 

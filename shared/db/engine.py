@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import ExceptionContext
+
     from shared.settings import DatabaseSettings
 
 Role = Literal["recoup_api", "recoup_line"]
@@ -36,7 +38,7 @@ def engine_for(settings: DatabaseSettings, *, role: Role, application: str) -> E
             "max_parallel_workers_per_gather": 0,
         }.items()
     )
-    return create_engine(
+    engine = create_engine(
         settings.url.get_secret_value(),
         pool_size=settings.pool_size,
         max_overflow=0,
@@ -57,3 +59,11 @@ def engine_for(settings: DatabaseSettings, *, role: Role, application: str) -> E
             "tcp_user_timeout": 15000,
         },
     )
+    event.listen(engine, "handle_error", _leave_a_standby)
+    return engine
+
+
+def _leave_a_standby(context: ExceptionContext) -> None:
+    """A server that became a standby takes no writes (25006): to us it is away, and every connection to it is to be made anew."""
+    if getattr(context.original_exception, "sqlstate", None) == "25006":
+        context.is_disconnect = True

@@ -54,7 +54,11 @@ class Announcer:
         while (first := self._queue.get()) is not None:
             time.sleep(max(0.0, next_at - time.monotonic()))
             orders, last = self._and_what_waits(first)
-            self._orders.send(orders)
+            try:
+                self._orders.send(orders)
+            except Exception:
+                # Whatever it is, the next orders are no worse for it; the steward sends these.
+                log.exception("orders_left_to_the_steward", orders=len(orders))
             if last:
                 return
             next_at = time.monotonic() + INTERVAL_SECONDS

@@ -130,6 +130,8 @@ automation_settings = Table(
     Column("budget_seconds", Numeric(9, 3)),
     Column("budget_money", Numeric(18, 8)),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    # When the fixed cost was changed.
+    Column("priced_at", Instant, nullable=False, server_default=func.now()),
     CheckConstraint("error_level > 0 AND error_level < 1", name="error_level_is_a_rate"),
     CheckConstraint("budget_seconds >= 0", name="budget_seconds_not_negative"),
     CheckConstraint("budget_money >= 0", name="budget_money_not_negative"),

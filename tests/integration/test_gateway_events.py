@@ -147,6 +147,20 @@ def test_a_key_in_use_survives_an_outage_of_the_database_for_the_time_set(gatewa
     assert gateway.send(claim()).status_code == 202
 
 
+def test_a_database_that_takes_no_writes_is_away_until_it_does(gateway: Running) -> None:
+    assert gateway.send(claim("1")).status_code == 202
+    with gateway.tenant.admin() as connection:
+        for read_only in ("on", "off"):
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(f'ALTER DATABASE "{gateway.tenant.database.name}" SET default_transaction_read_only = {read_only}'.encode())
+            if read_only == "on":
+                # As when a standby takes over its address: what is opened from now on is read-only.
+                gateway.engine.dispose()
+                answers = [gateway.send(claim("2")) for _ in range(2)]
+    assert {(answer.status_code, answer.headers.get("retry-after")) for answer in answers} == {(503, "2")}
+    eventually(lambda: gateway.send(claim("2")).status_code == 202)
+
+
 def test_refused_events_of_a_known_automation_are_counted(gateway: Running) -> None:
     for _ in range(3):
         gateway.send(claim(data={}))

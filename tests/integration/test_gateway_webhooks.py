@@ -88,6 +88,8 @@ def test_a_rotated_secret_works_beside_the_old_one_until_that_expires(gateway: R
 def test_unknown_and_disabled_sources_are_told_apart(gateway: Running) -> None:
     source_id, secret = gateway.tenant.source()
     assert gateway.webhook(uuid4(), secret, CLAIM).status_code == 404
+    half = gateway.client.post(f"/v1/webhooks/{str(source_id)[:20]}", content=b"{}")
+    assert (half.status_code, half.json()["code"]) == (404, "unknown_source")
     with gateway.tenant.admin() as connection:
         connection.execute("UPDATE sources SET disabled_at = now()")
     assert gateway.webhook(source_id, secret, CLAIM).status_code == 410

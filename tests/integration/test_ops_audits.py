@@ -177,3 +177,17 @@ def test_only_a_person_releases_a_brake_and_it_is_written_down(desk: Desk) -> No
         {"action": "brake.released", "object_id": str(brake_id)}
     ]
     assert desk.get("/v1/brakes")["items"][0]["released_at"] is not None
+
+
+def test_who_answers_again_sees_neither_what_a_reopened_case_shows_nor_whose_the_first_answer_is(desk: Desk) -> None:
+    reopened, _ = drawn(desk, "fast_track_pay")
+    desk.post(f"/v1/cases/{reopened}/reopen", {"reason": "The customer objects."}, role="operator")
+    disputed, second = drawn(desk, "fast_track_pay")
+    answer(desk, second, "adjuster", "anna")
+    for case_id in (reopened, disputed):
+        trace = desk.get(f"/v1/cases/{case_id}", role="operator")
+        assert (trace["blinded"], len(trace["reviews"])) == (True, 2)
+        assert {(review["proposal"], review["outcome"]) for review in trace["reviews"]} == {(None, None)}
+    answer(desk, adjudication(desk, disputed), "adjuster", "ben")
+    trace = desk.get(f"/v1/cases/{disputed}", role="operator")
+    assert (trace["blinded"], {review["outcome"] for review in trace["reviews"]}) == (False, {"adjuster"})

@@ -79,6 +79,21 @@ def test_a_declared_baseline_has_grade_d_and_expires_after_90_days(desk: Desk) -
     assert refused.status_code == 422
 
 
+def test_a_fixed_cost_holds_from_when_it_was_set_whatever_is_set_later(desk: Desk) -> None:
+    moments = []
+    for change in (
+        {"platform_monthly": "250"},
+        {"control_share": "0.1", "paused": True},
+        {"platform_monthly": "250"},
+        {"platform_monthly": "300"},
+    ):
+        desk.patch("/v1/automations/claims", change)
+        moments.append(desk.rows("SELECT priced_at, updated_at FROM automation_settings WHERE automation = 'claims'")[0])
+    priced = [row["priced_at"] for row in moments]
+    assert priced[0] == priced[1] == priced[2] < priced[3]
+    assert len({row["updated_at"] for row in moments}) == 4
+
+
 LABOUR = {"name": "labour_hour", "value": "52.40", "currency": "EUR", "source": "HR 2026", "valid_from": "2026-01-01T00:00:00Z"}
 
 
@@ -159,14 +174,40 @@ def test_a_trial_shows_the_event_or_what_to_fix(desk: Desk) -> None:
 
 def test_a_source_can_be_changed_disabled_and_deleted(desk: Desk) -> None:
     source = desk.post("/v1/sources", SOURCE)["id"]
-    changed = desk.patch(f"/v1/sources/{source}", {"name": "portal 2", "disabled": True})
-    assert (changed["name"], changed["mapping"]["id"], changed["disabled_at"] is None) == ("portal 2", "claim.number", False)
+    changed = desk.patch(f"/v1/sources/{source}", {"name": "portal", "disabled": True})
+    assert (changed["name"], changed["mapping"]["id"], changed["disabled_at"] is None) == ("portal", "claim.number", False)
     again = desk.patch(f"/v1/sources/{source}", {"mapping": None, "disabled": False})
     assert (again["mapping"], again["disabled_at"]) == (None, None)
     assert desk.call("DELETE", f"/v1/sources/{source}").status_code == 204
     assert desk.call("DELETE", f"/v1/sources/{source}").status_code == 404
     assert desk.rows("SELECT * FROM source_secrets") == []
     assert _actions(desk) == ["source.created", "source.changed", "source.changed", "source.deleted"]
+
+
+def test_a_source_keeps_its_name_because_its_events_would_be_others(desk: Desk) -> None:
+    source = desk.post("/v1/sources", SOURCE)["id"]
+    refused = desk.call("PATCH", f"/v1/sources/{source}", {"name": "portal 2"})
+    assert (refused.status_code, "identity of its events" in refused.json()["detail"]) == (409, True)
+    assert desk.get(f"/v1/sources/{source}")["name"] == "portal"
+
+
+def test_a_mapping_may_leave_the_id_to_the_header_and_the_data_to_the_payload(desk: Desk) -> None:
+    for number, mapping in enumerate(({"id": "claim_no"}, {"data": "claim"}, {})):
+        source = desk.post("/v1/sources", SOURCE | {"name": f"portal-{number}", "mapping": mapping})["id"]
+        tried = desk.post(f"/v1/sources/{source}/try", {"payload": CLAIM | {"claim_no": "C-9", "claim": CLAIM}})
+        assert (tried["event"]["id"] == "C-9") == (mapping == {"id": "claim_no"}), tried
+        assert tried["event"]["data"]["line"] == CLAIM["line"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("NaN", "NaN"), ("1e999", "NaN and Infinity"), ("1" * 30, "64 bits"), ('"\\ud800"', "half of a surrogate pair")]
+)
+def test_a_trial_refuses_what_the_gateway_refuses(desk: Desk, text: str, problem: str) -> None:
+    source = desk.post("/v1/sources", SOURCE | {"mapping": None})["id"]
+    headers = {"Authorization": f"Bearer {desk.token('acme', 'admin')}", "Content-Type": "application/json"}
+    answer = desk.client.post(f"/v1/sources/{source}/try", content=f'{{"payload": {{"n": {text}}}}}', headers=headers)
+    (error,) = answer.json()["errors"]
+    assert (answer.json()["accepted"], problem in error["problem"]) == (False, True), answer.text
 
 
 @pytest.mark.parametrize(("path", "body"), [("sources", SOURCE), ("endpoints", {"url": "https://erp.example.com/hook"})])

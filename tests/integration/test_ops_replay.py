@@ -154,3 +154,20 @@ def test_a_poison_record_is_resolved_once_with_a_note(desk: Desk) -> None:
     assert [letter["kind"] for letter in desk.get("/v1/dead-letters")["items"]] == ["case"]
     assert len(desk.get("/v1/dead-letters?resolved=true")["items"]) == 2
     assert desk.rows("SELECT detail FROM audit_log WHERE action = 'dead_letter.resolved'") == [{"detail": {"note": "sender fixed"}}]
+
+
+def test_a_message_about_no_single_case_is_listed_and_sent_again_like_any_other(desk: Desk, receiver: UUID) -> None:
+    outbox_id, delivery_id = uuid7(), uuid7()
+    desk.sql.execute(
+        "INSERT INTO outbox (id, tenant_id, subject, automation, kind, body)"
+        " VALUES (%s, 'acme', 'claims', 'claims', 'savings.recorded', '{}')",
+        (outbox_id,),
+    )
+    desk.sql.execute(
+        "INSERT INTO deliveries (id, tenant_id, outbox_id, endpoint_id, state, attempt, next_attempt_at)"
+        " VALUES (%s, 'acme', %s, %s, 'dead', 7, now())",
+        (delivery_id, outbox_id, receiver),
+    )
+    (listed,) = desk.get("/v1/deliveries?state=dead")["items"]
+    assert (listed["id"], listed["case_id"]) == (str(delivery_id), None)
+    assert desk.post(f"/v1/deliveries/{delivery_id}/replay")["state"] == "pending"

@@ -101,7 +101,7 @@ def test_the_diary_is_pruned_but_for_the_last_run_of_each_job(engine: Engine) ->
 
 def test_fixed_costs_are_booked_once_for_every_full_hour(engine: Engine) -> None:
     with unit_of_work(engine) as connection:
-        connection.exec_driver_sql("UPDATE automation_settings SET platform_monthly = 720, updated_at = now() - interval '5 hours'")
+        connection.exec_driver_sql("UPDATE automation_settings SET platform_monthly = 720, priced_at = now() - interval '5 hours'")
     with ThreadPoolExecutor(3) as pool:
         booked = sum(pool.map(lambda _: service.book_platform_costs(engine), range(3)))
     assert booked == 5
@@ -112,7 +112,7 @@ def test_fixed_costs_are_booked_once_for_every_full_hour(engine: Engine) -> None
 
 def test_hours_missed_by_an_outage_are_booked_afterwards(engine: Engine) -> None:
     with unit_of_work(engine) as connection:
-        connection.exec_driver_sql("UPDATE automation_settings SET platform_monthly = 720, updated_at = now() - interval '10 hours'")
+        connection.exec_driver_sql("UPDATE automation_settings SET platform_monthly = 720, priced_at = now() - interval '10 hours'")
         (first, *_) = upkeep.unbooked_hours(connection)
         ledger.post_platform(connection, [service.platform_line(first)])
     assert service.book_platform_costs(engine) == 9

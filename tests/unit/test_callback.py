@@ -6,6 +6,7 @@ import json
 from datetime import timedelta, timezone
 from types import MappingProxyType
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +51,14 @@ def test_the_same_decision_gives_the_same_bytes() -> None:
     elsewhere = NOON.astimezone(timezone(timedelta(hours=2)))
     assert json.loads(body(decided(decided_at=elsewhere)))["data"]["decided_at"].startswith("2026-11-23T14:30:00")
     assert body(decided()) == body(decided(attributes=MappingProxyType({"desk": "motor"})))
+
+
+@pytest.mark.parametrize("character", ["\U0001f600", "\x01"])
+def test_the_body_stays_below_the_limit_with_the_widest_characters(character: str) -> None:
+    reasons = tuple(f"{number}{character * 300}" for number in range(20))
+    sent = body(decided(attributes={reason: reason for reason in reasons}, reasons=reasons, event_id=character * 64, source="s" * 1024))
+    assert len(sent) < LIMIT
+    assert len(json.loads(sent)["data"]["reasons"]) == 16
 
 
 @given(st.dictionaries(_TEXT, _TEXT, max_size=30), st.lists(_TEXT, max_size=30))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from typer import Exit
@@ -13,6 +14,13 @@ from typer.testing import CliRunner
 from services.cli.main import COMMANDS, Command, app, run
 from tests.servers import ROOT
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STUDY = (
+    *("--automation", "claims", "--protocol", "p", "--observer", "o"),
+    *("--observed-from", "2026-01-01", "--observed-until", "2026-02-01"),
+)
 NAMES = (
     "up",
     "demo",
@@ -62,6 +70,34 @@ def test_every_command_helps_under_its_own_name(name: str) -> None:
     assert shown.returncode == 0, shown.stderr
     assert f"Usage: recoup {name} " in shown.stdout
     assert shown.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["import", "events", "bad.jsonl.gz"], "bad.jsonl.gz cannot be read: Not a gzipped file"),
+        (["import", "events", "good.jsonl", "--url", "http://[::1"], "http://[::1 is no address"),
+        (["baselines", "list", "--url", "foo"], "foo is no address: it begins with http:// or https://"),
+        (["baselines", "study", "latin.csv", *STUDY], "latin.csv is not in UTF-8"),
+        (["up", "--data-dir", "good.jsonl/x"], "good.jsonl/x cannot be used: Not a directory"),
+    ],
+)
+def test_input_that_cannot_be_used_is_named_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    (tmp_path / "bad.jsonl.gz").write_text("{}")
+    (tmp_path / "good.jsonl").write_text("{}\n")
+    (tmp_path / "latin.csv").write_bytes("seconds,größe\n1,2\n".encode("latin-1"))
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "400", "NO_COLOR": "1", "RECOUP_API_KEY": "rk_a_b"})
+    assert said in shown.output, shown
+    assert shown.exit_code in {1, 2}
+    assert isinstance(shown.exception, SystemExit)
+
+
+def test_a_key_with_other_letters_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = CliRunner().invoke(app, ["baselines", "list"], env={"COLUMNS": "400", "RECOUP_API_KEY": "rk_ké"})
+    assert (shown.exit_code, "RECOUP_API_KEY is no key" in shown.output, "ké" in shown.output) == (2, True, False)
 
 
 def test_an_unknown_command_is_refused() -> None:

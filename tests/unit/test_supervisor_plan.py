@@ -78,7 +78,7 @@ def test_processes_are_told_everything_but_the_administrators_secrets() -> None:
     assert environment["RECOUP_STEWARD_PORT"] == "9104"
     assert environment["RECOUP_WORKER_PROCESSES"] == "3"
     assert environment["RECOUP_PROFILE"] == "local"
-    assert environment["RECOUP_COURIER_ALLOWED_NETWORKS"] == '["127.0.0.0/8"]'
+    assert environment["RECOUP_COURIER_ALLOWED_NETWORKS"] == '["127.0.0.0/8", "::1/128"]'
     assert not [name for name in environment if "ADMIN" in name or "APP_PASSWORD" in name]
 
 

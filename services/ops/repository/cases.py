@@ -128,16 +128,14 @@ def trace(connection: Connection, case_id: UUID) -> Trace:
         decision=decision,
         corrections=[] if blinded else many(CaseCorrection, connection, _CORRECTIONS, key),
         inferences=[] if blinded else many(Inference, connection, _INFERENCES, key),
-        reviews=[_veiled(review) for review in many(TraceReview, connection, _REVIEWS, key)],
+        reviews=[_veiled(review, blinded=blinded) for review in many(TraceReview, connection, _REVIEWS, key)],
         ledger=[] if blinded else many(TraceLine, connection, _LEDGER, key),
         deliveries=many(TraceDelivery, connection, _DELIVERIES, key),
     )
 
 
-def _veiled(review: TraceReview) -> TraceReview:
-    if review.kind in {"exception", "rework"} or review.state not in {"open", "claimed"}:
-        return review
-    return review.model_copy(update={"proposal": None, "reasons": []})
+def _veiled(review: TraceReview, *, blinded: bool) -> TraceReview:
+    return review.model_copy(update={"proposal": None, "reasons": [], "outcome": None}) if blinded else review
 
 
 def lock(connection: Connection, case_id: UUID) -> RowMapping:

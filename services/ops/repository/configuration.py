@@ -45,6 +45,7 @@ ON CONFLICT (tenant_id, automation) DO UPDATE SET
     error_level = CASE WHEN 'error_level' = ANY(%(named)s::text[]) THEN %(error_level)s ELSE s.error_level END,
     budget_seconds = CASE WHEN 'budget_seconds' = ANY(%(named)s::text[]) THEN %(budget_seconds)s ELSE s.budget_seconds END,
     budget_money = CASE WHEN 'budget_money' = ANY(%(named)s::text[]) THEN %(budget_money)s ELSE s.budget_money END,
+    priced_at = CASE WHEN %(platform_monthly)s <> s.platform_monthly THEN now() ELSE s.priced_at END,
     updated_at = now()
 """
 

@@ -56,8 +56,8 @@ class SourceMapping(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "claim.number", "data": "claim", "time": "claim.reported_at"}]})
 
-    id: Expression
-    data: Expression
+    id: Expression | None = Field(default=None, description="Left out: the header `webhook-id`.")
+    data: Expression | None = Field(default=None, description="Left out: the whole payload.")
     time: Expression | None = None
     subject: Expression | None = None
 

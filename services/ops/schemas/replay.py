@@ -25,7 +25,7 @@ class BulkReplay(Input):
 
 
 class DeliverySummary(Identified):
-    case_id: UUID
+    case_id: UUID | None = Field(description="Null where the message is about no single case, as `savings.recorded`.")
     endpoint_id: UUID
     automation: str
     state: Literal["pending", "sending", "delivered", "dead"]

@@ -63,6 +63,8 @@ def change_source(connection: Connection, author: Author, source_id: UUID, wante
         name: value for name, value in given.items() if name != "disabled" and (value is not None or name == "mapping")
     }
     before = integration.source(connection, source_id)
+    if wanted.name not in {None, before.name}:
+        raise Conflict("The name of a source is part of the identity of its events, so it stays; create another source.")
     if wanted.disabled is not None:
         changes["disabled_at"] = (before.disabled_at or now) if wanted.disabled else None
     after = Source.model_validate(_members(before) | changes)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 from uuid import uuid4
 
 import orjson
 
 from services.ops.schemas.integration import FieldError, Source, TrialResult
-from shared.errors import Rejected
+from shared.errors import Malformed, Rejected
 from shared.events.admission import admit
 from shared.events.mapping import compiled, source_uri
 from shared.events.parse import parse_json
@@ -29,11 +30,11 @@ def run(source: Source, payload: object) -> TrialResult:
 
 
 def _bytes(payload: object) -> bytes:
+    """With what JSON allows and we do not (NaN, 65 bits, half a character), so that the gateway's own parser says so."""
     try:
-        return orjson.dumps(payload)
-    except (orjson.JSONEncodeError, RecursionError):
-        # What JSON allows and we do not: let the gateway's own parser say so.
-        return b""
+        return json.dumps(payload).encode()
+    except RecursionError:
+        raise Malformed("The payload is nested too deep; flatten it.") from None
 
 
 def _errors(refusal: Rejected) -> list[FieldError]:

@@ -34,14 +34,14 @@ def ensure_partitions(connection: Connection, months_ahead: int) -> int:
 def unbooked_hours(connection: Connection) -> list[UnbookedHour]:
     """Full hours after the last booked one, of every automation with a fixed cost.
 
-    The hour in which the setting was changed counts whole; an unbooked one before it never does, because its price is not known.
+    The hour in which the cost was changed counts whole; an unbooked one before it never does, because its price is not known.
     """
     rows = connection.exec_driver_sql(
         "SELECT s.tenant_id, s.automation, s.platform_monthly, t.currency, unbooked.hour"
         " FROM automation_settings s JOIN tenants t ON t.id = s.tenant_id"
         " CROSS JOIN LATERAL (SELECT max(l.occurred_at) AS last FROM ledger_lines l WHERE l.tenant_id = s.tenant_id"
         "  AND l.automation = s.automation AND l.kind = 'platform' AND l.case_id IS NULL AND l.reverses IS NULL) booked"
-        " CROSS JOIN LATERAL generate_series(greatest(date_trunc('hour', s.updated_at, 'UTC'), booked.last + interval '1 hour'),"
+        " CROSS JOIN LATERAL generate_series(greatest(date_trunc('hour', s.priced_at, 'UTC'), booked.last + interval '1 hour'),"
         "  date_trunc('hour', now(), 'UTC') - interval '1 hour', interval '1 hour') AS unbooked (hour)"
         " WHERE s.platform_monthly > 0 ORDER BY unbooked.hour, s.tenant_id, s.automation LIMIT %(limit)s",
         {"limit": HOURS},

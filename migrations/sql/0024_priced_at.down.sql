@@ -1,0 +1,1 @@
+ALTER TABLE automation_settings DROP COLUMN priced_at;
