@@ -19,11 +19,11 @@ from shared.intake.announcer import Announcer
 from shared.settings import RedisSettings
 from shared.taskqueue.app import DECIDE, QUEUE, celery_app
 from shared.taskqueue.orders import Order, Orders
-from tests.patience import HANG_SECONDS
+from tests.patience import HANG_SECONDS, eventually
 from tests.servers import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -57,6 +57,28 @@ def test_cases_that_follow_each_other_closely_share_an_order(empty_redis_url: st
         sizes = sorted(len(json.loads(base64.b64decode(json.loads(raw)["body"]))[0][1]) for raw in client.lrange(QUEUE, 0, -1))
     assert sum(sizes) == 31
     assert len(sizes) <= 4, "one, and as many more as there were pauses while the test announced"
+
+
+class _FailsOnce(Orders):
+    """As if something in it were broken."""
+
+    failed = False
+
+    def send(self, orders: Iterable[Order]) -> int:
+        if not self.failed:
+            self.failed = True
+            raise LookupError("nobody thought of this")
+        return super().send(orders)
+
+
+def test_what_nobody_thought_of_does_not_end_the_sending(empty_redis_url: str) -> None:
+    orders = _FailsOnce(celery_app(RedisSettings(url=SecretStr(empty_redis_url))))
+    announcer = Announcer(orders)
+    announcer.announce([Order("claims", uuid4())])
+    eventually(lambda: orders.failed)
+    announcer.announce([Order("claims", uuid4())])
+    eventually(lambda: orders.depth() == 1)
+    announcer.close()
 
 
 def test_nothing_to_send_asks_nobody() -> None:
