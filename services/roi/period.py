@@ -97,6 +97,11 @@ class Period:
             raise BadPeriod(f"A period may have {LONGEST.days} days at most.")
         return cls(first, last)
 
+    def in_days(self) -> Period:
+        """Widened to whole days of UTC."""
+        last = Bucket.DAY.start(self.end)
+        return Period(Bucket.DAY.start(self.start), last if last == self.end else last + Bucket.DAY.length)
+
     def buckets(self, bucket: Bucket) -> Iterator[datetime]:
         """Starts of every bucket that the period touches."""
         first = bucket.start(self.start)

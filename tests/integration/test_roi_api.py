@@ -19,6 +19,7 @@ from sqlalchemy.event import listen, remove
 from starlette.testclient import TestClient
 
 from services.roi.main import build
+from services.roi.period import Bucket
 from services.roi.service import Roi
 from shared.clock import SystemClock
 from shared.db import unit_of_work
@@ -364,7 +365,10 @@ def test_without_a_period_figures_begin_with_the_quarter_and_hours_and_what_come
     recent = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1) - timedelta(days=30)
     for path in ("summary", "timeseries", "breakdown", "evidence"):
         assert datetime.fromisoformat(client.get(f"/v1/roi/{path}").json()["from"]) == quarter, path
-    for path, asked in (("timeseries", {"bucket": "hour"}), ("capacity", {}), ("whatif", {"automation": "claims"})):
+    for path, asked in (("timeseries", {"bucket": "hour"}), ("capacity", {})):
         answer = client.get(f"/v1/roi/{path}", params=asked)
         # The hour may have changed meanwhile.
         assert datetime.fromisoformat(answer.json()["from"]) - recent in {timedelta(0), timedelta(hours=1)}, path
+    days = client.get("/v1/roi/whatif", params={"automation": "claims"}).json()
+    # Whole days; the hour may have changed meanwhile.
+    assert datetime.fromisoformat(days["from"]) in {Bucket.DAY.start(recent), Bucket.DAY.start(recent + timedelta(hours=1))}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from services.roi.period import Bucket
+from services.roi.period import HOUR, Bucket
 from shared.casework import audits as second_looks
 from shared.casework.audits import Drawn
 from shared.casework.values import ReviewKind
@@ -141,6 +141,27 @@ def test_a_long_period_is_the_sum_of_its_months_and_the_days_at_its_ends(board: 
     assert years["options"] == whole["options"]
     later = board.ask("whatif", automation="claims", **{"from": hours_ago(-24).isoformat(), "to": hours_ago(-48).isoformat()})
     assert (later["scored"], later["options"][0]["automatic"]) == (0, 0)
+
+
+def test_both_sides_of_a_threshold_are_of_the_same_whole_days(board: Board) -> None:
+    begin = Bucket.DAY.start(hours_ago(72))
+    arm: list[Case] = []
+    with unit_of_work(board.line) as connection:
+        for hours in (3, 15):
+            at = begin + timedelta(hours=hours)
+            cases = receive(connection, 60, at=at)
+            decide(connection, [case for case in cases if case.arm == "control"], seconds="300", at=at)
+            arm += [case for case in cases if case.arm == "automated"]
+            for case in arm[-10:]:
+                infer(connection, case, Said(0.95, "adjuster", "adjuster"))
+            decide(connection, [case for case in cases if case.arm == "automated"], at=at)
+    noon = begin + timedelta(hours=12)
+    whole = board.ask("whatif", automation="claims", **{"from": begin.isoformat(), "to": (begin + timedelta(days=1)).isoformat()})
+    assert (whole["scored"], whole["unscored"], whole["as_it_was"]["people"]) == (20, len(arm) - 20, len(arm) - 20)
+    for period in ({"from": noon, "to": begin + timedelta(days=1)}, {"from": begin, "to": noon}, {"from": noon - HOUR, "to": noon + HOUR}):
+        part = board.ask("whatif", automation="claims", **{name: moment.isoformat() for name, moment in period.items()})
+        assert known(part) == known(whole), period
+    assert datetime.fromisoformat(whole["from"]) == begin
 
 
 def test_as_of_a_moment_is_what_was_known_when_its_day_began(board: Board, database: Database) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from services.roi import figures
 from services.roi.answers.whatif_schemas import ErrorCount, LossInterval, Scenario, WhatIf
-from services.roi.facts import HUMAN
+from services.roi.facts import HUMAN, Wanted
 from services.roi.grains import Grain
 from services.roi.period import Period, moment
+from services.roi.repository import figures as sums
 from services.roi.repository import scores as repository
 from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import HoursInterval
@@ -63,11 +64,15 @@ class Known:
 
 def what_if(roi: Roi, tenant: str, question: Question, automation: str, thresholds: Sequence[Decimal]) -> WhatIf:
     """As of a moment, what was known when its day began: scores are summed by day, and both sides of a case must be known alike."""
-    before = None if question.as_of is None else Grain.DAY.start(moment(question.as_of, roi.clock.now()))
-    question = replace(question, automation=automation, as_of=None if before is None else before - _LEAST)
+    now = moment(question.as_of, roi.clock.now())
+    before = None if question.as_of is None else Grain.DAY.start(now)
+    if before is not None:
+        now = before - _LEAST
+        question = replace(question, as_of=now)
+    days = Period.of(question.start, question.end, now=now, default=question.default).in_days()
     with snapshot(roi.engine, tenant) as connection:
-        period, tally = roi.tally_in(connection, tenant, question)
-        days = Period(Grain.DAY.start(period.start), Grain.DAY.up(period.end))
+        # Of the same days as the scores: cases without a score are those of the tally that no row of scores has.
+        tally = sums.tally(connection, Wanted(tenant, days, min(now, days.end), question.as_of, automation))
         rows = repository.scores(connection, tenant, automation, days, before)
     found = figures.accounts(tally, question.min_grade)
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
@@ -80,7 +85,7 @@ def what_if(roi: Roi, tenant: str, question: Question, automation: str, threshol
     rates = error_rates([one.audits() for one in chosen])
     scenarios = [_scenario(one, rate, known) for one, rate in zip(chosen, rates, strict=True)]
     return WhatIf(
-        **dict(asked(question, period, tally)),
+        **dict(asked(question, days, tally)),
         automation=automation,
         scored=sum(row.cases for row in scored),
         by_rule=sum(row.cases for row in others),

@@ -41,7 +41,7 @@ class Scenario(Output):
 
 
 class WhatIf(Asked):
-    """Other thresholds over the period, from the scores that tiers gave. Whole days of UTC."""
+    """Other thresholds over the period, from the scores that tiers gave: over whole days of UTC, from `from` to `to` of the answer."""
 
     automation: str = Field(examples=["claims"])
     scored: int = Field(description="Cases of the automated arm with a score of a model.", examples=[10900])

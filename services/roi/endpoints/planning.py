@@ -98,6 +98,7 @@ def what_if(
 ) -> WhatIf:
     """Saving, errors and review load at other least scores of the models, from stored scores.
 
-    With `as_of`, everything as it was known when that day began (UTC), because scores are summed by day; the answer's `as_of` says so.
+    All of it is of the whole days (UTC) that the period touches, because scores are summed by day: `from` and `to` of the answer say which.
+    With `as_of`, everything as it was known when that day began; the answer's `as_of` says so.
     """
     return whatif.what_if(roi, tenant, question, automation, threshold)
