@@ -297,7 +297,7 @@ class Wanted:
     @property
     def unfinished(self) -> bool:
         """The period reaches over the moment that is asked about: so hardly anything that is known can lie beyond its end."""
-        return self.at < self.period.end
+        return self.at < self.period.last
 
 
 @dataclass(frozen=True, slots=True)

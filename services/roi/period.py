@@ -10,6 +10,7 @@ from enum import StrEnum
 from shared.errors import Rejected
 
 HOUR = timedelta(hours=1)
+_LEAST = timedelta(microseconds=1)
 # Of a question about what comes, or about what was booked lately.
 RECENT = timedelta(days=30)
 LONGEST = timedelta(days=800)
@@ -96,6 +97,11 @@ class Period:
         if last - first > LONGEST:
             raise BadPeriod(f"A period may have {LONGEST.days} days at most.")
         return cls(first, last)
+
+    @property
+    def last(self) -> datetime:
+        """Its last microsecond: what holds from its end on holds for the next period."""
+        return self.end - _LEAST
 
     def in_days(self) -> Period:
         """Widened to whole days of UTC."""

@@ -152,7 +152,7 @@ class Roi:
         period = Period.of(question.start, question.end, now=now, default=question.default)
         if bucket is not None:
             period.refuse_too_many(bucket)
-        wanted = Wanted(tenant, period, min(now, period.end), question.as_of, question.automation, bucket, apart)
+        wanted = Wanted(tenant, period, min(now, period.last), question.as_of, question.automation, bucket, apart)
         return period, sums.tally(connection, wanted)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from services.roi.period import Bucket
 from services.roi.repository import evidence as repository
 from services.roi.repository import scores
 from services.roi.repository.snapshots import _PLAN_ONCE
@@ -135,6 +136,48 @@ def test_baselines_in_use_say_what_they_are_and_how_long(board: Board) -> None:
     assert float(concurrent["mean_seconds"]) == pytest.approx(sum(manual) / len(manual), abs=0.001)
     assert (log["grade"], log["method"], log["expired"]) == ("B", "log of 2025", False)
     assert (study["stratum"], study["grade"], study["expired"]) == ("t", "D", True)
+
+
+def test_what_begins_or_expires_when_a_period_ends_is_not_of_the_period(board: Board) -> None:
+    start = Bucket.DAY.start(hours_ago(72))
+    end = start + timedelta(days=1)
+
+    def hold(baseline: str, rate: str, since: datetime, until: datetime) -> None:
+        values = {"seconds": baseline, "rate": rate, "since": since, "until": until}
+        board.execute(
+            "INSERT INTO baselines (id, tenant_id, automation, stratum, grade, mean_seconds, variance_seconds2, n, method, valid_from,"
+            " expires_at) VALUES (gen_random_uuid(), 'acme', 'claims', '*', 'B', %(seconds)s, 400, 50, 'log', %(since)s, %(until)s)",
+            values,
+        )
+        board.execute(
+            "INSERT INTO rates (id, tenant_id, name, automation, value, currency, valid_from, source)"
+            " VALUES (gen_random_uuid(), 'acme', 'labour_hour', '*', %(rate)s, 'EUR', %(since)s, 'test')",
+            values,
+        )
+
+    def answers() -> list[Any]:
+        period = {"from": start.isoformat(), "to": end.isoformat()}
+        asked: list[tuple[str, dict[str, str]]] = [
+            ("summary", {}),
+            ("timeseries", {"bucket": "day"}),
+            ("evidence", {}),
+            ("whatif", {"automation": "claims"}),
+            ("bridge", {"earlier": end.isoformat()}),
+        ]
+        return [board.ask(path, **period, **more) | {"computed_through": None, "later": None} for path, more in asked]
+
+    hold("100", "40", start, end)
+    with unit_of_work(board.line) as connection:
+        at = start + timedelta(hours=12)
+        arm = [case for case in receive(connection, 60, at=at) if case.arm == "automated"]
+        decide(connection, arm, tier="human", seconds="50", at=at)
+    before = answers()
+    summary, _, evidence, whatif, _ = before
+    assert (summary["total"]["saved"]["grade"], summary["total"]["rates"][0]["value"]) == ("B", "40.00000000")
+    assert [(one["grade"], one["expired"]) for one in evidence["automations"][0]["baselines"]] == [("B", False)]
+    assert whatif["as_it_was"]["saved_hours"]["low"] is not None
+    hold("300", "80", end, end + timedelta(days=90))
+    assert answers() == before
 
 
 def test_clocks_that_disagree_are_published(board: Board) -> None:

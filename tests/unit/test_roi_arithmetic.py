@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.roi.facts import DatedRate, MoneySum
+from services.roi.facts import DatedRate, MoneySum, Wanted
 from services.roi.period import BadPeriod, Bucket, Period
 from services.roi.valuation import Valuation
 from services.steward.schedule import slot_of, until_next
@@ -46,6 +46,13 @@ def test_whoever_looks_again_in_the_same_quarter_looks_at_the_same_start(first: 
     assert (one.start == other.start) == (quarters[0] == quarters[1])
     assert one.start <= first
     assert one.end - one.start <= timedelta(days=92)
+
+
+def test_a_period_that_is_over_does_not_reach_over_the_moment_that_its_rates_are_of() -> None:
+    period = Period.of(NOW - timedelta(hours=2), NOW, now=NOW)
+    over, running = (Wanted("acme", period, min(now, period.last)) for now in (NOW + timedelta(hours=1), NOW))
+    assert (over.at, over.unfinished) == (period.end - timedelta(microseconds=1), False)
+    assert (running.at, running.unfinished) == (NOW, True)
 
 
 def test_a_week_begins_on_monday() -> None:

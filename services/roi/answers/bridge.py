@@ -47,7 +47,7 @@ def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridg
     )
     with snapshot(roi.engine, tenant) as connection:
         currency = question.currency or figures.currency(connection, tenant)
-        held = [figures.standing(connection, tenant, min(moment, period.end), moment) for moment in (earlier, later)]
+        held = [figures.standing(connection, tenant, min(moment, period.last), moment) for moment in (earlier, later)]
         before, after = map(Known, moves.known(connection, apart), held)
     found = steps(before, after, currency, question.min_grade)
     return Bridge(

@@ -47,7 +47,7 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
         decided = repository.decided(connection, tenant, question.automation, question.as_of)
         audited = scores.audits(connection, tenant, question.automation, question.as_of)
-        stored = repository.baselines(connection, tenant, question.automation, at=min(now, period.end), as_of=question.as_of)
+        stored = repository.baselines(connection, tenant, question.automation, at=min(now, period.last), as_of=question.as_of)
     accounts = {account.automation: account for account in figures.accounts(tally, Grade.D)}
     rates = dict(zip(audited, error_rates([found.sums for found in audited.values()]), strict=True))
     names = sorted({*accounts, *(draw.automation for draw in draws), *(known.automation for known in stored)})
@@ -61,7 +61,7 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
                 accounts.get(name),
                 [
                     *_concurrent(accounts.get(name), period),
-                    *(_stored(known, min(now, period.end)) for known in stored if known.automation == name),
+                    *(_stored(known, min(now, period.last)) for known in stored if known.automation == name),
                 ],
             ),
             _errors(audited[name], rates[name], prices.loss(name)) if name in audited else None,

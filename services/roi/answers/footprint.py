@@ -52,7 +52,7 @@ class FootprintAnswer(Output):
 def answer(roi: Roi, tenant: str, question: Question) -> FootprintAnswer:
     now = moment(question.as_of, roi.clock.now())
     period = Period.of(question.start, question.end, now=now)
-    wanted = Wanted(tenant, period, min(now, period.end), question.as_of, question.automation, None, frozenset())
+    wanted = Wanted(tenant, period, min(now, period.last), question.as_of, question.automation, None, frozenset())
     with snapshot(roi.engine, tenant) as connection:
         spent = sums.quantities(connection, wanted, "compute")
     return FootprintAnswer(
