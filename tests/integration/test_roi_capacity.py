@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
+from services.roi.period import Bucket
 from shared.casework import repository as casework
 from shared.casework.values import NewReview, ReviewKind
 from shared.db import unit_of_work
-from tests.integration.facts import hours_ago, receive
+from tests.integration.facts import decide, hours_ago, receive
+from tests.integration.time_travel import set_database_clock
 from tests.roi_world import Board, manual_times, open_board
 
 if TYPE_CHECKING:
@@ -97,6 +99,39 @@ def test_automations_have_queues_of_their_own_and_the_total_is_all_of_them(board
     parts = sum(Decimal(part["queue"]["completions_per_day"]) for part in found["automations"])
     assert float(parts) == pytest.approx(float(found["total"]["queue"]["completions_per_day"]), abs=0.002)
     assert [part["automation"] for part in board.ask("capacity", automation="invoices")["automations"]] == ["invoices"]
+
+
+def test_as_of_a_moment_days_end_with_it_and_later_records_do_not_begin_them(board: Board, database: Database) -> None:
+    start = Bucket.DAY.start(hours_ago(20 * 24))
+    first = start + timedelta(days=8, hours=3, minutes=20)
+    set_database_clock(database, first)
+    work_at(board, first)
+    as_of = start + timedelta(days=10, minutes=10)
+    period = {"from": start.isoformat(), "to": (start + timedelta(days=14)).isoformat()}
+    # What is not summed up yet is known all the same.
+    fresh = board.client.get("/v1/roi/capacity", params=period | {"as_of": as_of.isoformat()}).json()
+    then = board.ask("capacity", as_of=as_of.isoformat(), **period)
+    assert then == fresh
+    assert then["days"] == str(round((as_of - first.replace(minute=0)) / timedelta(days=1), 3))
+    queue = then["total"]["queue"]
+    assert (queue["arrivals_per_day"], queue["growth_per_day"]) == (None, None)
+    assert Decimal(queue["completions_per_day"]) > 0
+    # Of the hour of its booking one by one, and at least one hour.
+    known = board.ask("capacity", as_of=(first + timedelta(minutes=1)).isoformat(), **period)
+    assert (known["days"], len(known["automations"])) == ("0.042", 1)
+    nothing = board.ask("capacity", as_of=(first - timedelta(minutes=1)).isoformat(), **period)
+    assert (nothing["automations"], nothing["total"]["queue"]["arrivals_per_day"]) == ([], None)
+    set_database_clock(database, as_of + timedelta(minutes=1))
+    work_at(board, start + timedelta(hours=3))
+    work_at(board, start + timedelta(hours=3), automation="invoices")
+    assert board.ask("capacity", as_of=as_of.isoformat(), **period) == then
+    assert board.ask("capacity", **period)["days"] == "13.875"
+
+
+def work_at(board: Board, at: datetime, *, automation: str = "claims") -> None:
+    """Booked when the database's clock says."""
+    with unit_of_work(board.line) as connection:
+        decide(connection, receive(connection, 60, at=at, automation=automation), at=at)
 
 
 def test_where_nothing_ran_nothing_is_made_up(board: Board) -> None:

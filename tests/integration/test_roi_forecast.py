@@ -15,6 +15,7 @@ from shared.ledger import posting
 from shared.ledger import repository as ledger
 from shared.money import Money, currency
 from tests.integration.facts import Case, Subject, decide, hours_ago, receive
+from tests.integration.time_travel import set_database_clock
 from tests.roi_world import Board, mean_and_deviation, open_board
 
 if TYPE_CHECKING:
@@ -150,6 +151,28 @@ def test_capacity_is_valued_apart_from_cash_and_carefully(board: Board) -> None:
     ratio = float(found["capacity_at_least"]["measured"]) / float(found["capacity"]["measured"])
     assert ratio == pytest.approx(float(saved["low"]) / float(saved["point"]), abs=0.01)
     assert float(found["cash"]["measured"]) == pytest.approx(0, abs=0.01)
+
+
+def test_payback_as_of_a_moment_knows_no_later_weeks(board: Board, database: Database) -> None:
+    first = today() - (49 + today().weekday()) * DAY
+    set_database_clock(database, first)
+    board.rate("labour_hour", "40", days_ago=400)
+    for week in range(4):
+        at = first + timedelta(days=7 * week, hours=30)
+        set_database_clock(database, at)
+        with unit_of_work(board.line) as connection:
+            fresh = receive(connection, 120, at=at)
+            decide(connection, fresh[::2], seconds="300", at=at)
+            decide(connection, fresh[1::2], seconds="200", at=at)
+    as_of = first + 21 * DAY
+    streams = []
+    for end in (as_of, as_of + 14 * DAY, as_of + 400 * DAY):
+        period = {"from": first.isoformat(), "to": end.isoformat()}
+        answer = board.ask("payback", investment="100", as_of=as_of.isoformat(), **period)
+        streams.append([answer[name] for name in ("cash", "capacity_at_least", "capacity")])
+    assert streams[0] == streams[1] == streams[2]
+    capacity = streams[0][2]
+    assert float(capacity["per_week"]) == pytest.approx(float(capacity["measured"]) / 3, abs=0.01)
 
 
 def test_an_investment_needs_an_amount(board: Board) -> None:

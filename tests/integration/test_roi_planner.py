@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.facts import hours_ago
+from services.roi.period import Bucket
+from shared.db import unit_of_work
+from tests.integration.facts import decide, hours_ago, receive
+from tests.integration.time_travel import set_database_clock
 from tests.roi_world import Board, manual_times, mean_and_deviation, open_board
 
 if TYPE_CHECKING:
@@ -45,6 +48,26 @@ def test_the_plan_starts_from_what_the_control_group_needed(board: Board) -> Non
     assert float(option["always_valid_hours"]) == pytest.approx(1.5485 * float(option["fixed_time_hours"]), abs=0.01)
     percent = float(option["always_valid_hours"]) / float(option["saved_hours"]) * 100
     assert option["sentence"].startswith(f"5 % control gives ± {percent:.2g} % in 3 weeks and costs ")
+
+
+def test_as_of_a_moment_days_count_from_the_first_that_was_known(board: Board, database: Database) -> None:
+    start = Bucket.DAY.start(hours_ago(20 * 24))
+    first = start + timedelta(days=8, hours=3, minutes=20)
+    as_of = start + timedelta(days=10)
+    asked = {"automation": "claims", "from": start.isoformat()}
+    answers: list[Any] = []
+    for at, booked in ((first, first), (start + timedelta(hours=3), as_of + timedelta(minutes=1))):
+        set_database_clock(database, booked)
+        with unit_of_work(board.line) as connection:
+            cases = receive(connection, 100, at=at)
+            decide(connection, cases[::2], seconds="300", at=at)
+            decide(connection, cases[1::2], seconds="200", at=at)
+        if not answers:
+            # What is not summed up yet is known all the same.
+            answers.append(board.client.get("/v1/roi/planner", params=asked | {"as_of": as_of.isoformat()}).json())
+        answers.append(board.ask("planner", as_of=as_of.isoformat(), **asked))
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0]["process"]["cases_per_day"] == "50.000"
 
 
 def test_a_share_that_is_said_to_suffice_does(board: Board) -> None:

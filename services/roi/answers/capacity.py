@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from services.roi import figures
 from services.roi.answers.capacity_schemas import AutomationCapacity, Capacity, MeasuredQueue, Released
 from services.roi.facts import HUMAN, Queue
+from services.roi.period import moment
 from services.roi.repository import queue as repository
 from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import HoursInterval
@@ -48,20 +49,30 @@ class Desk:
     queue: Queue
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What all desks share. Attributes: now: what waits is of; arrivals: whether it is known what arrived."""
+
+    days: Decimal
+    now: datetime
+    arrivals: bool
+
+
 def capacity(roi: Roi, tenant: str, question: Question) -> Capacity:
     with snapshot(roi.engine, tenant) as connection:
         period, tally = roi.tally_in(connection, tenant, question)
-        queues = {queue.automation: queue for queue in repository.queues(connection, tenant, period, question.automation)}
-        first = repository.began(connection, tenant, period, question.automation)
+        queues = {queue.automation: queue for queue in repository.queues(connection, tenant, period, question.automation, question.as_of)}
+        first = repository.began(connection, tenant, period, question.automation, question.as_of)
     found = {account.automation: account for account in figures.accounts(tally, question.min_grade)}
     desks = [_desk(name, found.get(name), queues.get(name)) for name in sorted({*found, *queues})]
     now = roi.clock.now()
-    days = _elapsed_days(first or period.start, period, now)
+    days = _elapsed_days(first or period.start, period, moment(question.as_of, now))
+    measured = Measured(days, now, arrivals=question.as_of is None)
     return Capacity(
         **dict(asked(question, period, tally)),
         days=days.quantize(_THOUSANDTH),
-        total=shown(everybody(desks), days, now),
-        automations=[shown(desk, days, now) for desk in desks],
+        total=shown(everybody(desks), measured),
+        automations=[shown(desk, measured) for desk in desks],
     )
 
 
@@ -88,13 +99,13 @@ def everybody(desks: Sequence[Desk]) -> Desk:
     )
 
 
-def shown(desk: Desk, days: Decimal, now: datetime) -> AutomationCapacity:
+def shown(desk: Desk, measured: Measured) -> AutomationCapacity:
     each = desk.worked / desk.completed if desk.completed else None
     work = None if each is None else desk.queue.waiting * each
     return AutomationCapacity(
         automation=desk.automation,
-        released=_released(desk, days, work),
-        queue=_queue(desk, days, each, now).model_copy(update={"waiting_hours_of_work": None if work is None else _hours(work)}),
+        released=_released(desk, measured.days, work),
+        queue=_queue(desk, measured, each).model_copy(update={"waiting_hours_of_work": None if work is None else _hours(work)}),
     )
 
 
@@ -110,16 +121,17 @@ def _desk(name: str, account: Account | None, queue: Queue | None) -> Desk:
     )
 
 
-def _queue(desk: Desk, days: Decimal, each: Decimal | None, now: datetime) -> MeasuredQueue:
+def _queue(desk: Desk, measured: Measured, each: Decimal | None) -> MeasuredQueue:
     queue = desk.queue
-    completions = desk.completed / days
+    completions = desk.completed / measured.days
+    arrivals = queue.arrived / measured.days if measured.arrivals else None
     return MeasuredQueue(
         waiting=queue.waiting,
         waiting_others=queue.others,
-        oldest_hours=None if queue.oldest is None else _hours(Decimal(max((now - queue.oldest).total_seconds(), 0.0))),
-        arrivals_per_day=(queue.arrived / days).quantize(_THOUSANDTH),
+        oldest_hours=None if queue.oldest is None else _hours(Decimal(max((measured.now - queue.oldest).total_seconds(), 0.0))),
+        arrivals_per_day=None if arrivals is None else arrivals.quantize(_THOUSANDTH),
         completions_per_day=completions.quantize(_THOUSANDTH),
-        growth_per_day=(queue.arrived / days - completions).quantize(_THOUSANDTH),
+        growth_per_day=None if arrivals is None else (arrivals - completions).quantize(_THOUSANDTH),
         seconds_per_case=None if each is None else each.quantize(_THOUSANDTH),
         waiting_hours_of_work=None,
         expected_wait_hours=_hours(queue.waiting / completions * _DAY) if completions else None,

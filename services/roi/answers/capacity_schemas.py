@@ -13,14 +13,18 @@ PerDay = Annotated[Plain, Field(examples=["41.500"])]
 
 
 class MeasuredQueue(Output):
-    """Cases that need a person. Rates are of the period, what waits is of now."""
+    """Cases that need a person. Rates are of the period, as known at `as_of`; what waits is of now, whatever was asked for."""
 
     waiting: int = Field(description="Open control and exception reviews now.", examples=[83])
     waiting_others: int = Field(description="Open reviews of decided cases now: audits and rework.", examples=[4])
     oldest_hours: Hours | None = Field(description="Age of the oldest open review; null where none is open.")
-    arrivals_per_day: PerDay = Field(description="Cases received in the period that needed a person.")
+    arrivals_per_day: PerDay | None = Field(
+        description="Cases received in the period that needed a person. Null with `as_of`: who needed one while undecided is not kept."
+    )
     completions_per_day: PerDay = Field(description="Cases that a person decided in the period.")
-    growth_per_day: Plain = Field(description="Arrivals less completions: positive, and the queue grows.", examples=["-0.500"])
+    growth_per_day: Plain | None = Field(
+        description="Arrivals less completions: positive, and the queue grows. Null with `as_of`.", examples=["-0.500"]
+    )
     seconds_per_case: Plain | None = Field(description="Mean human time of a case that a person decided.", examples=["312.400"])
     waiting_hours_of_work: Hours | None = Field(description="`waiting` x `seconds_per_case`: how much work waits.")
     expected_wait_hours: Hours | None = Field(
@@ -49,6 +53,6 @@ class AutomationCapacity(Output):
 class Capacity(Asked):
     """Capacity released, against the measured queue and throughput. Hours that nobody uses are worth nothing."""
 
-    days: Plain = Field(description="From the first record of the period to its end, or to now.", examples=["30.0"])
+    days: Plain = Field(description="From the first record of the period to its end, or to now or `as_of`.", examples=["30.0"])
     total: AutomationCapacity
     automations: list[AutomationCapacity]

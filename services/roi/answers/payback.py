@@ -11,7 +11,7 @@ from services.roi import figures
 from services.roi.answers.discounting import WEEK, Flow, Investment, continued
 from services.roi.answers.forecast_schemas import Payback, Stream
 from services.roi.facts import begun, placed, seconds_of
-from services.roi.period import Bucket
+from services.roi.period import Bucket, moment
 from services.roi.service import asked
 from services.roi.valuation import Valuation, amount
 from shared.measure.savings import combine
@@ -41,7 +41,7 @@ class Week:
 
     Attributes:
         value: of the hours saved, by the point estimate; None without a labour rate or a baseline.
-        until: its end, or now.
+        until: its end, or the moment that the answer is given at.
         whole: all seven days lie in the period and are over.
     """
 
@@ -73,7 +73,7 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     accounts = figures.accounts(tally, question.min_grade)
     money = prices.flows(figures.credited((row for account in accounts for row in account.flows), question.min_grade))
-    now = roi.clock.now()
+    now = moment(question.as_of, roi.clock.now())
     starts = [start for start in period.buckets(Bucket.WEEK) if start < now]
     places = {start: place for place, start in enumerate(seconds_of(starts))}
     worked = [_worked(account, places, prices) for account in accounts]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from services.roi import figures
 from services.roi.answers.planning_schemas import Holdout, HoldoutPlan, MeasuredProcess
+from services.roi.repository.snapshots import snapshot
 from services.roi.repository.sums import first_day
 from services.roi.service import asked
-from shared.db import unit_of_work
 from shared.errors import Conflict
 from shared.measure import planner
 from shared.measure.baselines import EMPTY
@@ -66,11 +66,11 @@ class Wanted:
 
 def plan(roi: Roi, tenant: str, question: Question, automation: str, wanted: Wanted) -> HoldoutPlan:
     """Raises NothingMeasured."""
-    period, tally = roi.tally(tenant, replace(question, automation=automation))
+    with snapshot(roi.engine, tenant) as connection:
+        period, tally = roi.tally_in(connection, tenant, replace(question, automation=automation))
+        first = first_day(connection, tenant, automation, period, question.as_of)
     found = figures.accounts(tally, question.min_grade)
     until = min(period.end, question.as_of or roi.clock.now())
-    with unit_of_work(roi.engine, tenant=tenant) as connection:
-        first = first_day(connection, tenant, automation, period)
     process = wanted.assumed.over(measured(found[0], until - max(first or until, period.start)) if found else None)
     shares = [float(share) for share in wanted.shares]
     needed = planner.share_for(process, float(wanted.precision), float(wanted.weeks))

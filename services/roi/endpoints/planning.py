@@ -54,7 +54,10 @@ def planner(  # noqa: PLR0913  # a parameter for each thing that may be asked
 
 @router.get("/capacity", summary="Hours released against the measured queue")
 def capacity(tenant: Tenant, roi: Answers, question: AskedRecently) -> Capacity:
-    """How much work waits, how fast it is done, and what the released hours per day are beside it."""
+    """How much work waits, how fast it is done, and what the released hours per day are beside it.
+
+    What waits is of now, even with `as_of`.
+    """
     return capacities.capacity(roi, tenant, question)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.roi.facts import Queue
-from services.roi.grains import Grain
+from services.roi.grains import Grain, starts
 from services.roi.repository.rows import OF_ITS_AUTOMATION
 
 if TYPE_CHECKING:
@@ -39,6 +39,20 @@ _BEGAN = (
     f"   AND hour >= %(start)s AND hour < %(end)s AND {OF_ITS_AUTOMATION}"
     " ) AS came"
 )
+# As known at a moment, by booking as in the sums of `case_sums`: the facts of its own hour, and those that are not summed up yet.
+_LATELY, _FRESH = ">= %(hour)s AND booked_at <= %(as_of)s", "< %(hour)s AND xid >= rollup_horizon('rollups')"
+_OF_BATCHES = (
+    "SELECT min(hour) FROM intake_batches WHERE tenant_id = %(tenant)s AND booked_at {0}"  # noqa: S608  # constants
+    f" AND hour >= %(start)s AND hour < %(end)s AND {OF_ITS_AUTOMATION}"
+)
+_BEGAN_THEN = (
+    "SELECT min(hour) FROM ("  # noqa: S608  # constants
+    "  (SELECT hour FROM conservation_hourly WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s"
+    f"   AND booked < %(hour)s AND {OF_ITS_AUTOMATION} ORDER BY hour LIMIT 1)"
+    f"  UNION ALL {_OF_BATCHES.format(_LATELY)}"
+    f"  UNION ALL {_OF_BATCHES.format(_FRESH)}"
+    " ) AS came"
+)
 _OPEN = (
     "SELECT automation, count(*) FILTER (WHERE kind IN ('control', 'exception')),"
     " count(*) FILTER (WHERE kind NOT IN ('control', 'exception')), min(created_at) FROM reviews"
@@ -47,8 +61,12 @@ _OPEN = (
 )
 
 
-def queues(connection: Connection, tenant: str, period: Period, automation: str | None) -> list[Queue]:
-    """One for each automation that anything arrived for or waits in; what waits is of now, whatever the period."""
+def queues(connection: Connection, tenant: str, period: Period, automation: str | None, as_of: datetime | None) -> list[Queue]:
+    """One for each automation that anything arrived for or waits in; what waits is of now, whatever the period.
+
+    Args:
+        as_of: with a moment nothing is counted as arrived, because which cases that were undecided then needed a person is not kept.
+    """
     first = min(Grain.DAY.up(period.start), period.end)
     values = {
         "tenant": tenant,
@@ -58,7 +76,7 @@ def queues(connection: Connection, tenant: str, period: Period, automation: str 
         "end": period.end,
         "automation": automation,
     }
-    arrived: dict[str, int] = dict(connection.exec_driver_sql(_ARRIVED, values).tuples().all())
+    arrived: dict[str, int] = {} if as_of is not None else dict(connection.exec_driver_sql(_ARRIVED, values).tuples().all())
     waiting: dict[str, tuple[int, int, datetime]] = {
         name: (cases, others, oldest) for name, cases, others, oldest in connection.exec_driver_sql(_OPEN, values)
     }
@@ -69,8 +87,8 @@ def queues(connection: Connection, tenant: str, period: Period, automation: str 
     return found
 
 
-def began(connection: Connection, tenant: str, period: Period, automation: str | None) -> datetime | None:
-    """The hour of the first record in the period; None without any."""
-    values = {"tenant": tenant, "start": period.start, "end": period.end, "automation": automation}
-    found: datetime | None = connection.exec_driver_sql(_BEGAN, values).scalar_one()
+def began(connection: Connection, tenant: str, period: Period, automation: str | None, as_of: datetime | None) -> datetime | None:
+    """The hour of the first record in the period that is known, or was at a moment; None without any."""
+    values = {"tenant": tenant, "start": period.start, "end": period.end, "automation": automation, **starts(as_of)}
+    found: datetime | None = connection.exec_driver_sql(_BEGAN if as_of is None else _BEGAN_THEN, values).scalar_one()
     return found

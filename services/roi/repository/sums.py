@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING
 
-from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum
+from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum, Wanted, begun
 from services.roi.grains import Grain, Which, runs
-from services.roi.period import Bucket
+from services.roi.period import Bucket, Period
 from services.roi.repository import tails
 from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, summed, taken_away, union
 from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy import Connection
-
-    from services.roi.facts import Wanted
-    from services.roi.period import Period
 
 _COARSEST = {Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
@@ -112,8 +108,12 @@ def flows(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[MoneyB
     return [row for row in found if sum(row.amounts) or any(row.by_bucket().values())]
 
 
-def first_day(connection: Connection, tenant: str, automation: str, period: Period) -> datetime | None:
-    """Start of the first day of the period with a decided case; None without any."""
+def first_day(connection: Connection, tenant: str, automation: str, period: Period, as_of: datetime | None) -> datetime | None:
+    """Start of the first day of the period with a decided case that is known, or was at a moment; None without any."""
+    if as_of is not None:
+        days = period.in_days()
+        wanted = Wanted(tenant, Period(days.start, period.end), min(as_of, period.last), as_of, automation)
+        return next((datetime.fromtimestamp(day, UTC) for day in begun(buckets(connection, wanted, Bucket.DAY))), None)
     found: datetime | None = connection.exec_driver_sql(
         "SELECT period FROM case_sums WHERE tenant_id = %(tenant)s AND grain = 'day' AND period >= %(start)s AND period < %(end)s"
         " AND automation = %(automation)s ORDER BY period LIMIT 1",
