@@ -83,6 +83,18 @@ def test_few_days_are_forecast_by_days_and_fewer_without_an_interval(board: Boar
     assert "no interval" in short["total"]["note"]
 
 
+def test_what_comes_is_worth_what_it_is_worth_at_the_moment_of_the_answer(board: Board) -> None:
+    days_of_work(board, 9, cases=60)
+    board.rate("labour_hour", "40", days_ago=30)
+    moment = hours_ago(0)
+    # From this second on: later than the midnight that ends the measured days.
+    board.rate("labour_hour", "80", days_ago=0)
+    ended = {"to": (today() - DAY).isoformat()}
+    for asked, hour in (({}, 80), (ended, 80), ({"as_of": moment.isoformat()}, 40)):
+        total = board.ask("forecast", **asked)["total"]
+        assert float(total["labour_value"]["point"]) == pytest.approx(hour * float(total["hours"]["point"]), rel=0.001), asked
+
+
 def test_before_anything_ran_nothing_is_forecast(board: Board) -> None:
     found = board.ask("forecast")
     assert (found["block"], found["blocks"], found["automations"], found["total"]["hours"]) == (None, 0, [], None)

@@ -22,7 +22,7 @@ class MoneyInterval(Output):
 class AutomationForecast(Output):
     automation: str | None = Field(description="Null in the total.", examples=["claims"])
     hours: HoursInterval | None = Field(description="Hours that will be saved; null where nothing is measured.")
-    labour_value: LabourValue | None = Field(description="These hours at today's labour rate. Capacity, not cash.")
+    labour_value: LabourValue | None = Field(description="These hours at the labour rate of now, or of `as_of`. Capacity, not cash.")
     total_cost: MoneyInterval
     cash: MoneyInterval
     note: str | None = Field(examples=[None])

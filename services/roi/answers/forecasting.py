@@ -12,7 +12,9 @@ from services.roi import figures
 from services.roi.answers.blocks import Blocks, baselined, first_day, next_day, saved_in
 from services.roi.answers.forecast_schemas import AutomationForecast, Forecast, MoneyInterval
 from services.roi.facts import placed
-from services.roi.period import Bucket
+from services.roi.period import Bucket, moment
+from services.roi.repository import figures as repository
+from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import HoursInterval, LabourValue
 from services.roi.service import asked
 from services.roi.valuation import Valuation, amount, total_labour_value
@@ -57,10 +59,14 @@ class Projected:
 
 
 def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Forecast:
-    period, tally = roi.tally(tenant, _recent(question, roi.clock.now()), Bucket.DAY)
+    now = moment(question.as_of, roi.clock.now())
+    with snapshot(roi.engine, tenant) as connection:
+        period, tally = roi.tally_in(connection, tenant, _recent(question, now), Bucket.DAY)
+        # The measured days end before this one, what comes is worth what it is worth now.
+        rates = repository.rates(connection, tenant, now, question.as_of)
     accounts = figures.accounts(tally, question.min_grade)
-    blocks = Blocks.of(first_day(accounts), period, question.as_of or roi.clock.now())
-    prices = Valuation.of(tally.rates, question.currency or tally.currency)
+    blocks = Blocks.of(first_day(accounts), period, now)
+    prices = Valuation.of(rates, question.currency or tally.currency)
     ahead = Ahead(blocks, timedelta(days=days_ahead) / blocks.length, prices, question.min_grade)
     parts = [_projected(account, ahead) for account in accounts] if blocks.size else []
     return Forecast(
@@ -76,7 +82,7 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
 
 def _recent(question: Question, now: datetime) -> Question:
     """The newest weeks of the period, in whole days: what is older says less about what comes, and of today nobody knows the rest."""
-    until = min(question.as_of or now, question.end or now)
+    until = min(now, question.end or now)
     earliest = next_day(until - HISTORY)
     start, end = earliest if question.start is None else max(question.start, earliest), Bucket.DAY.start(until)
     # Without one whole day it is said so.

@@ -72,8 +72,12 @@ def currency(connection: Connection, tenant: str) -> str:
 
 def standing(connection: Connection, tenant: str, at: datetime, as_of: datetime | None) -> Standing:
     """Baselines and rates that hold at a moment, as known at another."""
-    values = {"tenant": tenant, "at": at, "as_of": as_of}
-    return Standing(_baselines(connection, values), [DatedRate(*row) for row in connection.exec_driver_sql(_RATES, values)])
+    return Standing(_baselines(connection, {"tenant": tenant, "at": at, "as_of": as_of}), rates(connection, tenant, at, as_of))
+
+
+def rates(connection: Connection, tenant: str, at: datetime, as_of: datetime | None) -> list[DatedRate]:
+    """Those that hold at a moment, as known at another."""
+    return [DatedRate(*row) for row in connection.exec_driver_sql(_RATES, {"tenant": tenant, "at": at, "as_of": as_of})]
 
 
 def _tally(connection: Connection, wanted: Wanted, cases: list[CaseSum], money: list[MoneySum]) -> Tally:
