@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _DAYS = 7
 _HALVINGS = 50
+# In savings: whoever knows no more than this knows nothing, however many digits it has.
+_WIDEST = 1000
 LONGEST_WEEKS = 520.0
 
 
@@ -67,8 +69,9 @@ class Holdout:
 
     @property
     def precision(self) -> float:
-        """Half-width over the expected saving; infinite where nothing is saved."""
-        return self.always_valid / self.saved if self.saved > 0 else math.inf
+        """Half-width over the expected saving; infinite where nothing is saved, or next to nothing beside the half-width."""
+        known = self.saved > 0 and self.always_valid <= _WIDEST * self.saved
+        return self.always_valid / self.saved if known else math.inf
 
 
 def holdout(process: Process, share: float, weeks: float, alpha: float = ALPHA) -> Holdout:
@@ -88,7 +91,8 @@ def holdout(process: Process, share: float, weeks: float, alpha: float = ALPHA) 
 
 def sentence(found: Holdout) -> str:
     """Such as "5 % control gives ± 20 % in 3 weeks and costs 90 minutes a day"."""
-    width = "no precision, because nothing is saved," if math.isinf(found.precision) else f"± {percent(found.precision)}"
+    nothing = "nothing" if found.saved <= 0 else "next to nothing"
+    width = f"no precision, because {nothing} is saved," if math.isinf(found.precision) else f"± {percent(found.precision)}"
     return f"{percent(found.share)} control gives {width} in {found.weeks:g} weeks and costs {found.minutes_per_day:.0f} minutes a day"
 
 

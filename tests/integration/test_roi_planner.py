@@ -78,6 +78,18 @@ def test_a_share_that_is_said_to_suffice_does(board: Board) -> None:
     assert float(again["weeks_needed"][0]) <= 4
 
 
+def test_what_can_never_be_measured_has_no_precision(board: Board) -> None:
+    stated = {"cases_per_day": 1e8, "manual_seconds": 1e-300, "deviation_seconds": 1e8}
+    found = board.ask("planner", automation="claims", weeks=520, control_share="0.0001", **stated)
+    assert (found["options"][0]["precision"], found["share_needed"], found["weeks_needed"]) == (None, None, [None])
+    assert "because next to nothing is saved" in found["options"][0]["sentence"]
+    few = {"manual_seconds": 1, "deviation_seconds": 1}
+    assert board.problem("planner", automation="claims", cases_per_day=5e-324, **few)[0] == 422
+    assert board.ask("planner", automation="claims", cases_per_day=0.01, **few)["options"][0]["precision"] is not None
+    rarely = stated | {"cases_per_day": 0.01, "manual_seconds": 5e-324}
+    assert board.ask("planner", automation="claims", weeks="0.01", **rarely)["options"][0]["precision"] is None
+
+
 def test_a_process_that_nobody_measured_is_planned_from_what_is_stated_or_not_at_all(board: Board) -> None:
     assert board.problem("planner", automation="claims") == (409, "nothing_measured")
     stated = {"cases_per_day": 200, "manual_seconds": 600, "deviation_seconds": 500, "assisted_seconds": 60}

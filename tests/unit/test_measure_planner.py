@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.measure.planner import LONGEST_WEEKS, Process, holdout, share_for, weeks_for
+from shared.measure.planner import LONGEST_WEEKS, Process, holdout, sentence, share_for, weeks_for
 from shared.measure.sequence import Days, saved
 
 CLAIMS = Process(cases_per_day=200, manual=600, deviation=500, assisted=60)
@@ -38,6 +38,13 @@ def test_the_interval_for_one_fixed_day_is_narrower_than_the_one_for_every_day()
 def test_a_process_that_saves_nothing_can_never_be_measured_in_shares_of_its_saving() -> None:
     plan = holdout(Process(200, 600, 500, assisted=600), 0.05, 3)
     assert (plan.precision, plan.minutes_per_day) == (math.inf, 0)
+
+
+@pytest.mark.parametrize(("manual", "found"), [(600, 0.2), (1, 120), (0.1, math.inf), (5e-324, math.inf)])
+def test_a_precision_that_tells_nothing_is_none(manual: float, found: float) -> None:
+    plan = holdout(Process(200, manual, 500), 0.05, 3)
+    assert plan.precision == pytest.approx(found, rel=0.2)
+    assert ("next to nothing is saved" in sentence(plan)) == math.isinf(found)
 
 
 @given(st.floats(0.01, 0.5), st.floats(1, 100))

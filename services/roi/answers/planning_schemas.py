@@ -31,7 +31,7 @@ class Holdout(Output):
     always_valid_hours: Hours = Field(description="Half-width of the interval that holds at every look.")
     fixed_time_hours: Hours = Field(description="Half-width of the interval that holds at one look.")
     precision: Plain | None = Field(
-        description="Half-width at every look over the saving; null where nothing is saved.", examples=["0.199"]
+        description="Half-width at every look over the saving; null where that is above 1000, or nothing is saved.", examples=["0.199"]
     )
     minutes_per_day: Plain = Field(description="What holding out costs: time that automation would have saved.", examples=["90.0"])
     sentence: str = Field(examples=["5 % control gives ± 20 % in 3 weeks and costs 90 minutes a day"])

@@ -26,7 +26,7 @@ _USUAL = [Decimal("0.02"), Decimal("0.05"), Decimal("0.1")]
 
 
 def _assumed(
-    cases_per_day: Annotated[float | None, Query(gt=0, le=1e8, allow_inf_nan=False, description="Default: as measured.")] = None,
+    cases_per_day: Annotated[float | None, Query(ge=0.01, le=1e8, allow_inf_nan=False, description="Default: as measured.")] = None,
     manual_seconds: _Seconds = None,
     deviation_seconds: _Seconds = None,
     assisted_seconds: _Seconds = None,
