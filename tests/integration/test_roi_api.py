@@ -322,6 +322,14 @@ def test_before_anything_was_booked_nothing_was_known(client: TestClient, line: 
         assert answer.json()["total"]["cases"]["total"] == 0
 
 
+@pytest.mark.parametrize("path", ["forecast", "payback", "capacity", "whatif", "footprint"])
+def test_the_first_moments_that_may_be_asked_about_are_answered(client: TestClient, path: str) -> None:
+    needed = {"payback": {"investment": "1"}, "whatif": {"automation": "claims"}}.get(path, {})
+    for moment in ("2000-01-01T00:00:00Z", "2000-01-01T19:40:11Z", "2000-03-01T05:00:00Z"):
+        answer = client.get(f"/v1/roi/{path}", params=needed | {"as_of": moment})
+        assert answer.status_code == 200, answer.text
+
+
 @pytest.mark.parametrize("path", ["summary", "bridge", "evidence", "forecast", "payback", "capacity", "whatif", "footprint"])
 @pytest.mark.parametrize("parameter", ["from", "to", "as_of", "earlier"])
 def test_a_moment_that_no_calendar_has_room_around_is_refused(client: TestClient, path: str, parameter: str) -> None:

@@ -83,8 +83,11 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
 def _recent(question: Question, now: datetime) -> Question:
     """The newest weeks of the period, in whole days: what is older says less about what comes, and of today nobody knows the rest."""
     until = min(now, question.end or now)
-    earliest = next_day(until - HISTORY)
-    start, end = earliest if question.start is None else max(question.start, earliest), Bucket.DAY.start(until)
+    earliest, end = next_day(until - HISTORY), Bucket.DAY.start(until)
+    if question.start is None:
+        # As a length, because the weeks before the first moment that may be asked about are no question of the caller's.
+        return replace(question, end=end, default=end - earliest)
+    start = max(question.start, earliest)
     # Without one whole day it is said so.
     return replace(question, start=start, end=end if start < end else question.end)
 
