@@ -79,8 +79,8 @@ class Adjusted:
 
 
 def adjusted(cells: Sequence[Cell]) -> Adjusted | None:
-    """The estimate; None below `FIRST_LOOK` control cases, because a slope from a few says nothing. Cases with share 0 are in no figure."""
-    drawn = [cell for cell in cells if cell.share > 0]
+    """The estimate; None below `FIRST_LOOK` control cases, as a slope from a few says nothing. Cases with share 0 or 1 are in no figure."""
+    drawn = [cell for cell in cells if 0 < cell.share < 1]
     control = [cell.control for cell in drawn if cell.control.n]
     count = sum(part.n for part in control)
     if count < FIRST_LOOK:
@@ -105,9 +105,10 @@ def weighted(parts: Iterable[tuple[float, Moments]]) -> Moments:
     variance (L. Kish, "Survey Sampling", 1965).
 
     Args:
-        parts: probability of the control arm, moments of the cases that were drawn with it.
+        parts: probability of the control arm, moments of the cases that were drawn with it. Those with 0 or 1 are left out: nothing was
+            drawn at random, so they are a control group of no case.
     """
-    drawn = [(share, moments) for share, moments in parts if share > 0 and moments.n]
+    drawn = [(share, moments) for share, moments in parts if 0 < share < 1 and moments.n]
     if len({share for share, _ in drawn}) <= 1:
         return sum((moments for _, moments in drawn), start=EMPTY)
     found = [((1 - share) / share, moments) for share, moments in drawn]

@@ -121,3 +121,11 @@ def test_before_fifty_control_cases_the_headline_claims_nothing(work: Work) -> N
     shown = work.summary()
     assert (shown["grade"], shown["always_valid"], shown["at_least_hours"]) == ("A", None, "0.000")
     assert float(shown["hours"]["low"]) > 0
+
+
+def test_control_cases_of_a_time_when_nothing_was_automated_are_no_control_group(work: Work) -> None:
+    work.day(40, 1)
+    work.day(40, 0)
+    shown = work.summary()
+    assert (shown["grade"], shown["hours"]["point"], shown["always_valid"], shown["at_least_hours"]) == (None, None, None, "0.000")
+    assert shown["note"] == "no baseline: 0 of 30 control cases and none stored"

@@ -119,6 +119,16 @@ def test_cases_that_were_drawn_without_a_control_group_are_in_no_figure() -> Non
     assert adjusted([*cells, lonely]) == adjusted(cells)
 
 
+def test_control_cases_that_were_not_drawn_at_random_are_no_control_group() -> None:
+    forced, drawn = Moments(80, 8_000.0, 900_000.0), Moments(40, 12_000.0, 4_000_000.0)
+    assert weighted([(1.0, forced)]) == weighted([(0.0, forced)]) == weighted([]) == Moments(0, 0.0, 0.0)
+    assert weighted([(1.0, forced), (0.3, drawn)]) == drawn
+    cells, _ = _draw(np.random.default_rng(3), cases=3_000, tells=0.5)
+    everything = Cell("simple", 1.0, control=Products(100, 9_000.0, 900_000.0, 5.0, 9.0, 500.0))
+    assert adjusted([*cells, everything]) == adjusted(cells)
+    assert adjusted([everything]) is None
+
+
 def test_everything_that_the_covariate_says_is_taken_out() -> None:
     x = np.linspace(0, 10, 200)
     control, automated = _products(30 + 7 * x, x), _products(0 * x, x + 3)
