@@ -97,9 +97,9 @@ def credited(money: Iterable[Money], min_grade: Grade) -> list[Money]:
 
 def figures(account: Account, prices: Valuation, min_grade: Grade) -> Figures:
     hour = prices.labour(account.automation)
-    value = (
-        None if hour is None or account.estimate.point is None else valuation.labour_value(account.estimate, hour[0], account.always_valid)
-    )
+    value = None
+    if hour is not None and account.estimate.point is not None:
+        value = valuation.labour_value(account.estimate, hour[0], account.floor, account.always_valid)
     converted = prices.convert(credited(account.money, min_grade))
     used = [*converted.used, *(() if hour is None else hour[1])]
     return Figures(

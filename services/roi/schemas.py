@@ -102,7 +102,10 @@ class Foreign(Output):
 class LabourValue(Output):
     """Hours saved x the newest labour rate of the period's end. Capacity, not cash."""
 
-    low: Amount | None
+    low: Amount | None = Field(
+        description="Of an automation `at_least_hours` at the rate, of several the sum of theirs, of a forecast its lower end."
+        " Null where a part has no interval."
+    )
     point: Amount | None
     high: Amount | None
 

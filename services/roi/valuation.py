@@ -134,12 +134,17 @@ class Valuation:
         return (1 / back.value, back) if back is not None and back.value > 0 else (None, None)
 
 
-def labour_value(estimate: Estimate, hour: Decimal, held: Bounds | None) -> LabourValue:
-    """Hours saved at ``hour`` each; the bounds are always valid where there are such."""
+def labour_value(estimate: Estimate, hour: Decimal, floor: float, held: Bounds | None) -> LabourValue:
+    """Hours saved at ``hour`` each.
+
+    Args:
+        floor: what is claimed of them; null is shown instead where nothing has a spread, because then no bound is known.
+        held: its upper bound is the one to show, where there is one.
+    """
     interval = estimate if held is None else held
     low, point, high = (
         None if seconds is None else amount(Decimal(repr(seconds)) / _SECONDS_PER_HOUR * hour)
-        for seconds in (interval.low, estimate.point, interval.high)
+        for seconds in (None if interval.low is None else floor, estimate.point, interval.high)
     )
     return LabourValue(low=low, point=point, high=high)
 

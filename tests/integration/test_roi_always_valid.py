@@ -79,11 +79,14 @@ class Work:
         share = np.tile(np.array(self.shares[:days])[:, np.newaxis], (1, len(STRATA)))
         return Days(cells("automated", 0), cells("automated", 1), cells("control", 0), cells("control", 1), cells("control", 2), share)
 
-    def summary(self, **parameters: str) -> Any:
+    def answer(self, **parameters: str) -> Any:
         asked = {"from": BEGIN.isoformat(), "to": (BEGIN + timedelta(days=60)).isoformat()} | parameters
         answer = self.client.get("/v1/roi/summary", params=asked)
         assert answer.status_code == 200, answer.text
-        return answer.json()["total"]["saved"]
+        return answer.json()
+
+    def summary(self, **parameters: str) -> Any:
+        return self.answer(**parameters)["total"]["saved"]
 
 
 @pytest.fixture
@@ -121,6 +124,18 @@ def test_before_fifty_control_cases_the_headline_claims_nothing(work: Work) -> N
     shown = work.summary()
     assert (shown["grade"], shown["always_valid"], shown["at_least_hours"]) == ("A", None, "0.000")
     assert float(shown["hours"]["low"]) > 0
+    with unit_of_work(work.line) as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO rates (id, tenant_id, name, automation, value, currency, valid_from, source)"
+            " VALUES (gen_random_uuid(), 'acme', 'labour_hour', '*', 40, 'EUR', %(start)s, 't')",
+            {"start": BEGIN - timedelta(days=1)},
+        )
+    answer = work.answer()
+    for figures in (answer["total"], *answer["automations"]):
+        value = figures["money"]["labour_value"]
+        assert value["low"] == "0.000000", "the headline at the labour rate"
+        assert float(value["point"]) == pytest.approx(40 * float(shown["hours"]["point"]), abs=0.1)
+        assert float(value["high"]) == pytest.approx(40 * float(shown["hours"]["high"]), abs=0.1)
 
 
 def test_control_cases_of_a_time_when_nothing_was_automated_are_no_control_group(work: Work) -> None:
