@@ -165,6 +165,11 @@ class Summary(Totals):
     soundness: Soundness
 
 
+Unconverted = Annotated[
+    list[str], Field(description="Currencies of money that no dated rate converts: it is in no figure of this answer.", examples=[[]])
+]
+
+
 class Point(Output):
     """One bucket. Intervals of buckets share their baselines: they do not add up to the interval of the period."""
 
@@ -183,6 +188,7 @@ class Series(Output):
 class Timeseries(Asked):
     bucket: Literal["hour", "day", "week"]
     series: list[Series]
+    unconverted: Unconverted
 
 
 class Part(Output):

@@ -34,28 +34,32 @@ class _Cut:
     Attributes:
         cases: of shape (3, buckets): of the control arm, decided by a person, and the others.
         money: cost and cash.
+        unconverted: as of `Flows`.
     """
 
     cases: Floats
     estimates: Parts
     money: tuple[list[Decimal], list[Decimal]]
+    unconverted: frozenset[str] = frozenset()
 
 
-def series(accounts: Iterable[Account], starts: Sequence[datetime], prices: Valuation, min_grade: Grade) -> list[Series]:
-    """All automations together first; one point for every start."""
+def series(accounts: Iterable[Account], starts: Sequence[datetime], prices: Valuation, min_grade: Grade) -> tuple[list[Series], list[str]]:
+    """All automations together first, one point for every start; and the currencies that are in no figure."""
     places = {start: place for place, start in enumerate(seconds_of(starts))}
     cuts = {account.automation: _cut(account, places, prices, min_grade) for account in accounts}
     shown = [(None, _together(list(cuts.values()), len(starts))), *cuts.items()]
+    unconverted = sorted(frozenset[str]().union(*(cut.unconverted for cut in cuts.values())))
     # Checked all at once, because there may be thousands of points.
-    return _SERIES.validate_python([{"automation": automation, "points": _points(cut, starts)} for automation, cut in shown])
+    found = _SERIES.validate_python([{"automation": automation, "points": _points(cut, starts)} for automation, cut in shown])
+    return found, unconverted
 
 
 def _cut(account: Account, places: Mapping[int, int], prices: Valuation, min_grade: Grade) -> _Cut:
     size = len(places)
     found = placed(account.buckets, places, size)
     cases = np.array([column.sum(axis=0) for column in (found.control, found.human, found.automatic)])
-    money = prices.flows(figures.credited(account.flows, min_grade)).placed(places, size)
-    return _Cut(cases, figures.cut(account, found, size, min_grade), money)
+    flows = prices.flows(figures.credited(account.flows, min_grade))
+    return _Cut(cases, figures.cut(account, found, size, min_grade), flows.placed(places, size), frozenset(flows.unconverted))
 
 
 def _together(cuts: Sequence[_Cut], size: int) -> _Cut:

@@ -88,8 +88,9 @@ class Roi:
         wanted = replace(question, default=RECENT) if bucket is Bucket.HOUR else question
         period, tally = self.tally(tenant, wanted, bucket)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
-        found = series.series(figures.accounts(tally, question.min_grade), list(period.buckets(bucket)), prices, question.min_grade)
-        return Timeseries(**dict(asked(question, period, tally)), bucket=bucket.value, series=found)
+        accounts = figures.accounts(tally, question.min_grade)
+        found, unconverted = series.series(accounts, list(period.buckets(bucket)), prices, question.min_grade)
+        return Timeseries(**dict(asked(question, period, tally)), bucket=bucket.value, series=found, unconverted=unconverted)
 
     def breakdown(self, tenant: str, question: Question, by: Dimension) -> Breakdown:
         period, tally = self.tally(tenant, question, apart=breakdown.apart(by))

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from services.roi.period import Bucket
 from services.steward import service as steward
 from shared.db import unit_of_work
+from shared.ledger import posting
+from shared.ledger import repository as ledger
+from shared.money import Money, currency
 from tests.horizon import settle
-from tests.integration.facts import decide, receive
+from tests.integration.facts import decide, hours_ago, receive
 from tests.roi_world import Board, open_board
 
 if TYPE_CHECKING:
@@ -73,6 +77,16 @@ def test_the_page_says_at_least_how_much_and_what_that_does_not_mean(board: Boar
     assert f"Ledger seal {seal['n']} of" in text
     assert f"root {seal['root']}" in text
     assert f"hash {seal['hash']}" in text
+
+
+def test_currencies_that_are_in_no_figure_are_named(board: Board) -> None:
+    board.work(TIMES[:40], hours=5)
+    notice = "Money in USD is in no figure: no dated rate converts it to EUR."
+    assert notice not in words(page(board))
+    with unit_of_work(board.line) as connection:
+        platform = Money(Decimal(5000), currency("USD"))
+        ledger.post(connection, [posting.for_platform("acme", "claims", platform, hour=Bucket.HOUR.start(hours_ago(3)))])
+    assert notice in words(page(board))
 
 
 def test_the_same_figures_give_the_same_bytes(board: Board) -> None:

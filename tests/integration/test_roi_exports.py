@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from services.roi.period import Bucket
 from shared.db import unit_of_work
-from tests.integration.facts import add_key, decide, receive
+from shared.ledger import posting
+from shared.ledger import repository as ledger
+from shared.money import Money, currency
+from tests.integration.facts import add_key, decide, hours_ago, receive
 from tests.roi_world import Board, open_board
 
 if TYPE_CHECKING:
@@ -68,6 +73,30 @@ def test_timeseries_and_breakdown_are_the_same_as_over_the_api(board: Board) -> 
     assert [(row["key"], row["cases"]) for row in table(board, "breakdown", by="tier")] == [(p["key"], str(p["cases"])) for p in parts]
 
 
+def test_money_that_no_rate_converts_is_named_wherever_it_is_missing(board: Board) -> None:
+    board.work(TIMES, hours=30)
+    moment = hours_ago(0).isoformat()
+    with unit_of_work(board.line) as connection:
+        platform = Money(Decimal(5000), currency("USD"))
+        ledger.post(connection, [posting.for_platform("acme", "claims", platform, hour=Bucket.HOUR.start(hours_ago(30)))])
+    questions: list[tuple[str, dict[str, Any]]] = [
+        ("timeseries", {"bucket": "day"}), ("forecast", {}), ("bridge", {"earlier": moment}), ("payback", {"investment": "10"}),
+    ]  # fmt: skip
+    for name, parameters in questions:
+        assert board.ask(name, **parameters)["unconverted"] == ["USD"], name
+    assert board.ask("bridge", earlier=hours_ago(3).isoformat(), later=moment)["unconverted"] == []
+    assert {row["money.unconverted"] for row in table(board, "summary")} == {"platform 5000.000000 USD"}
+    assert {row["unconverted"] for row in table(board, "timeseries", bucket="day")} == {"USD"}
+    with zipfile.ZipFile(io.BytesIO(board.get("exports/summary", format="xlsx").content)) as archive:
+        assert "USD" in archive.read("xl/worksheets/sheet4.xml").decode()
+    board.rate("fx:USD:EUR", "0.5", None)
+    for name, parameters in questions[:2]:
+        assert board.ask(name, **parameters)["unconverted"] == [], name
+    # The rate is new: at the earlier moment, before the money, there was nothing to convert.
+    assert board.ask("bridge", earlier=moment)["unconverted"] == []
+    assert {row["money.unconverted"] for row in table(board, "summary")} == {""}
+
+
 def test_every_line_of_the_ledger_is_in_the_file_once_page_after_page(board: Board) -> None:
     with unit_of_work(board.line) as connection:
         decide(connection, receive(connection, 1500), tier="human")
@@ -84,7 +113,7 @@ def test_a_workbook_has_a_sheet_for_what_stands_beside_the_figures(board: Board)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.testzip() is None
         names = archive.read("xl/workbook.xml").decode()
-    assert all(f'name="{name}"' in names for name in ("summary", "by_grade", "rates"))
+    assert all(f'name="{name}"' in names for name in ("summary", "by_grade", "rates", "unconverted"))
     for name in ("timeseries", "breakdown", "ledger"):
         assert board.get(f"exports/{name}", format="xlsx").content[:2] == b"PK"
 

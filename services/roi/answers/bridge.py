@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from services.roi.answers.bridge_schemas import Bridge, Cause, Figure, Movement, Part
-from services.roi.answers.bridge_steps import Known, Levels, steps
+from services.roi.answers.bridge_steps import Known, Levels, steps, unconverted
 from services.roi.facts import Apart
 from services.roi.grains import Grain
 from services.roi.period import BadPeriod, Period
@@ -58,6 +58,7 @@ def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridg
         min_grade=question.min_grade,
         currency=currency,
         movements=[_movement(figure, found, "s" if figure is Figure.SECONDS_SAVED else currency) for figure in Figure],
+        unconverted=sorted(unconverted(before, currency, question.min_grade) | unconverted(after, currency, question.min_grade)),
     )
 
 

@@ -64,3 +64,7 @@ class Bridge(Output):
     min_grade: Grade
     currency: CurrencyCode
     movements: list[Movement]
+    unconverted: list[str] = Field(
+        description="Currencies of money that no dated rate converted at one of the moments: it is in no figure of that moment.",
+        examples=[[]],
+    )

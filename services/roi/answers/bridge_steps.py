@@ -54,6 +54,12 @@ def steps(before: Known, after: Known, currency: str, min_grade: Grade) -> list[
     return found
 
 
+def unconverted(known: Known, currency: str, min_grade: Grade) -> set[str]:
+    """Currencies of what a moment's rates do not convert."""
+    prices = Valuation.of(known.held.rates, currency)
+    return {rest.currency for rest in prices.convert(figures.credited(_booked(known.sides.money), min_grade)).foreign}
+
+
 def _work(before: Known, after: Known) -> Iterable[Work]:
     """Automated cases and the human seconds on them: before, with new work, with late events, with corrections."""
     done = _automated(before.sides.cases)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from services.roi.schemas import Amount, Asked, HoursInterval, LabourValue, Output
+from services.roi.schemas import Amount, Asked, HoursInterval, LabourValue, Output, Unconverted
 from shared.web.decimals import Plain
 
 
@@ -37,6 +37,7 @@ class Forecast(Asked):
     assumes: list[str] = Field(description="What the interval holds under; where it does not, neither does the interval.")
     total: AutomationForecast
     automations: list[AutomationForecast]
+    unconverted: Unconverted
 
 
 class Stream(Output):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from services.roi.facts import MoneyBuckets
     from services.roi.figures import Account
     from services.roi.service import Question, Roi
+    from services.roi.valuation import Flows
     from shared.measure.baselines import Grade
 
 # Nine weeks, so that there are eight whole ones.
@@ -77,6 +78,7 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
         assumes=list(ASSUMES),
         total=_total(parts),
         automations=[_shown(part) for part in parts],
+        unconverted=sorted({name for account in accounts for name in _flows(account.flows, ahead).unconverted}),
     )
 
 
@@ -97,7 +99,7 @@ def _projected(account: Account, ahead: Ahead) -> Projected:
     saved = saved_in(account, inside) if account.estimate.point is not None else None
     seconds = None if saved is None else project(saved, ahead.future, baselined(account, inside))
     hour = ahead.prices.labour(account.automation)
-    cost, cash = _money(account.flows, ahead)
+    cost, cash = _money(_flows(account.flows, ahead), ahead)
     note = account.estimate.note if seconds is None else None
     if ahead.blocks.size < LEAST_BLOCKS:
         note = f"fewer than {LEAST_BLOCKS} whole days are measured: no interval"
@@ -105,8 +107,11 @@ def _projected(account: Account, ahead: Ahead) -> Projected:
     return Projected(account.automation, seconds, value, cost, cash, note)
 
 
-def _money(rows: Sequence[MoneyBuckets], ahead: Ahead) -> tuple[Projection, Projection]:
-    found = ahead.prices.flows(figures.credited(rows, ahead.min_grade))
+def _flows(rows: Sequence[MoneyBuckets], ahead: Ahead) -> Flows:
+    return ahead.prices.flows(figures.credited(rows, ahead.min_grade))
+
+
+def _money(found: Flows, ahead: Ahead) -> tuple[Projection, Projection]:
     cost, cash = found.placed(ahead.blocks.places, ahead.blocks.size)
     return project([float(value) for value in cost], ahead.future), project([float(value) for value in cash], ahead.future)
 

@@ -84,6 +84,9 @@ def _figures(sheet: Sheet, summary: Summary) -> None:
     half = (WIDTH - 2 * MARGIN - 24) / 2
     columns(sheet, Box(MARGIN, HEIGHT - 330, half, 180), left)
     columns(sheet, Box(MARGIN + half + 24, HEIGHT - 330, half, 180), right)
+    if left_out := sorted({rest.currency for rest in money.unconverted}):
+        notice = f"Money in {', '.join(left_out)} is in no figure: no dated rate converts it to {summary.currency}."
+        sheet.text(MARGIN, HEIGHT - 333, notice, Style(7.5, AMBER))
 
 
 def _plots(sheet: Sheet, board: Board) -> None:

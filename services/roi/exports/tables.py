@@ -13,7 +13,7 @@ from services.roi.exports.cells import Cell, cell
 from services.roi.schemas import Asked, Figures, LedgerLine, Part, Point
 
 if TYPE_CHECKING:
-    from services.roi.schemas import Breakdown, Summary, Timeseries
+    from services.roi.schemas import Breakdown, Foreign, Summary, Timeseries
 
 Row = tuple[Cell, ...]
 
@@ -28,16 +28,25 @@ class Table:
 
 
 def summary(answer: Summary) -> list[Table]:
-    """The figures, then the rates that were used and the shares of evidence."""
+    """The figures, then the rates that were used, the shares of evidence and the money that is in no figure."""
     everything = [answer.total, *answer.automations]
+    context = _context(answer) | {"headline": cell(answer.headline), "integrity": answer.soundness.integrity.value}
+    columns = (*context, *paths(Figures), "money.unconverted")
+    rows = [(*context.values(), *values(figures), _listed(figures.money.unconverted)) for figures in everything]
+    left_out = [(figures.automation, rest) for figures in everything for rest in figures.money.unconverted]
     rates = [(figures.automation, rate) for figures in everything for rate in figures.rates]
     return [
-        _asked("summary", answer, Figures, everything, {"headline": cell(answer.headline), "integrity": answer.soundness.integrity.value}),
+        Table("summary", columns, rows),
         Table("by_grade", ("grade", "seconds"), [(cell(share.grade), share.seconds) for share in answer.by_grade]),
         Table(
             "rates",
             ("figures_of", "name", "automation", "value", "currency", "valid_from", "source"),
             [(cell(of), *(cell(value) for value in rate.model_dump().values())) for of, rate in rates],
+        ),
+        Table(
+            "unconverted",
+            ("figures_of", "kind", "currency", "amount"),
+            [(cell(of), cell(rest.kind), rest.currency, rest.amount) for of, rest in left_out],
         ),
     ]
 
@@ -56,7 +65,7 @@ def breakdown(answer: Breakdown) -> list[Table]:
 
 
 def timeseries(answer: Timeseries) -> list[Table]:
-    asked = _context(answer)
+    asked = _context(answer) | {"unconverted": " ".join(answer.unconverted) or None}
     columns = (*asked, "bucket", "automation", *paths(Point))
     rows = (
         (*asked.values(), answer.bucket, cell(series.automation), *values(point)) for series in answer.series for point in series.points
@@ -94,6 +103,11 @@ def _context(answer: Asked) -> dict[str, Cell]:
     return {
         field.serialization_alias or name: cell(getattr(answer, name)) for name, field in fields.items() if not _is_list(field.annotation)
     }
+
+
+def _listed(money: Iterable[Foreign]) -> Cell:
+    """In one cell, because a file of text has but one table: ``cash 100.000000 USD; platform 5.000000 CHF``."""
+    return cell("; ".join(f"{rest.kind} {rest.amount:f} {rest.currency}" for rest in money) or None)
 
 
 def _value(found: object, path: Sequence[str]) -> Cell:
