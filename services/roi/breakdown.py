@@ -59,7 +59,7 @@ def parts(found: Sequence[Account], by: Dimension, min_grade: Grade) -> list[Par
     cases = _grouped([row for account in found for row in account.cases], _CASES.get(by))
     money = _grouped(figures.credited((row for account in found for row in account.money), min_grade), _MONEY.get(by))
     grades = {share.grade.value: share.seconds for share in figures.by_grade(found)} if by is Dimension.GRADE else {}
-    saved = {key: _saved(found, rows, by, min_grade) for key, rows in cases.items()}
+    saved = {key: _saved(found, rows, by) for key, rows in cases.items()}
     return [
         Part(
             key=key,
@@ -77,11 +77,11 @@ def _point(interval: Interval | None) -> Decimal | None:
     return None if interval is None else interval.point
 
 
-def _saved(found: Sequence[Account], rows: Sequence[CaseSum], by: Dimension, min_grade: Grade) -> Interval | None:
+def _saved(found: Sequence[Account], rows: Sequence[CaseSum], by: Dimension) -> Interval | None:
     if by not in _COMPARABLE or not rows:
         return None
     together = combine(
-        figures.part(account, [row for row in rows if row.automation == account.automation], min_grade)
+        figures.part(account, [row for row in rows if row.automation == account.automation])
         for account in found
         if any(row.automation == account.automation for row in rows)
     )

@@ -12,7 +12,7 @@ from services.roi.facts import HUMAN
 from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
 from shared.measure.adjusted import weighted
 from shared.measure.baselines import Grade, Moments
-from shared.measure.parts import Parts, parts
+from shared.measure.parts import Parts, parts, unknown
 from shared.measure.savings import Estimate, Fit, combine, estimate, fit
 from shared.measure.sequence import Bounds, Progress, bounds, progress
 
@@ -37,6 +37,7 @@ class Account:
         buckets, flows: its cases and its money by bucket, where buckets were asked for.
         fitted: its baselines, for estimates of parts of the period.
         progress: of the always-valid estimate.
+        refused: its evidence is worse than asked for, so neither it nor any part of it has an estimate.
     """
 
     automation: str
@@ -47,6 +48,7 @@ class Account:
     progress: Progress
     buckets: Sequence[BucketSums] = ()
     flows: Sequence[MoneyBuckets] = ()
+    refused: bool = False
 
     @property
     def always_valid(self) -> Bounds | None:
@@ -68,25 +70,31 @@ def accounts(tally: Tally, min_grade: Grade) -> list[Account]:
     return [_account(name, tally, min_grade) for name in names]
 
 
-def part(account: Account, cases: Iterable[CaseSum], min_grade: Grade) -> Estimate:
+def part(account: Account, cases: Iterable[CaseSum]) -> Estimate:
     """The estimate of some of an account's cases, by the baselines of its whole period."""
-    return graded(estimate(account.fitted, _by_stratum(cases, "automated")), min_grade)
+    found = estimate(account.fitted, _by_stratum(cases, "automated"))
+    return _emptied(found, account.estimate.note) if account.refused else found
 
 
-def cut(account: Account, found: Placed, size: int, min_grade: Grade = Grade.D) -> Parts:
+def cut(account: Account, found: Placed, size: int) -> Parts:
     """The estimates of the parts that an account's buckets were placed in, by the baselines of its whole period."""
+    if account.refused:
+        return unknown(size)
     sums: dict[str, tuple[Floats, Floats]] = {}
     for row, added, spent in zip(account.buckets, found.human + found.automatic, found.seconds, strict=True):
         cases, seconds = sums.get(row.stratum, (0.0, 0.0))
         sums[row.stratum] = cases + added, seconds + spent
-    return parts(account.fitted, sums, size, min_grade)
+    return parts(account.fitted, sums, size)
 
 
 def graded(found: Estimate, min_grade: Grade) -> Estimate:
     """Without its figures where the evidence is worse than asked for."""
     if found.grade is None or found.grade.reaches(min_grade):
         return found
-    note = f"evidence of grade {found.grade} is below min_grade {min_grade}"
+    return _emptied(found, f"evidence of grade {found.grade} is below min_grade {min_grade}")
+
+
+def _emptied(found: Estimate, note: str | None) -> Estimate:
     return replace(found, point=None, low=None, high=None, grade=None, spreads=(), covered=0, note=note)
 
 
@@ -196,8 +204,10 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     else:
         baseline, automated = like_automated(cases), _by_stratum(cases, "automated")
     fitted = fit(baseline, automated, stored)
-    found = graded(estimate(fitted, automated), min_grade)
-    return Account(name, cases, money, fitted, found, progress(cases, _by_stratum(cases, "control")), buckets, flows)
+    measured = estimate(fitted, automated)
+    found = graded(measured, min_grade)
+    done = progress(cases, _by_stratum(cases, "control"))
+    return Account(name, cases, money, fitted, found, done, buckets, flows, refused=found is not measured)
 
 
 def like_automated(rows: Iterable[CaseSum | Moved]) -> Mapping[str, Moments]:

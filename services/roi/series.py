@@ -59,7 +59,7 @@ def _cut(account: Account, places: Mapping[int, int], prices: Valuation, min_gra
     found = placed(account.buckets, places, size)
     cases = np.array([column.sum(axis=0) for column in (found.control, found.human, found.automatic)])
     flows = prices.flows(figures.credited(account.flows, min_grade))
-    return _Cut(cases, figures.cut(account, found, size, min_grade), flows.placed(places, size), frozenset(flows.unconverted))
+    return _Cut(cases, figures.cut(account, found, size), flows.placed(places, size), frozenset(flows.unconverted))
 
 
 def _together(cuts: Sequence[_Cut], size: int) -> _Cut:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.measure.baselines import Grade
 from shared.measure.mixture import Floats
 from shared.measure.savings import EVERY_OTHER, Fit, quantile
 from shared.measure.skewness import log_normal_third, reach
@@ -71,13 +70,12 @@ class Parts:
         return np.where(varies, below * error, 0.0), np.where(varies, above * error, 0.0)
 
 
-def parts(fitted: Fit, automated: Mapping[str, tuple[Floats, Floats]], size: int, min_grade: Grade = Grade.D) -> Parts:
+def parts(fitted: Fit, automated: Mapping[str, tuple[Floats, Floats]], size: int) -> Parts:
     """The estimate of each part.
 
     Args:
         automated: automated cases and the human seconds on them by stratum, each of shape (parts,).
         size: how many parts.
-        min_grade: parts with worse evidence are not known.
     """
     zero = np.zeros(size)
     groups: dict[str, tuple[Floats, Floats]] = {}
@@ -85,7 +83,7 @@ def parts(fitted: Fit, automated: Mapping[str, tuple[Floats, Floats]], size: int
         group = fitted.groups.get(stratum, EVERY_OTHER)
         others = groups.get(group, (zero, zero))
         groups[group] = others[0] + cases, others[1] + seconds
-    there, covered, refused, measured = (np.full(size, value) for value in (False, False, False, True))
+    there, covered, measured = (np.full(size, value) for value in (False, False, True))
     point, variance, welch, third, control = (np.zeros(size) for _ in range(5))
     for group, (cases, seconds) in groups.items():
         some = cases > 0
@@ -94,7 +92,6 @@ def parts(fitted: Fit, automated: Mapping[str, tuple[Floats, Floats]], size: int
         if baseline is None:
             continue
         covered |= some
-        refused |= some & (not baseline.grade.reaches(min_grade))
         point += np.where(some, cases * baseline.mean - seconds, 0.0)
         if baseline.variance is None or baseline.n < 2:
             measured &= ~some
@@ -104,8 +101,14 @@ def parts(fitted: Fit, automated: Mapping[str, tuple[Floats, Floats]], size: int
         welch += own**2 / (baseline.n - 1)
         third += log_normal_third(baseline.mean, baseline.variance) * cases * ((cases / baseline.n) ** 2 - 1)
         control += some * float(baseline.n)
-    known = (covered | ~there) & ~refused
+    known = covered | ~there
     return Parts(known, np.where(known, point, 0.0), measured, variance, welch, third, control)
+
+
+def unknown(size: int) -> Parts:
+    """Parts of which nothing may be said."""
+    zero, nowhere = np.zeros(size), np.full(size, fill_value=False)
+    return Parts(nowhere, zero, ~nowhere, zero, zero, zero, zero)
 
 
 def together(found: Iterable[Parts], size: int) -> Parts:

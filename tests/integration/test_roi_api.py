@@ -174,6 +174,32 @@ def test_min_grade_keeps_weak_evidence_out(client: TestClient, line: Engine) -> 
     assert answer["total"]["cases"]["total"] == 20
 
 
+def test_what_rests_on_weak_evidence_in_one_stratum_is_in_no_part_of_an_answer(client: TestClient, line: Engine) -> None:
+    for stratum, grade, automation in (("x", "B", "claims"), ("y", "D", "claims"), ("x", "B", "invoices")):
+        with unit_of_work(line) as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO baselines (id, tenant_id, automation, stratum, grade, mean_seconds, variance_seconds2, n, method, valid_from,"
+                " expires_at) VALUES (gen_random_uuid(), 'acme', %(automation)s, %(stratum)s, %(grade)s, 100, 400, 50, 'test',"
+                " now() - interval '90 days', now() + interval '90 days')",
+                {"automation": automation, "stratum": stratum, "grade": grade},
+            )
+            cases = [case for case in receive(connection, 40, at=hours_ago(30), automation=automation) if case.arm == "automated"]
+            decide(connection, cases, at=hours_ago(30), stratum=stratum)
+    summary = figures(client, line, "summary", min_grade="B")
+    saved = {row["automation"]: row["saved"]["seconds"]["point"] for row in summary["automations"]}
+    assert (saved["claims"], summary["automations"][0]["saved"]["note"]) == (None, "evidence of grade D is below min_grade B")
+    for by in ("automation", "stratum", "source"):
+        parts = {part["key"]: part["seconds_saved"] for part in figures(client, line, "breakdown", by=by, min_grade="B")["parts"]}
+        assert {value for value in parts.values() if value is not None} == {saved["invoices"]}, by
+        assert parts.get("claims") is parts.get("y") is None
+    total, claims, invoices = figures(client, line, "timeseries", bucket="day", min_grade="B")["series"]
+    assert {value for point in claims["points"] for value in point["seconds"].values()} == {None}
+    assert [point["seconds"] for point in total["points"]] == [point["seconds"] for point in invoices["points"]]
+    # Without that demand both strata are there.
+    parts = figures(client, line, "breakdown", by="stratum")["parts"]
+    assert all(part["seconds_saved"] is not None for part in parts)
+
+
 def test_parts_of_a_period_add_up_to_it(client: TestClient, line: Engine) -> None:
     for hours in (1, 30, 60):
         work(line, 200, hours=hours)

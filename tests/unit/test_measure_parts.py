@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.roi.figures import graded
 from shared.measure.baselines import Baseline, Grade, Moments
-from shared.measure.parts import Ends, parts, together
+from shared.measure.parts import Ends, parts, together, unknown
 from shared.measure.savings import EVERY_OTHER, Estimate, Fit, combine, estimate, fit
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -39,9 +38,9 @@ cells = st.lists(
 accounts = st.tuples(fits, st.dictionaries(st.sampled_from(STRATA), cells))
 
 
-@given(st.lists(accounts, max_size=3), st.sampled_from(list(Grade)))
+@given(st.lists(accounts, max_size=3))
 def test_parts_at_once_are_what_each_would_be_by_itself_and_so_is_their_sum(
-    found: list[tuple[Fit, dict[str, list[tuple[int, float]]]]], min_grade: Grade
+    found: list[tuple[Fit, dict[str, list[tuple[int, float]]]]],
 ) -> None:
     at_once = [
         parts(
@@ -51,16 +50,12 @@ def test_parts_at_once_are_what_each_would_be_by_itself_and_so_is_their_sum(
                 for stratum, cells in automated.items()
             },
             SIZE,
-            min_grade,
         )
         for fitted, automated in found
     ]
     alone = [
         [
-            graded(
-                estimate(fitted, {s: Moments(cells[place][0], cells[place][1], 0.0) for s, cells in automated.items()}),
-                min_grade,
-            )
+            estimate(fitted, {s: Moments(cells[place][0], cells[place][1], 0.0) for s, cells in automated.items()})
             for fitted, automated in found
         ]
         for place in range(SIZE)
@@ -70,6 +65,14 @@ def test_parts_at_once_are_what_each_would_be_by_itself_and_so_is_their_sum(
             _assert_the_same(ends, alone[place][number])
     for place, ends in enumerate(together(at_once, SIZE).ends()):
         _assert_the_same(ends, combine(alone[place]))
+
+
+@given(accounts)
+def test_what_is_not_known_adds_nothing(found: tuple[Fit, dict[str, list[tuple[int, float]]]]) -> None:
+    fitted, automated = found
+    known = parts(fitted, {s: (np.array([float(n) for n, _ in c]), np.array([t for _, t in c])) for s, c in automated.items()}, SIZE)
+    assert unknown(SIZE).ends() == [Ends(None, None, None)] * SIZE
+    assert together([unknown(SIZE), known], SIZE).ends() == together([known], SIZE).ends()
 
 
 def _assert_the_same(ends: Ends, expected: Estimate) -> None:

@@ -45,7 +45,12 @@ OneAutomation = Annotated[_Word, Query(description="Name of an automation.", exa
 CurrencyCode = Annotated[
     str | None, Query(pattern=r"^[A-Z]{3}$", description="Currency of the answer; default: the tenant's.", examples=["EUR"])
 ]
-MinGrade = Annotated[Grade, Query(description="Evidence below this grade saves nothing.")]
+MinGrade = Annotated[
+    Grade,
+    Query(
+        description="Evidence below this grade saves nothing: an automation with any of it behind its figure shows none, in parts neither."
+    ),
+]
 AsOf = Annotated[
     Moment | None,
     Query(description="As known at this moment: what was booked later is left out.", examples=["2026-11-20T12:00:00Z"]),
