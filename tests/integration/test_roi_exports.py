@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from services.roi.exports import lines
 from services.roi.period import Bucket
+from services.roi.service import LedgerQuestion, Roi
 from shared.db import unit_of_work
 from shared.ledger import posting
 from shared.ledger import repository as ledger
 from shared.money import Money, currency
-from tests.integration.facts import add_key, decide, hours_ago, receive
+from tests.integration.facts import add_key, decide, engine_of, hours_ago, receive
+from tests.integration.time_travel import SetClock, set_database_clock
 from tests.roi_world import Board, open_board
 
 if TYPE_CHECKING:
@@ -105,6 +109,26 @@ def test_every_line_of_the_ledger_is_in_the_file_once_page_after_page(board: Boa
     assert len(known) > 2000, "more than one page"
     assert sorted((row["id"], row["kind"], row["quantity"], row["amount"]) for row in rows) == sorted(known)
     assert {row["kind"] for row in table(board, "ledger", kind="compute")} == {"compute"}
+
+
+def test_a_download_that_goes_on_into_the_next_hour_has_every_line_of_the_period_it_began_with(
+    board: Board, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Bucket.HOUR.start(hours_ago(30 * 24))
+    for booked in (first + timedelta(minutes=10), first + timedelta(hours=5)):
+        set_database_clock(database, booked)
+        board.work(["100"] * 10)
+    monkeypatch.setattr(lines, "_PAGE", 7)
+    clock = SetClock(first + timedelta(days=30, minutes=-1))
+    wanted = LedgerQuestion(None, None, None, None, None)
+    with engine_of(database, "recoup_api") as engine:
+        roi = Roi(engine, clock)
+        whole = list(lines.lines(roi, "acme", wanted))
+        slow = lines.lines(roi, "acme", wanted)
+        taken = [next(slow) for _ in range(7)]
+        clock.moment += timedelta(minutes=2)
+        assert [*taken, *slow] == whole
+    assert len(whole) == board.rows("SELECT count(*) FROM ledger_lines")[0][0] > 14
 
 
 def test_a_workbook_has_a_sheet_for_what_stands_beside_the_figures(board: Board) -> None:
