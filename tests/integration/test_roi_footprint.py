@@ -52,6 +52,14 @@ def test_cpu_time_on_cases_and_beside_them_is_converted_by_assumptions_that_are_
     assert (found["assumed"]["watts_per_core"], len(found["assumed"]["sources"])) == ("4.26", 2)
 
 
+def test_however_little_it_is_no_number_has_an_exponent(board: Board) -> None:
+    shown = [board.ask("footprint")["total"]]
+    board.work(["0"])
+    shown.append(board.ask("footprint")["total"])
+    assert [row["energy_kwh"] for row in shown] == ["0.000000000", "0.000000001"]
+    assert not any("E" in value for row in shown for value in row.values() if value is not None)
+
+
 def test_it_is_asked_of_an_earlier_moment_and_of_one_automation_as_every_figure(board: Board) -> None:
     _overhead(board, 3600)
     _overhead(board, 1800, "invoices")

@@ -13,6 +13,7 @@ from services.roi.repository import sums
 from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import Output
 from shared.measure.footprint import Assumptions, footprint
+from shared.web.decimals import Plain
 
 if TYPE_CHECKING:
     from services.roi.service import Question, Roi
@@ -26,17 +27,17 @@ _ENERGY, _MASS, _SECONDS = Decimal("1e-9"), Decimal("1e-6"), Decimal("1e-3")
 
 class AutomationFootprint(Output):
     automation: str | None = Field(description="Null: all of them.", examples=["claims"])
-    cpu_seconds: Decimal = Field(description="Measured: on cases and beside them, start-up and idling included.", examples=["5184.211"])
-    energy_kwh: Decimal = Field(description="Estimated.", examples=["0.006962000"])
-    carbon_grams: Decimal = Field(description="Estimated, CO2 equivalents.", examples=["3.348722"])
+    cpu_seconds: Plain = Field(description="Measured: on cases and beside them, start-up and idling included.", examples=["5184.211"])
+    energy_kwh: Plain = Field(description="Estimated.", examples=["0.006962000"])
+    carbon_grams: Plain = Field(description="Estimated, CO2 equivalents.", examples=["3.348722"])
 
 
 class Assumed(Output):
     """Settings `RECOUP_ROI_WATTS_PER_CORE`, `RECOUP_ROI_POWER_OVERHEAD` and `RECOUP_ROI_GRAMS_PER_KWH`."""
 
-    watts_per_core: Decimal = Field(examples=["4.26"])
-    power_overhead: Decimal = Field(examples=["1.135"])
-    grams_per_kwh: Decimal = Field(examples=["481"])
+    watts_per_core: Plain = Field(examples=["4.26"])
+    power_overhead: Plain = Field(examples=["1.135"])
+    grams_per_kwh: Plain = Field(examples=["481"])
     sources: list[str] = Field(description="Of the defaults.")
 
 
