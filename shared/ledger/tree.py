@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -129,6 +131,25 @@ def seals_from(connection: Connection, tenant: str, *, first: int, limit: int) -
 def seal_of(connection: Connection, tenant: str, n: int) -> Seal | None:
     row = connection.exec_driver_sql(_SEAL, {"tenant": tenant, "n": n}).tuples().one_or_none()
     return None if row is None else Seal(tenant, *row)
+
+
+def seal_at(connection: Connection, tenant: str, moment: datetime) -> Seal | None:
+    """The newest that was there at a moment; found by halving, because numbers have no gaps and moments never go back.
+
+    Raises:
+        LedgerDamaged: a seal is missing.
+    """
+
+    def sealed_at(n: int) -> datetime:
+        found = seal_of(connection, tenant, n)
+        if found is None:
+            raise LedgerDamaged(f"There is no seal {n} of tenant {tenant}.")
+        return found.sealed_at
+
+    newest = seals(connection, tenant, before=None, limit=1)
+    numbers = range(1, newest[0].n + 1) if newest else range(0)
+    count = bisect_right(numbers, moment, key=sealed_at)
+    return seal_of(connection, tenant, count) if count else None
 
 
 def leaf_of(connection: Connection, tenant: str, entry_id: UUID) -> Leaf | None:

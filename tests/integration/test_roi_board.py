@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import zlib
 from base64 import a85decode
+from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -56,6 +57,10 @@ def words(document: bytes) -> str:
     return "\n".join(re.sub(rb"\\([0-7]{3}|[()\\])", _unescaped, text).decode("cp1252") for text in found)
 
 
+def number(seal: dict[str, Any]) -> int:
+    return int(seal["n"])
+
+
 def _unescaped(escape: re.Match[bytes]) -> bytes:
     return bytes([int(escape[1], 8)]) if len(escape[1]) == 3 else escape[1]
 
@@ -93,6 +98,26 @@ def test_the_same_figures_give_the_same_bytes(board: Board) -> None:
     board.work(TIMES[:80])
     steady = {"as_of": board.ask("summary")["computed_through"]}
     assert page(board, **steady) == page(board, **steady)
+
+
+def test_the_page_of_an_earlier_moment_stays_the_same_whatever_is_booked_and_sealed_later(board: Board) -> None:
+    moments = [hours_ago(0).isoformat()]
+    for _ in range(3):
+        board.work(TIMES[:40], hours=5)
+        settle(board.line)
+        steward.seal_ledger(board.line)
+        moments.append(hours_ago(0).isoformat())
+    then = {moment: page(board, as_of=moment) for moment in moments}
+    seals = board.ask("ledger/seals")["items"][::-1]
+    assert "The ledger is not sealed yet." in words(then[moments[0]])
+    assert f"hash {seals[-1]['hash']}" in words(then[moments[-1]])
+    for moment, document in list(then.items())[1:]:
+        newest = max((seal for seal in seals if datetime.fromisoformat(seal["sealed_at"]) <= datetime.fromisoformat(moment)), key=number)
+        assert f"hash {newest['hash']}" in words(document)
+    board.work(TIMES[:20], hours=5)
+    settle(board.line)
+    steward.seal_ledger(board.line)
+    assert {moment: page(board, as_of=moment) for moment in moments} == then
 
 
 def test_a_broken_experiment_claims_nothing(board: Board) -> None:

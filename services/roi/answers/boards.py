@@ -25,5 +25,5 @@ def page(roi: Roi, tenant: str, question: Question) -> bytes:
     bucket = Bucket.DAY if summary.end - summary.start <= _BY_DAY else Bucket.WEEK
     with unit_of_work(roi.engine, tenant=tenant) as connection:
         name = repository.tenant_name(connection, tenant)
-    newest = SealedLedger(roi.engine).seals(tenant, None, 1).items
-    return drawn(Board(tenant, name, summary, roi.timeseries(tenant, question, bucket), newest[0] if newest else None))
+    seal = SealedLedger(roi.engine).newest(tenant, question.as_of)
+    return drawn(Board(tenant, name, summary, roi.timeseries(tenant, question, bucket), seal))

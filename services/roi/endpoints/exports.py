@@ -75,7 +75,7 @@ board = APIRouter(prefix="/v1/roi", tags=["exports"], responses=FAILURES | _PDF,
 
 @board.get("/board.pdf", summary="One page for the board")
 def board_page(tenant: Tenant, roi: Answers, question: Asked) -> Response:
-    """The lower bound first, its evidence, two plots, what it does not mean, and the ledger's newest seal. One page of A4."""
+    """The lower bound first, its evidence, two plots, what it does not mean, and the newest seal of that moment. One page of A4."""
     content = boards.page(roi, tenant, question)
     return Response(content, media_type="application/pdf", headers={"Content-Disposition": 'inline; filename="recoup-board.pdf"'})
 

@@ -31,7 +31,7 @@ _CHECK = "Check with `recoup ledger verify` or verify_proof.py."
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Attributes: seal: the newest; None before anything was sealed."""
+    """Attributes: seal: the newest at the moment of the figures; None before anything was sealed."""
 
     tenant: str
     name: str
