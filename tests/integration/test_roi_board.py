@@ -84,6 +84,24 @@ def test_the_page_says_at_least_how_much_and_what_that_does_not_mean(board: Boar
     assert f"hash {seal['hash']}" in text
 
 
+def test_why_no_labour_value_is_shown_is_said_as_it_is(board: Board) -> None:
+    def shown() -> str:
+        found = words(page(board)).splitlines()
+        return found[found.index("Labour value, at least") + 1]
+
+    board.rate("labour_hour", "40")
+    assert shown() == "not known"
+    board.work(TIMES[:20], hours=5)
+    assert shown() == "not known", "there is no baseline yet"
+    board.execute(
+        "INSERT INTO baselines (id, tenant_id, automation, grade, mean_seconds, n, method, valid_from, expires_at) VALUES"
+        " (gen_random_uuid(), 'acme', 'claims', 'D', 300, 1, 'm', now() - interval '9 days', now() + interval '9 days')"
+    )
+    assert shown() == "no lower bound", "a rate there is"
+    board.rate("labour_hour", "40", "USD", days_ago=0.5)
+    assert shown() == "no dated rate"
+
+
 def test_currencies_that_are_in_no_figure_are_named(board: Board) -> None:
     board.work(TIMES[:40], hours=5)
     notice = "Money in USD is in no figure: no dated rate converts it to EUR."

@@ -68,7 +68,6 @@ def _head(sheet: Sheet, board: Board) -> None:
 
 def _figures(sheet: Sheet, summary: Summary) -> None:
     saved, money, cases = summary.total.saved, summary.total.money, summary.total.cases
-    value = money.labour_value
     left = [
         ("Best estimate", _hours(saved.hours.point), "automated cases x manual time, less time people spent on them"),
         ("Interval, valid at every look", _span(saved.always_valid), "95 %; the lower end is the headline"),
@@ -76,7 +75,7 @@ def _figures(sheet: Sheet, summary: Summary) -> None:
         ("Evidence", f"Grade {saved.grade.value}" if saved.grade else "none", "A: randomised control; B: log; C: study; D: declared"),
     ]
     right = [
-        ("Labour value, at least", _money(_floor(None if value is None else value.low), summary.currency), "capacity, not cash"),
+        ("Labour value, at least", _labour(summary), "capacity, not cash"),
         ("Cash observed", _money(money.cash, summary.currency), "only what was seen to happen"),
         ("Total cost", _money(money.total_cost, summary.currency), "platform, compute, remote models, errors"),
         ("Cases", f"{cases.total:,}", f"{cases.automated:,} by a tier, {cases.human:,} by people, {cases.control:,} held out"),
@@ -145,13 +144,19 @@ def _span(interval: HoursInterval | None) -> str:
     return f"{interval.low.quantize(_TENTH, ROUND_FLOOR):,} to {interval.high.quantize(_TENTH, ROUND_CEILING):,} h"
 
 
-def _money(value: Decimal | None, currency: str) -> str:
-    return "no dated rate" if value is None else f"{value:,.2f} {currency}"
+def _labour(summary: Summary) -> str:
+    """What the hours are worth at least; where that is not known, why."""
+    value = summary.total.money.labour_value
+    if not summary.automations or summary.total.saved.hours.point is None:
+        return "not known"
+    if value is None:
+        return "no dated rate"
+    # To whole cents downwards, so that "at least" stays true.
+    return "no lower bound" if value.low is None else _money(value.low.quantize(_CENT, ROUND_FLOOR), summary.currency)
 
 
-def _floor(amount: Decimal | None) -> Decimal | None:
-    """To whole cents, so that "at least" stays true."""
-    return None if amount is None else amount.quantize(_CENT, ROUND_FLOOR)
+def _money(value: Decimal, currency: str) -> str:
+    return f"{value:,.2f} {currency}"
 
 
 def _in_hours(seconds: Decimal | None) -> float | None:
