@@ -112,6 +112,22 @@ def test_currencies_that_are_in_no_figure_are_named(board: Board) -> None:
     assert notice in words(page(board))
 
 
+def test_of_many_automations_the_largest_figures_are_drawn_and_the_others_counted(board: Board) -> None:
+    # So far apart that it does not matter how many of the cases are held out.
+    board.execute(
+        "INSERT INTO baselines (id, tenant_id, automation, grade, mean_seconds, variance_seconds2, n, method, valid_from, expires_at)"
+        " SELECT gen_random_uuid(), 'acme', 'work' || n, 'B', 10 * 4 ^ n, 100, 500, 'm', now() - interval '9 days',"
+        " now() + interval '9 days' FROM generate_series(1, 9) n"
+    )
+    for number in range(10):
+        board.work(["100"] * 20, hours=5, automation=f"work{number}")
+    found = words(page(board)).splitlines()
+    drawn = found[found.index("By automation, hours") + 1 : found.index("What this does not mean")]
+    assert [name for name in drawn if name.startswith("work")] == [f"work{number}" for number in range(9, 1, -1)]
+    assert "and 2 more" in drawn
+    assert "more" not in " ".join(words(page(board, automation="work3")).split("By automation, hours")[1].split("What this")[0])
+
+
 def test_the_same_figures_give_the_same_bytes(board: Board) -> None:
     board.work(TIMES[:80])
     steady = {"as_of": board.ask("summary")["computed_through"]}

@@ -100,9 +100,13 @@ def _plots(sheet: Sheet, board: Board) -> None:
     gain = FAINT if board.summary.soundness.integrity is Verdict.BROKEN else GREEN
     over_time(sheet, Box(MARGIN + 26, top - 118, WIDTH - 2 * MARGIN - 26, 102), points, gain)
     sheet.text(MARGIN, top - 150, "By automation, hours", TITLE)
-    parts = [_part(figures) for figures in board.summary.automations[:_MOST_PARTS]]
+    every = sorted(board.summary.automations, key=_size, reverse=True)
+    parts = [_part(figures) for figures in every[:_MOST_PARTS]]
     height = 16.0 * max(len(parts), 1)
-    side_by_side(sheet, Box(MARGIN + 110, top - 162 - height, WIDTH - 2 * MARGIN - 110, height), parts)
+    box = Box(MARGIN + 110, top - 162 - height, WIDTH - 2 * MARGIN - 110, height)
+    side_by_side(sheet, box, parts)
+    if rest := len(every) - len(parts):
+        sheet.text(box.left - 6, box.bottom - 10, f"and {rest} more", Style(8, FAINT, align="right"))
 
 
 def _meaning(sheet: Sheet) -> None:
@@ -125,6 +129,12 @@ def _seal(sheet: Sheet, board: Board) -> None:
     sheet.text(MARGIN, 50, f"Ledger seal {seal.n} of {seal.sealed_at}, {seal.size:,} entries. {_CHECK}", SMALL)
     sheet.text(MARGIN, 38, f"root {seal.root}", CODE)
     sheet.text(MARGIN, 29, f"hash {seal.hash}", CODE)
+
+
+def _size(figures: Figures) -> Decimal:
+    """A large loss is as large as a large saving; what has no figure comes last."""
+    point = figures.saved.hours.point
+    return Decimal(-1) if point is None else abs(point)
 
 
 def _part(figures: Figures) -> Measured:
