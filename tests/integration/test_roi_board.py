@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from services.roi.answers import soundness
 from services.roi.period import Bucket
+from services.roi.schemas import Soundness
 from services.steward import service as steward
 from shared.db import unit_of_work
 from shared.ledger import posting
 from shared.ledger import repository as ledger
+from shared.measure.integrity import Verdict
 from shared.money import Money, currency
 from tests.horizon import settle
 from tests.integration.facts import decide, hours_ago, receive
@@ -162,6 +165,18 @@ def test_a_broken_experiment_claims_nothing(board: Board) -> None:
     assert "No saving is shown" in text
     assert "The experiment is broken" in text
     assert "At least" not in text.split("Best estimate")[0]
+
+
+def test_a_headline_with_many_reasons_ends_before_the_figures_begin(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    board.work(TIMES[:40])
+    reasons = [f"automation{number}: 12 % of all cases were handled as if they were in the other arm" for number in range(30)]
+    monkeypatch.setattr(soundness, "worst", lambda _: Soundness(integrity=Verdict.BROKEN, reasons=reasons))
+    assert reasons[-1] in board.ask("summary")["headline"]
+    lines = words(page(board)).split("Best estimate")[0].splitlines()
+    headline = lines[lines.index("No saving is shown") + 1 :]
+    assert headline[0].startswith("The experiment is broken")
+    assert len(headline) == 4
+    assert headline[-1].endswith(" \u2026")
 
 
 def test_a_tenant_without_anything_gets_a_page_that_says_so(board: Board) -> None:

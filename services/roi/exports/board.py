@@ -24,6 +24,8 @@ NOT_MEANT = (
 )
 _COLORS = {Verdict.SOUND: GREEN, Verdict.DOUBTFUL: AMBER, Verdict.BROKEN: RED}
 _MOST_PARTS = 8
+# More of them would stand over the figures; the summary has them all.
+_HEADLINE_LINES = 4
 _TENTH = Decimal("0.1")
 _CENT = Decimal("0.01")
 _CHECK = "Check with `recoup ledger verify` or verify_proof.py."
@@ -63,7 +65,7 @@ def _head(sheet: Sheet, board: Board) -> None:
     certain = f"At least {at_least:,} hours saved" if at_least > 0 else "No saving is shown for certain"
     claim = "No saving is shown" if broken else certain
     sheet.text(MARGIN, HEIGHT - 88, claim, Style(26, color, "Helvetica-Bold"))
-    sheet.paragraph(MARGIN, HEIGHT - 108, WIDTH - 2 * MARGIN, summary.headline, Style(9, FAINT))
+    sheet.paragraph(MARGIN, HEIGHT - 108, WIDTH - 2 * MARGIN, summary.headline, Style(9, FAINT), most=_HEADLINE_LINES)
 
 
 def _figures(sheet: Sheet, summary: Summary) -> None:
@@ -85,7 +87,7 @@ def _figures(sheet: Sheet, summary: Summary) -> None:
     columns(sheet, Box(MARGIN + half + 24, HEIGHT - 330, half, 180), right)
     if left_out := sorted({rest.currency for rest in money.unconverted}):
         notice = f"Money in {', '.join(left_out)} is in no figure: no dated rate converts it to {summary.currency}."
-        sheet.text(MARGIN, HEIGHT - 333, notice, Style(7.5, AMBER))
+        sheet.paragraph(MARGIN, HEIGHT - 333, WIDTH - 2 * MARGIN, notice, Style(7.5, AMBER), most=1)
 
 
 def _plots(sheet: Sheet, board: Board) -> None:

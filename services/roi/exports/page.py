@@ -10,12 +10,14 @@ from typing import Final, Literal
 from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import simpleSplit
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 WIDTH, HEIGHT = A4
 MARGIN: Final = 48.0
 INK, FAINT, RULE = HexColor("#1f2430"), HexColor("#667085"), HexColor("#d0d5dd")
 GREEN, AMBER, RED, BLUE = HexColor("#1b7f4d"), HexColor("#a15c00"), HexColor("#b3261e"), HexColor("#2f5fb3")
+_MORE: Final = "\u2026"
 _REGULAR, _BOLD, _MONO = "Helvetica", "Helvetica-Bold", "Courier"
 
 
@@ -66,9 +68,12 @@ class Sheet:
         draw = {"left": self.canvas.drawString, "right": self.canvas.drawRightString, "center": self.canvas.drawCentredString}
         draw[style.align](x, y, encodable(text))
 
-    def paragraph(self, x: float, y: float, width: float, text: str, style: Style = PLAIN) -> float:
-        """Broken into lines; returns where the next line would stand."""
-        for line in simpleSplit(encodable(text), style.font, style.size, width):
+    def paragraph(self, x: float, y: float, width: float, text: str, style: Style = PLAIN, *, most: int | None = None) -> float:
+        """Broken into lines, ``most`` of them at most; returns where the next line would stand."""
+        lines = simpleSplit(encodable(text), style.font, style.size, width)
+        if most is not None and len(lines) > most:
+            lines[most - 1 :] = [_cut_short(lines[most - 1], width, style)]
+        for line in lines:
             self.text(x, y, line, style)
             y -= style.size * 1.3
         return y
@@ -95,6 +100,14 @@ class Sheet:
 def encodable(text: str) -> str:
     """What the standard fonts have no sign for is a question mark."""
     return text.encode("cp1252", "replace").decode("cp1252")
+
+
+def _cut_short(line: str, width: float, style: Style) -> str:
+    """As many of its words as there is room for, and that there were more."""
+    words = line.split()
+    while words and stringWidth(" ".join([*words, _MORE]), style.font, style.size) > width:
+        words.pop()
+    return " ".join([*words, _MORE])
 
 
 def columns(sheet: Sheet, box: Box, rows: Sequence[tuple[str, str, str]]) -> None:
