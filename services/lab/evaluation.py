@@ -30,6 +30,17 @@ def find_pack(name: str, models: Path) -> tuple[Pack, Path]:
     return chosen[0], folder
 
 
+def own_pack(name: str, models: Path) -> tuple[Pack, Path]:
+    """As `find_pack`, but only a folder of the user's own: what is shipped in ``models`` is not to be written.
+
+    Raises:
+        NotFound: no such folder, or not one pack in it.
+    """
+    if not (Path(name) / MANIFEST).is_file() or Path(name).resolve() == models.resolve():
+        raise NotFound("certify needs a folder with a pack of your own", name=name)
+    return find_pack(name, models)
+
+
 def known(pack: Pack, examples: Sequence[Example]) -> list[Example]:
     return [example for example in examples if example.label in pack.labels]
 

@@ -248,7 +248,7 @@ def compare(  # noqa: PLR0913 - as train
 
 @app.command()
 def certify(
-    pack: Annotated[str, typer.Option(help="Folder with the pack; its manifest is written anew.")],
+    pack: Annotated[str, typer.Option(help="Folder with a pack of your own; its manifest is written anew.")],
     data: Annotated[Path, typer.Option(help="Fresh labels, which neither training nor tuning has seen.", exists=True)],
     *,
     text: Text = None,
@@ -258,7 +258,7 @@ def certify(
 ) -> None:
     """Prove the pack's promises anew on fresh labels: a hash-chosen half orders the settings, the other half certifies."""
     with _explained():
-        found, folder = evaluation.find_pack(pack, _SHIPPED)
+        found, folder = evaluation.own_pack(pack, _SHIPPED)
         made = training.recertified(found, folder, tasks.for_pack(found.task, data, _columns(text, label, fields), label), _listed(levels))
     _console().print(f"certified in {folder}")
     for certificate in made.certificates:

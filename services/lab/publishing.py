@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from services.lab import report
+from services.lab import manifest, report
 from services.lab.answers import Answers, answers
 from services.lab.examples import Example, parts
 from services.lab.gates import Gate, directed, judged, ruled
 from shared.automations.contract import Automation
-from shared.automations.pack import MANIFEST, Pack, parse, render
+from shared.automations.pack import Pack
 from shared.inference.models import Models
 
 
@@ -53,10 +53,5 @@ def publish(
     (folder / made.card).write_text(report.card(made), encoding="utf-8")
     published = Published(made, tuple(gates))
     if not published.failed:
-        _into_manifest(made, folder / MANIFEST)
+        manifest.write(folder, [*(other for other in manifest.packs(folder) if other.name != made.name), made])
     return published
-
-
-def _into_manifest(pack: Pack, manifest: Path) -> None:
-    others = [other for other in parse(manifest.read_text(encoding="utf-8")) if other.name != pack.name] if manifest.is_file() else []
-    manifest.write_text(render([*others, pack]), encoding="utf-8")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from services.lab import manifest
 from services.lab.answers import answers
 from services.lab.building import (
     Bench,
@@ -23,7 +24,7 @@ from services.lab.building import (
 from services.lab.examples import Example, digest, parts
 from services.lab.plan import Plan, TooFewExamples
 from services.lab.teacher import Teacher, checked, load
-from shared.automations.pack import MANIFEST, Certificate, Pack, TierModel, Variant, render
+from shared.automations.pack import Certificate, Pack, TierModel, Variant
 from shared.errors import Rejected
 
 
@@ -81,7 +82,10 @@ def _loaded(made: Bench) -> Teacher:
 
 
 def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: Sequence[str]) -> Pack:
-    """The pack with certificates from these labels only, written into its manifest. They must not have been trained or tuned on."""
+    """The pack with certificates from these labels only, in its folder's manifest, which keeps its others.
+
+    The labels must not have been trained or tuned on.
+    """
     known = [replace(example, part="validation") for example in examples if example.label in pack.labels]
     halves = parts(known)
     if not halves["tune"] or not halves["certify"]:
@@ -92,7 +96,9 @@ def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: S
         tune, sample = (answers(pack, folder, halves[name], variant) for name in ("tune", "certify"))
         made.extend(certificates_of(tune, sample, digest(halves["certify"]), levels, variant))
     proven = replace(pack, certificates=tuple(made), level=pack.level if pack.level in levels else levels[0])
-    (folder / MANIFEST).write_text(render([proven]), encoding="utf-8")
+    manifest.write(
+        folder, [*(other for other in manifest.packs(folder) if (other.name, other.version) != (pack.name, pack.version)), proven]
+    )
     return proven
 
 

@@ -7,7 +7,9 @@ import gzip
 import json
 import os
 import random
+import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,14 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner, Result
 
-from services.lab import certify, examples, trees
+from services.lab import certify, examples, training, trees
+from services.lab.columns import Columns, labelled
 from services.lab.examples import Example, group_of, split
 from services.lab.main import app
 from services.worker.runtime.build import SHIPPED, Kit, build_cascade
 from services.worker.runtime.pack import load
 from shared.automations.contract import Features
-from shared.automations.pack import MANIFEST, parse
+from shared.automations.pack import MANIFEST, parse, render
 from shared.automations.registry import automation
 
 DATA = Path(os.environ.get("RECOUP_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))  # noqa: TID251 - where public data are is the machine's
@@ -274,6 +277,54 @@ def test_wrong_arguments_are_explained_and_write_nothing(
     assert result.exit_code == 2
     assert "Error" in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def tickets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table of two labels that are easily told, and the pack that was made of it."""
+    draws, folder = random.Random(5), tmp_path_factory.mktemp("tickets")
+    words = {
+        "pay": ["bill", "invoice", "amount", "transfer", "payment", "owe"],
+        "lose": ["card", "lost", "stolen", "wallet", "missing", "blocked"],
+    }
+    texts = [(label, " ".join(draws.choices(words[label], k=4))) for label in ("pay", "lose") * 1_200]
+    rows = [f"{index * 7_919 % 9_973} {text} please,{label}" for index, (label, text) in enumerate(texts)]
+    (folder / "rows.csv").write_text("\n".join(["words,team", *rows]), encoding="utf-8")
+    trained = _lab("train", "--task", "tickets", "--data", folder / "rows.csv", *TICKETS, "--no-mini", "--out", folder / "pack")
+    assert trained.exit_code == 0, trained.output
+    return folder
+
+
+TICKETS = ("--text", "words", "--label", "team")
+
+
+def _refusal(*arguments: str | Path) -> str:
+    """What a command says before it ends with status 2, in one line."""
+    result = _lab(*arguments)
+    assert result.exit_code == 2, result.output
+    return " ".join(result.output.replace("│", " ").split())
+
+
+def test_shipped_packs_are_not_certified_where_they_lie(tickets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "models")
+    monkeypatch.setattr("services.lab.main._SHIPPED", tmp_path / "models")
+    before = (tmp_path / "models" / MANIFEST).read_bytes()
+    for name in ("invoices", "intents-banking77", tmp_path / "models"):
+        refusal = _refusal("certify", "--pack", name, "--data", tickets / "rows.csv", *TICKETS)
+        assert "certify needs a folder with a pack of your own" in refusal
+    assert (tmp_path / "models" / MANIFEST).read_bytes() == before
+
+
+def test_a_pack_that_is_certified_anew_leaves_the_others_of_its_folder(tickets: Path, tmp_path: Path) -> None:
+    shutil.copytree(tickets / "pack", tmp_path, dirs_exist_ok=True)
+    (pack,) = parse((tmp_path / MANIFEST).read_text(encoding="utf-8"))
+    others = [replace(pack, name="other"), replace(pack, version="1.0.0")]
+    (tmp_path / MANIFEST).write_text(render([*others, pack]), encoding="utf-8")
+    fresh = list(labelled(tickets / "rows.csv", Columns(text="words", label="team")))
+    made = training.recertified(pack, tmp_path, fresh, ["0.02"])
+    kept = parse((tmp_path / MANIFEST).read_text(encoding="utf-8"))
+    assert len(kept) == 3
+    assert all(found in kept for found in (*others, made))
 
 
 def test_thresholds_keep_the_error_below_target_with_proof() -> None:

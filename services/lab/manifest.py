@@ -1,0 +1,18 @@
+"""A pack goes into the manifest of its folder; the folder's other packs stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from shared.automations.pack import MANIFEST, Pack, parse, render
+
+
+def packs(folder: Path) -> tuple[Pack, ...]:
+    """Of the folder's manifest; empty where there is none. Raises as `parse`."""
+    manifest = folder / MANIFEST
+    return parse(manifest.read_text(encoding="utf-8")) if manifest.is_file() else ()
+
+
+def write(folder: Path, made: Iterable[Pack]) -> None:
+    (folder / MANIFEST).write_text(render(made), encoding="utf-8")
