@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.lab import comparison, evaluation, examples, tasks, training
+from services.lab import comparison, evaluation, examples, levels, tasks, training
 from services.lab.answers import answers
 from services.lab.columns import Columns
 from services.lab.examples import Example
@@ -102,8 +102,8 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     segment: Annotated[str | None, typer.Option(help="Column of groups that get bounds of their own.")] = None,
     person: Annotated[str, typer.Option(help="Labels that only a person makes final, with commas between them.")] = "",
     level: Annotated[
-        str, typer.Option(help="The promise that holds where nobody chooses another: greatest share of wrong decisions.")
-    ] = "",
+        str | None, typer.Option(help="The promise that holds where nobody chooses another: greatest share of wrong decisions.")
+    ] = None,
     event_type: Annotated[str, typer.Option(help="CloudEvents type of the cases; by default recoup.TASK.received.v1.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "",
     teacher: Annotated[str, typer.Option(help="minilm, or the folder of a BERT encoder: a large tier, and what mini learns from.")] = "",
@@ -128,7 +128,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
         raise typer.BadParameter("--layers and --width cut a teacher: name one with --teacher")
     named = Columns(label=label, text=text, fields=_listed(fields), group=group, part=part, segment=segment)
     with _explained(), _progress() as progress:
-        stage = _stages(progress)
+        promise, stage = None if level is None else levels.level(level), _stages(progress)
         plan, found = _planned(task, data, named, (_listed(person), licence), (n, seed, stage))
         grows = bool(named.fields) if trees is None else trees
         plan = replace(
@@ -145,7 +145,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             mini=text is not None and find_spec("torch") is not None if mini is None else mini,
             epochs=epochs,
             max_tokens=max_tokens,
-            level=level or plan.level,
+            level=promise or plan.level,
             declares=replace(plan.declares, event_type=event_type) if plan.declares and event_type else plan.declares,
             seed=seed,
         )
@@ -254,12 +254,13 @@ def certify(
     text: Text = None,
     label: Label = "label",
     fields: Fields = "",
-    levels: Annotated[str, typer.Option(help="Promises to prove, with commas between them.")] = ",".join(LEVELS),
+    promises: Annotated[str, typer.Option("--levels", help="Promises to prove, with commas between them.")] = ",".join(LEVELS),
 ) -> None:
     """Prove the pack's promises anew on fresh labels: a hash-chosen half orders the settings, the other half certifies."""
     with _explained():
+        asked = levels.levels(_listed(promises))
         found, folder = evaluation.own_pack(pack, _SHIPPED)
-        made = training.recertified(found, folder, tasks.for_pack(found.task, data, _columns(text, label, fields), label), _listed(levels))
+        made = training.recertified(found, folder, tasks.for_pack(found.task, data, _columns(text, label, fields), label), asked)
     _console().print(f"certified in {folder}")
     for certificate in made.certificates:
         typer.echo(f"{certificate.level} {certificate.variant} {certificate.coverage:.4f} {certificate.upper:.4f}")

@@ -327,6 +327,30 @@ def test_a_pack_that_is_certified_anew_leaves_the_others_of_its_folder(tickets: 
     assert all(found in kept for found in (*others, made))
 
 
+@pytest.mark.parametrize("level", ["5", "1", "0", "-1", "nan", "inf", "abc", "5%", ""])
+def test_a_promise_that_is_no_share_is_refused_before_anything_is_trained(tickets: Path, tmp_path: Path, level: str) -> None:
+    (before,) = parse((tickets / "pack" / MANIFEST).read_text(encoding="utf-8"))
+    data = ("--data", tickets / "rows.csv", *TICKETS)
+    for refusal in (
+        _refusal("train", "--task", "tickets", *data, "--no-mini", f"--level={level}", "--out", tmp_path / "pack"),
+        _refusal("certify", "--pack", tickets / "pack", *data, f"--levels={level}"),
+    ):
+        assert "A level is a share between 0 and 1" in refusal
+    assert not (tmp_path / "pack").exists()
+    assert parse((tickets / "pack" / MANIFEST).read_text(encoding="utf-8")) == (before,)
+
+
+def test_a_share_has_one_name_however_it_is_written(tickets: Path, tmp_path: Path) -> None:
+    data = ("--data", tickets / "rows.csv", *TICKETS)
+    trained = _lab("train", "--task", "tickets", *data, "--no-mini", "--level", "0.0200", "--out", tmp_path)
+    assert trained.exit_code == 0, trained.output
+    (pack,) = parse((tmp_path / MANIFEST).read_text(encoding="utf-8"))
+    assert (pack.level, [found.level for found in pack.certificates]) == ("0.02", ["0.01", "0.02", "0.05"])
+    assert _lab("certify", "--pack", tmp_path, *data, "--levels", ".050, 2e-2,0.02").exit_code == 0
+    (proven,) = parse((tmp_path / MANIFEST).read_text(encoding="utf-8"))
+    assert (proven.level, [found.level for found in proven.certificates]) == ("0.02", ["0.02", "0.05"])
+
+
 def test_thresholds_keep_the_error_below_target_with_proof() -> None:
     assert certify.upper_bound(0, 149) <= 0.02 < certify.upper_bound(0, 148)
     assert certify.upper_bound(0, 0) == certify.upper_bound(5, 5) == 1.0

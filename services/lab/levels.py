@@ -1,0 +1,42 @@
+"""Promises by name: the greatest share of wrong decisions, as people write it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+
+from shared.errors import Rejected
+
+
+class BadLevel(Rejected):
+    """A level is a share between 0 and 1, such as 0.02 for 2 %."""
+
+    code = "bad_level"
+
+
+def level(text: str) -> str:
+    """The one name of that share: ``0.020`` is ``0.02``.
+
+    Raises:
+        BadLevel: it is no number, or not between 0 and 1.
+    """
+    try:
+        share = Decimal(text)
+    except InvalidOperation as error:
+        raise BadLevel(level=text) from error
+    # A share so near to 0 or 1 that a 64-bit number cannot tell it apart promises nothing, or everything.
+    if not share.is_finite() or not 0 < float(share) < 1:
+        raise BadLevel(level=text)
+    return f"{share.normalize():f}"
+
+
+def levels(found: Iterable[str]) -> tuple[str, ...]:
+    """Each share once, the least first.
+
+    Raises:
+        BadLevel: as `level`, or there is none.
+    """
+    known = tuple(sorted({level(text) for text in found}, key=float))
+    if not known:
+        raise BadLevel(level="")
+    return known
