@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
+from services.lab.plan import LEVELS
+from shared.automations.pack import Pack
 from shared.errors import Rejected
 
 
@@ -12,6 +14,12 @@ class BadLevel(Rejected):
     """A level is a share between 0 and 1, such as 0.02 for 2 %."""
 
     code = "bad_level"
+
+
+class OwnLevelLeftOut(Rejected):
+    """The levels leave out the pack's own, which holds where nobody chooses another."""
+
+    code = "own_level_left_out"
 
 
 def level(text: str) -> str:
@@ -30,13 +38,15 @@ def level(text: str) -> str:
     return f"{share.normalize():f}"
 
 
-def levels(found: Iterable[str]) -> tuple[str, ...]:
-    """Each share once, the least first.
+def to_prove(pack: Pack, asked: Iterable[str] | None) -> tuple[str, ...]:
+    """Each share once, the least first; by default those of every training and the pack's own.
 
     Raises:
-        BadLevel: as `level`, or there is none.
+        BadLevel: as `level`.
+        OwnLevelLeftOut: of those that are asked for.
     """
-    known = tuple(sorted({level(text) for text in found}, key=float))
-    if not known:
-        raise BadLevel(level="")
-    return known
+    own = level(pack.level)
+    found = {level(text) for text in ((*LEVELS, own) if asked is None else asked)}
+    if own not in found:
+        raise OwnLevelLeftOut(own=own, levels=sorted(found, key=float))
+    return tuple(sorted(found, key=float))

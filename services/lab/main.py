@@ -254,13 +254,16 @@ def certify(
     text: Text = None,
     label: Label = "label",
     fields: Fields = "",
-    promises: Annotated[str, typer.Option("--levels", help="Promises to prove, with commas between them.")] = ",".join(LEVELS),
+    promises: Annotated[
+        str | None,
+        typer.Option("--levels", help=f"Promises to prove, with commas between them; by default {', '.join(LEVELS)} and the pack's own."),
+    ] = None,
 ) -> None:
     """Prove the pack's promises anew on fresh labels: a hash-chosen half orders the settings, the other half certifies."""
     with _explained():
-        asked = levels.levels(_listed(promises))
         found, folder = evaluation.own_pack(pack, _SHIPPED)
-        made = training.recertified(found, folder, tasks.for_pack(found.task, data, _columns(text, label, fields), label), asked)
+        wanted = levels.to_prove(found, None if promises is None else _listed(promises) or (promises,))
+        made = training.recertified(found, folder, tasks.for_pack(found.task, data, _columns(text, label, fields), label), wanted)
     _console().print(f"certified in {folder}")
     for certificate in made.certificates:
         typer.echo(f"{certificate.level} {certificate.variant} {certificate.coverage:.4f} {certificate.upper:.4f}")

@@ -22,6 +22,7 @@ from services.lab.building import (
     written,
 )
 from services.lab.examples import Example, digest, parts
+from services.lab.levels import level
 from services.lab.plan import Plan, TooFewExamples
 from services.lab.teacher import Teacher, checked, load
 from shared.automations.pack import Certificate, Pack, TierModel, Variant
@@ -84,7 +85,7 @@ def _loaded(made: Bench) -> Teacher:
 def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: Sequence[str]) -> Pack:
     """The pack with certificates from these labels only, in its folder's manifest, which keeps its others.
 
-    The labels must not have been trained or tuned on.
+    The labels must not have been trained or tuned on. The pack's own level is one of ``levels``, as `services.lab.levels` writes them.
     """
     known = [replace(example, part="validation") for example in examples if example.label in pack.labels]
     halves = parts(known)
@@ -95,7 +96,7 @@ def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: S
     for variant in kinds:
         tune, sample = (answers(pack, folder, halves[name], variant) for name in ("tune", "certify"))
         made.extend(certificates_of(tune, sample, digest(halves["certify"]), levels, variant))
-    proven = replace(pack, certificates=tuple(made), level=pack.level if pack.level in levels else levels[0])
+    proven = replace(pack, certificates=tuple(made), level=level(pack.level))
     manifest.write(
         folder, [*(other for other in manifest.packs(folder) if (other.name, other.version) != (pack.name, pack.version)), proven]
     )

@@ -131,10 +131,10 @@ def test_a_users_table_becomes_a_certified_pack_with_its_report(tmp_path: Path) 
     assert all(gate["passed"] for gate in json.loads((pack / "tickets-report.json").read_text(encoding="utf-8"))["gates"])
     assert "Not proven" in (pack / made.card).read_text(encoding="utf-8")
 
-    renewed = _lab("certify", "--pack", pack, "--data", INSURANCE / "dev.tsv", *UTTERANCES, "--levels", "0.05")
+    renewed = _lab("certify", "--pack", pack, "--data", INSURANCE / "dev.tsv", *UTTERANCES, "--levels", "0.02,0.05")
     assert renewed.exit_code == 0, renewed.output
     (proven,) = parse((pack / MANIFEST).read_text(encoding="utf-8"))
-    assert [found.level for found in proven.certificates] == [proven.level] == ["0.05"]
+    assert ([found.level for found in proven.certificates], proven.level) == (["0.02", "0.05"], "0.02")
     assert proven.certificates[0].data_sha256 != made.certificates[0].data_sha256
     assert all(sum(found.scores["nano"]) == found.n for found in (*made.certificates, *proven.certificates))
 
@@ -349,6 +349,18 @@ def test_a_share_has_one_name_however_it_is_written(tickets: Path, tmp_path: Pat
     assert _lab("certify", "--pack", tmp_path, *data, "--levels", ".050, 2e-2,0.02").exit_code == 0
     (proven,) = parse((tmp_path / MANIFEST).read_text(encoding="utf-8"))
     assert (proven.level, [found.level for found in proven.certificates]) == ("0.02", ["0.02", "0.05"])
+
+
+def test_a_pack_that_is_certified_anew_keeps_its_own_level(tickets: Path, tmp_path: Path) -> None:
+    data = ("--data", tickets / "rows.csv", *TICKETS)
+    trained = _lab("train", "--task", "tickets", *data, "--no-mini", "--level", "0.08", "--out", tmp_path)
+    assert trained.exit_code == 0, trained.output
+    for levels in ((), ("--levels", "0.08,0.05,0.02,0.01")):
+        assert _lab("certify", "--pack", tmp_path, *data, *levels).exit_code == 0
+        (proven,) = parse((tmp_path / MANIFEST).read_text(encoding="utf-8"))
+        assert (proven.level, [found.level for found in proven.certificates]) == ("0.08", ["0.01", "0.02", "0.05", "0.08"])
+    assert "The levels leave out the pack's own" in _refusal("certify", "--pack", tmp_path, *data, "--levels", "0.01,0.05")
+    assert parse((tmp_path / MANIFEST).read_text(encoding="utf-8")) == (proven,)
 
 
 def test_thresholds_keep_the_error_below_target_with_proof() -> None:
