@@ -15,4 +15,7 @@ def packs(folder: Path) -> tuple[Pack, ...]:
 
 
 def write(folder: Path, made: Iterable[Pack]) -> None:
-    (folder / MANIFEST).write_text(render(made), encoding="utf-8")
+    """Raises InvariantBroken, and writes nothing, where the manifest could not be read again."""
+    text = render(made)
+    parse(text)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")

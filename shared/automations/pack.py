@@ -306,8 +306,12 @@ def _is_complete(tier: TierModel) -> bool:
 def _scalar(value: Value) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_scalar(item) for item in value)}]"
-    # JSON strings, numbers and booleans are TOML ones too, as long as no control character or non-finite number comes in.
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _json(value)
+
+
+def _json(value: Value) -> str:
+    """JSON strings, numbers and booleans are TOML ones too; only DEL, which JSON leaves as it is, TOML wants escaped."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def _is_tables(value: object) -> bool:
@@ -315,7 +319,7 @@ def _is_tables(value: object) -> bool:
 
 
 def _key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else json.dumps(name, ensure_ascii=False)
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _json(name)
 
 
 def _table(path: str, entry: Mapping[str, Any], *, is_item: bool = False) -> Iterable[str]:

@@ -20,7 +20,7 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner, Result
 
-from services.lab import certify, examples, training, trees
+from services.lab import certify, examples, manifest, training, trees
 from services.lab.columns import Columns, labelled
 from services.lab.examples import Example, group_of, split
 from services.lab.main import app
@@ -29,6 +29,7 @@ from services.worker.runtime.pack import load
 from shared.automations.contract import Features
 from shared.automations.pack import MANIFEST, parse, render
 from shared.automations.registry import automation
+from shared.errors import InvariantBroken
 
 DATA = Path(os.environ.get("RECOUP_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))  # noqa: TID251 - where public data are is the machine's
 CFPB = DATA / "cfpb-narratives/narratives_train.csv.gz"
@@ -361,6 +362,14 @@ def test_a_pack_that_is_certified_anew_keeps_its_own_level(tickets: Path, tmp_pa
         assert (proven.level, [found.level for found in proven.certificates]) == ("0.08", ["0.01", "0.02", "0.05", "0.08"])
     assert "The levels leave out the pack's own" in _refusal("certify", "--pack", tmp_path, *data, "--levels", "0.01,0.05")
     assert parse((tmp_path / MANIFEST).read_text(encoding="utf-8")) == (proven,)
+
+
+def test_a_manifest_that_nobody_could_read_is_not_written(tickets: Path, tmp_path: Path) -> None:
+    (pack,) = parse((tickets / "pack" / MANIFEST).read_text(encoding="utf-8"))
+    manifest.write(tmp_path, [pack])
+    with pytest.raises(InvariantBroken):
+        manifest.write(tmp_path, [pack, replace(pack, labels=("twice", "twice"))])
+    assert parse((tmp_path / MANIFEST).read_text(encoding="utf-8")) == (pack,)
 
 
 def test_thresholds_keep_the_error_below_target_with_proof() -> None:

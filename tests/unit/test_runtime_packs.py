@@ -187,6 +187,15 @@ def test_everything_that_a_pack_can_hold_survives() -> None:
     assert parse(render([_whole()])) == (_whole(),)
 
 
+@pytest.mark.parametrize("character", [*map(chr, range(32)), "\x7f", "\x80", "\u2028", "\ufeff", "😀"])
+def test_any_character_of_a_label_or_a_field_survives(character: str) -> None:
+    odd = f"a{character}b"
+    trees = dataclasses.replace(_whole().tiers[1], columns={odd: (odd,)})
+    tiers = (_whole().tiers[0], trees, _whole().tiers[2])
+    pack = dataclasses.replace(_whole(), labels=(odd, "oos"), tiers=tiers)
+    assert parse(render([pack])) == (pack,)
+
+
 def test_a_pack_from_before_certificates_kept_scores_is_read_and_has_none() -> None:
     old = dataclasses.replace(_whole(), certificates=(dataclasses.replace(_whole().certificates[0], scores={}),))
     assert "scores" not in render([old])
