@@ -44,7 +44,9 @@ def files(path: Path) -> list[Path]:
     Raises:
         UnreadableData: there is none.
     """
-    found = sorted(file for file in path.iterdir() if file.name.removesuffix(".gz").endswith(_SUFFIXES)) if path.is_dir() else [path]
+    found = (
+        sorted(file for file in path.iterdir() if file.name.lower().removesuffix(".gz").endswith(_SUFFIXES)) if path.is_dir() else [path]
+    )
     if not found or not all(file.is_file() for file in found):
         raise UnreadableData(path=str(path), readable=list(_SUFFIXES))
     return found

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -91,9 +92,10 @@ def rows(path: Path) -> Iterator[Mapping[str, Any]]:
         UnreadableData: none of these, or broken.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        yield from _parsed(content, Path(path.name.removesuffix(".gz")).suffix)
-    except (OSError, ValueError, EOFError, csv.Error) as error:
+        name = path.name.lower()
+        content = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+        yield from _parsed(content, Path(name.removesuffix(".gz")).suffix)
+    except (OSError, ValueError, EOFError, csv.Error, zlib.error) as error:
         raise UnreadableData(path=str(path), reason=str(error)) from error
 
 
@@ -110,7 +112,22 @@ def _parsed(content: bytes, suffix: str) -> Iterator[Mapping[str, Any]]:
         # Quotation marks are characters of the text there: a customer's inch sign opens no field.
         yield from csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
     else:
-        yield from (json.loads(line) for line in text.split("\n") if line.strip())
+        yield from (_object(line, number) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+
+
+def _object(line: str, number: int) -> Mapping[str, Any]:
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {number}, column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise ValueError(f"line {number}: nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"line {number}: no JSON object")  # noqa: TRY004 - what is wrong is the file
+    # Nobody could write down what was read; only an escape can bring half a pair.
+    if "\\ud" in line.lower() and any("\ud800" <= character <= "\udfff" for character in json.dumps(found, ensure_ascii=False)):
+        raise ValueError(f"line {number}: half of a surrogate pair is no character")
+    return found
 
 
 def texts(path: Path, text: str, label: str) -> Iterator[Example]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -76,6 +77,46 @@ def test_a_missing_column_or_an_unknown_part_is_named(tmp_path: Path, wrong: Col
 def test_an_empty_folder_holds_no_table(tmp_path: Path) -> None:
     with pytest.raises(UnreadableData):
         list(labelled(tmp_path, COLUMNS))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_a_suffix_in_upper_case_is_the_same_suffix(tmp_path: Path, suffix: str) -> None:
+    expected = list(labelled(_written(tmp_path, suffix), COLUMNS))
+    for folder, name, content in (
+        ("plain", f"ROWS{suffix.upper()}", (tmp_path / f"rows{suffix}").read_bytes()),
+        ("packed", f"ROWS{suffix.upper()}.GZ", gzip.compress((tmp_path / f"rows{suffix}").read_bytes())),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(content)
+        assert list(labelled(tmp_path / folder / name, COLUMNS)) == list(labelled(tmp_path / folder, COLUMNS)) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"words": "x", ', "line 3, column"),
+        ("[1, 2]", "line 3: no JSON object"),
+        ("5", "line 3: no JSON object"),
+        ('{"words": "card \\uD83D", "what": "card"}', "line 3: half of a surrogate pair"),
+        ('{"words": ' + "[" * 100_000, "line 3: nested too deeply"),
+    ],
+    ids=["broken", "list", "number", "half a pair", "deep"],
+)
+def test_a_line_that_is_no_row_is_named_by_its_number_in_the_file(tmp_path: Path, line: str, reason: str) -> None:
+    good = '{"words": "card \\ud83d\\ude00", "what": "card"}'
+    (tmp_path / "rows.jsonl").write_text(f"{good}\n\n{line}\n{good}\n", encoding="utf-8")
+    with pytest.raises(UnreadableData) as refused:
+        list(labelled(tmp_path / "rows.jsonl", Columns(text="words", label="what")))
+    assert reason in str(refused.value.context["reason"])
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(random.Random(1).randbytes(4_000)))
+    for place in range(10, len(packed), 37):
+        packed[place] ^= 255
+        (tmp_path / "rows.csv.gz").write_bytes(packed)
+        with pytest.raises(UnreadableData):
+            list(labelled(tmp_path / "rows.csv.gz", COLUMNS))
 
 
 def _example(text: str, label: str, group: str = "", part: str = "", **fields: str) -> Example:
