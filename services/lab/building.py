@@ -25,6 +25,7 @@ from services.lab.thresholds import path
 from services.lab.wordpiece import encoded
 from shared.automations.bins import Edges, binned
 from shared.automations.pack import Artefact, Certificate, Pack, TierModel, Variant
+from shared.errors import Rejected
 from shared.inference.processor import processor
 from shared.inference.scorers import DocumentTokenizer
 
@@ -32,6 +33,12 @@ VERSION: Final = "2.0.0"
 _LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "onnx", "onnxruntime", "tokenizers")
 _GROWERS: Final = ("lightgbm", "onnxmltools")
 Stage = Callable[[str, int], Callable[[], None]]
+
+
+class CannotWrite(Rejected):
+    """The folder of the pack cannot be made."""
+
+    code = "cannot_write"
 
 
 def written(folder: Path, file: str, content: bytes, variant: Variant = "any") -> Artefact:
@@ -74,10 +81,13 @@ def _binned(example: Example, edges: Edges) -> Example:
 
 
 def bench(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -> Bench:
-    """Raises TooFewExamples where a part or a label has too few."""
+    """Raises TooFewExamples where a part or a label has too few, and CannotWrite where the folder cannot be made."""
     found = parts(example for example in examples if example.label in plan.labels)
     checked(found, plan.labels)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(folder=str(folder), reason=error.strerror) from error
     return Bench(plan, folder, found, nano.edges(found["train"]), stage)
 
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from services.lab.answers import Answers, answers
 from services.lab.examples import Example
 from services.lab.figures import figures, per_label
 from shared.automations.pack import MANIFEST, Pack, Variant, parse
-from shared.errors import NotFound
+from shared.errors import NotFound, Rejected
 from shared.inference.models import Models
+
+# Of labels, to show which are meant.
+_NAMED: Final = 5
+
+
+class NothingToJudge(Rejected):
+    """No row has a label that is known."""
+
+    code = "nothing_to_judge"
 
 
 def find_pack(name: str, models: Path) -> tuple[Pack, Path]:
@@ -41,16 +50,29 @@ def own_pack(name: str, models: Path) -> tuple[Pack, Path]:
     return find_pack(name, models)
 
 
-def known(pack: Pack, examples: Sequence[Example]) -> list[Example]:
-    return [example for example in examples if example.label in pack.labels]
+def known(examples: Sequence[Example], *packs: Pack) -> list[Example]:
+    """Examples whose label every pack knows.
+
+    Raises:
+        NothingToJudge: there is none.
+    """
+    labels = set.intersection(*(set(pack.labels) for pack in packs))
+    found = [example for example in examples if example.label in labels]
+    if not found:
+        seen = sorted({example.label for example in examples})
+        raise NothingToJudge(labelled_rows=len(examples), seen=seen[:_NAMED], known=sorted(labels)[:_NAMED])
+    return found
 
 
 def evaluate(pack: Pack, folder: Path, examples: Sequence[Example]) -> tuple[dict[str, Any], Answers]:
     """Figures of a pack, and its answers; examples with labels that it does not know are left out and counted as ``dropped``.
 
     The artefacts are those that this processor would run in production.
+
+    Raises:
+        NothingToJudge: it knows none of the labels.
     """
-    judged = known(pack, examples)
+    judged = known(examples, pack)
     variant: Variant = Models(folder).variant(pack)
     found = answers(pack, folder, judged, variant)
     made = figures(found, variant)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -91,7 +91,7 @@ def _stages(progress: Progress) -> Callable[[str, int], Callable[[], None]]:
 @app.command()
 def train(  # noqa: PLR0913 - every option of a training is one argument of its command
     task: Annotated[str, typer.Option(help="Name of the pack; an installed automation of that name uses it.")],
-    out: Annotated[Path, typer.Option(help="Folder of the pack; an existing manifest there keeps its other packs.")],
+    out: Annotated[Path, typer.Option(help="Folder of the pack; an existing manifest there keeps its other packs.", file_okay=False)],
     *,
     data: Annotated[Path | None, typer.Option(help="CSV, TSV, JSON Lines, Parquet, or a folder of them.", exists=True)] = None,
     text: Text = None,
@@ -130,7 +130,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     with _explained(), _progress() as progress:
         promise, stage = None if level is None else levels.level(level), _stages(progress)
         plan, found = _planned(task, data, named, (_listed(person), licence), (n, seed, stage))
-        grows = bool(named.fields) if trees is None else trees
+        grows = _grows(trees, named, found)
         plan = replace(
             plan,
             teacher=teacher,
@@ -168,9 +168,16 @@ def _planned(
         if data is None:
             raise typer.BadParameter("--data is needed where columns are named")
         return tasks.from_table(task, data, named, *told)
-    if data is not None and _checked(task) != "complaints":
-        raise typer.BadParameter(f"{task} is trained on synthetic events; to train on your own, name --text or --fields")
+    if data is not None and task != "complaints":
+        raise typer.BadParameter("to train on your own data, name their columns with --text or --fields")
     return tasks.from_events(_checked(task), data, n, seed, stage("synthetic events", n))
+
+
+def _grows(asked: bool | None, named: Columns, found: list[Example]) -> bool:  # noqa: FBT001 - an option that may be absent
+    grows = bool(named.fields) if asked is None else asked
+    if grows and not found[0].features.fields:
+        raise typer.BadParameter("--trees grow over fields: name their columns with --fields")
+    return grows
 
 
 def _told(made: Published) -> None:
@@ -232,14 +239,17 @@ def compare(  # noqa: PLR0913 - as train
     models: Models = _SHIPPED,
     as_json: Json = False,
 ) -> None:
-    """Whether the second pack is better than the first: the paired difference of accuracy with a 95 % interval."""
+    """Whether the second pack is better than the first: the paired difference of accuracy with a 95 % interval.
+
+    Rows with labels that one of them does not know are dropped.
+    """
     with _explained():
         packs = [evaluation.find_pack(name, models) for name in (first, second)]
-        labels = set.intersection(*(set(pack.labels) for pack, _ in packs))
         found = tasks.for_pack(packs[0][0].task, data, _columns(text, label, fields), label)
-        shared = [example for example in found if example.label in labels]
+        shared = evaluation.known(found, *(pack for pack, _ in packs))
         both = [answers(pack, folder, shared) for pack, folder in packs]
         figures = comparison.compared(both[0], both[1], [example.group for example in shared])
+        figures["dropped"] = len(found) - len(shared)
     if as_json:
         typer.echo(json.dumps(figures))
     else:
@@ -272,7 +282,7 @@ def certify(
 @app.command()
 def ship(
     data: Annotated[Path, typer.Option(help="Folder of the public sets.", exists=True, file_okay=False)],
-    out: Annotated[Path, typer.Option(help="Folder of the packs; an existing manifest there keeps its other packs.")],
+    out: Annotated[Path, typer.Option(help="Folder of the packs; an existing manifest there keeps its other packs.", file_okay=False)],
 ) -> None:
     """Train and publish the packs of intents that are shipped: three tasks on one encoder."""
     try:
@@ -287,6 +297,16 @@ def ship(
         raise typer.Exit(3)
 
 
+@contextmanager
+def _opened(out: Path) -> Iterator[TextIO]:
+    try:
+        file = out.open("w", encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be written: {error.strerror}") from error
+    with file:
+        yield file
+
+
 def _as_cloudevent(event: SyntheticEvent) -> dict[str, Any]:
     found = {"specversion": "1.0", "id": event.event_id, "source": "/lab/synth", "type": event.event_type}
     return {**found, "time": event.time, "data": event.data}
@@ -295,7 +315,7 @@ def _as_cloudevent(event: SyntheticEvent) -> dict[str, Any]:
 @app.command()
 def synth(
     task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")],
-    out: Annotated[Path, typer.Option(help="JSON Lines file to write.")],
+    out: Annotated[Path, typer.Option(help="JSON Lines file to write.", dir_okay=False)],
     *,
     n: Annotated[int, typer.Option(min=1, help="Number of events.")] = 1_000,
     seed: Seed = 0,
@@ -303,7 +323,7 @@ def synth(
 ) -> None:
     """Write synthetic events with their truth and handling times."""
     written, events = _as_cloudevent if cloudevents else asdict, generate(_checked(task), n, seed)
-    with out.open("w", encoding="utf-8") as file, _progress() as progress:
+    with _opened(out) as file, _progress() as progress:
         for event in progress.track(events, total=n, description=f"synthetic {task}"):
             file.write(json.dumps(written(event), default=lambda value: value.isoformat(), ensure_ascii=False) + "\n")
 

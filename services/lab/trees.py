@@ -14,6 +14,7 @@ from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from services.lab.examples import Example
+from services.lab.plan import TooFewExamples
 from shared.automations.bins import number
 from shared.automations.pack import Artefact, TierModel
 from shared.automations.tabular import Columns, Table
@@ -90,9 +91,17 @@ def _chosen(
 def fit(
     examples: Sequence[Example], targets: Integers, known: Columns, classes: int, seed: int, passed: Callable[[], None]
 ) -> lightgbm.Booster:
-    """``passed`` is called once for each of `WAYS`."""
+    """``passed`` is called once for each of `WAYS`.
+
+    Raises:
+        TooFewExamples: all of one group, so that nothing is left to try the trees on.
+    """
+    folds = _folds(examples)
+    if not folds:
+        groups = len({example.group for example in examples})
+        raise TooFewExamples("the training part has too few groups to try trees on others than those that they grew on", groups=groups)
     data = lightgbm.Dataset(matrix(examples, known), targets, free_raw_data=False, params={"verbosity": -1})
-    way, count = _chosen(data, _folds(examples), classes, seed, passed)
+    way, count = _chosen(data, folds, classes, seed, passed)
     return lightgbm.train(settings(classes, way, seed), data, count)
 
 

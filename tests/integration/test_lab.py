@@ -372,6 +372,43 @@ def test_a_manifest_that_nobody_could_read_is_not_written(tickets: Path, tmp_pat
     assert parse((tmp_path / MANIFEST).read_text(encoding="utf-8")) == (pack,)
 
 
+def test_rows_without_a_known_label_cannot_be_judged(tickets: Path, tmp_path: Path) -> None:
+    for name, labels in (("strange", ("unheard", "of")), ("blank", ("", "")), ("mixed", ("pay", "unheard"))):
+        (tmp_path / f"{name}.csv").write_text(f"words,team\nmy card,{labels[0]}\na bill,{labels[1]}\n", encoding="utf-8")
+    (pack,) = parse((tickets / "pack" / MANIFEST).read_text(encoding="utf-8"))
+    shutil.copytree(tickets / "pack", tmp_path / "other")
+    manifest.write(tmp_path / "other", [replace(pack, labels=("lost", "paid"))])
+    refusals = [
+        _refusal("evaluate", "--pack", tickets / "pack", "--data", tmp_path / f"{name}.csv", *TICKETS) for name in ("strange", "blank")
+    ]
+    refusals += [_refusal("compare", tickets / "pack", tickets / "pack", "--data", tmp_path / "strange.csv", *TICKETS)]
+    refusals += [_refusal("compare", tickets / "pack", tmp_path / "other", "--data", tickets / "rows.csv", *TICKETS)]
+    assert all("No row has a label that is known" in refusal for refusal in refusals)
+    against = _lab("compare", tickets / "pack", tickets / "pack", "--data", tmp_path / "mixed.csv", *TICKETS, "--json")
+    assert [json.loads(against.stdout)[name] for name in ("n", "dropped")] == [1, 1]
+
+
+def test_a_place_that_cannot_be_written_is_refused(tickets: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept", encoding="utf-8")
+    train = ("train", "--task", "tickets", "--data", tickets / "rows.csv", *TICKETS, "--no-mini", "--out")
+    for out in (tmp_path / "file", tmp_path / "file/pack"):
+        _refusal(*train, out)
+    for out in (tmp_path, tmp_path / "file/events.jsonl", tmp_path / "none/events.jsonl"):
+        _refusal("synth", "--task", "claims", "--n", "10", "--out", out)
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("file", "kept")]
+
+
+def test_what_trees_need_is_said(tickets: Path, tmp_path: Path) -> None:
+    train = ("train", "--task", "tickets", "--data", tickets / "rows.csv", "--label", "team", "--no-mini", "--out", tmp_path / "pack")
+    assert "name their columns with --text or --fields" in _refusal(*train)
+    assert "name their columns with --fields" in _refusal(*train, "--text", "words", "--trees")
+    rows = [f"{index},{'ab'[index % 2]},g,{('train', 'train', 'tune', 'certify')[index // 2 % 4]}" for index in range(400)]
+    (tmp_path / "rows.csv").write_text("\n".join(["amount,team,all,part", *rows]), encoding="utf-8")
+    named = ("--fields", "amount", "--label", "team", "--group", "all", "--part", "part")
+    one = _refusal("train", "--task", "one", "--data", tmp_path / "rows.csv", *named, "--no-mini", "--out", tmp_path / "one")
+    assert "too few groups" in one
+
+
 def test_thresholds_keep_the_error_below_target_with_proof() -> None:
     assert certify.upper_bound(0, 149) <= 0.02 < certify.upper_bound(0, 148)
     assert certify.upper_bound(0, 0) == certify.upper_bound(5, 5) == 1.0
