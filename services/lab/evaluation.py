@@ -9,7 +9,7 @@ from typing import Any, Final
 from services.lab.answers import Answers, answers
 from services.lab.examples import Example
 from services.lab.figures import figures, per_label
-from shared.automations.pack import MANIFEST, Pack, Variant, parse
+from shared.automations.pack import MANIFEST, Pack, Variant, read
 from shared.errors import NotFound, Rejected
 from shared.inference.models import Models
 
@@ -32,7 +32,7 @@ def find_pack(name: str, models: Path) -> tuple[Pack, Path]:
     folder = Path(name) if (Path(name) / MANIFEST).is_file() else models
     if not (folder / MANIFEST).is_file():
         raise NotFound("no manifest of models there", folder=str(folder))
-    packs = parse((folder / MANIFEST).read_text(encoding="utf-8"))
+    packs = read(folder / MANIFEST)
     chosen = packs if folder != models else [pack for pack in packs if name in {pack.name, pack.task}]
     if len(chosen) != 1:
         raise NotFound("no such pack, or more than one", name=name, known=[pack.name for pack in packs])

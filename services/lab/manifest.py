@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared.automations.pack import MANIFEST, Pack, parse, render
+from shared.automations.pack import MANIFEST, Pack, parse, read, render
 
 
 def packs(folder: Path) -> tuple[Pack, ...]:
-    """Of the folder's manifest; empty where there is none. Raises as `parse`."""
+    """Of the folder's manifest; empty where there is none. Raises as `read`."""
     manifest = folder / MANIFEST
-    return parse(manifest.read_text(encoding="utf-8")) if manifest.is_file() else ()
+    return read(manifest) if manifest.is_file() else ()
 
 
 def write(folder: Path, made: Iterable[Pack]) -> None:

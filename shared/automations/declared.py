@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from shared.automations.contract import Automation, Features, Outcome
-from shared.automations.pack import MANIFEST, Declaration, Pack, parse
+from shared.automations.pack import MANIFEST, Declaration, Pack, read
 from shared.errors import InvariantBroken
 
 _TEXT: Final = Annotated[str, Field(max_length=20_000)]
@@ -24,7 +24,7 @@ def declared(folder: Path) -> Mapping[str, Automation]:
         InvariantBroken: the manifest cannot be read.
     """
     try:
-        packs = parse((folder / MANIFEST).read_text(encoding="utf-8"))
+        packs = read(folder / MANIFEST)
     except OSError as error:
         raise InvariantBroken("the manifest of models cannot be read", path=str(folder / MANIFEST)) from error
     by_task: dict[str, list[Pack]] = {}

@@ -11,6 +11,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from shared.errors import InvariantBroken
@@ -47,7 +48,7 @@ class TierModel:
         artefacts: ONNX graphs that compute the same, one for each variant.
         output: name of the graph's output, ``float32[batch, labels]`` probabilities; a shared encoder has one for each pack.
         inputs: name, type and shape of each graph input; same for ``outputs``.
-        buckets: linear: size of the hash space; ``hashing`` is the version of the hashing code it was trained with.
+        buckets: linear: size of the hash space, a power of two; ``hashing`` is the version of the hashing code it was trained with.
         letters: linear: length of the sequences of letters that are hashed besides words; 0: none are.
         columns: trees: by field, in the graph's order, its categories, or none where it is a number.
         tokenizer: transformer: file of the ``tokenizers`` library, which cuts at ``max_tokens``, special tokens included.
@@ -267,11 +268,25 @@ def parse(text: str) -> tuple[Pack, ...]:
     """
     try:
         packs = tuple(_pack(entry) for entry in tomllib.loads(text).get("pack", []))
-    except (tomllib.TOMLDecodeError, TypeError, KeyError, AttributeError) as error:
+        for pack in packs:
+            _check(pack)
+    except (tomllib.TOMLDecodeError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InvariantBroken("the manifest of models cannot be read", reason=str(error)) from error
-    for pack in packs:
-        _check(pack)
     return packs
+
+
+def read(manifest: Path) -> tuple[Pack, ...]:
+    """Every pack of the manifest in that file.
+
+    Raises:
+        InvariantBroken: as `parse`, or it is not UTF-8.
+        OSError: there is no such file, or it cannot be opened.
+    """
+    try:
+        text = manifest.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise InvariantBroken("the manifest of models cannot be read", path=str(manifest), reason=str(error)) from error
+    return parse(text)
 
 
 def _check(pack: Pack) -> None:
@@ -287,6 +302,7 @@ def _check(pack: Pack) -> None:
         ),
         "a tier mixes answers that it cannot have": all(set(tier.mix) <= earlier[tier.name] for tier in pack.tiers),
         "a tier lacks what its kind needs": all(_is_complete(tier) for tier in pack.tiers),
+        "a tier's output is none of its graph, or not one number for each label": all(_fits(tier, pack.labels) for tier in pack.tiers),
     }
     for broken, is_kept in promises.items():
         if not is_kept:
@@ -296,11 +312,16 @@ def _check(pack: Pack) -> None:
 def _is_complete(tier: TierModel) -> bool:
     match tier.kind:
         case "linear":
-            return tier.buckets > 0
+            return tier.buckets > 1 and tier.buckets.bit_count() == 1
         case "trees":
             return bool(tier.columns)
         case "transformer":
             return tier.tokenizer is not None and tier.max_tokens > 0
+
+
+def _fits(tier: TierModel, labels: tuple[str, ...]) -> bool:
+    """A manifest may say nothing about outputs; where it does, the last length is the labels'."""
+    return not tier.outputs or tier.outputs.get(tier.output, "").endswith(f", {len(labels)}]")
 
 
 def _scalar(value: Value) -> str:

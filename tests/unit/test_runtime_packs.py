@@ -18,6 +18,7 @@ from services.worker.runtime.build import SHIPPED
 from services.worker.runtime.pack import load
 from shared.automations import hashing
 from shared.automations.contract import Features
+from shared.automations.declared import declared
 from shared.automations.pack import MANIFEST, NEVER, Artefact, Bound, Certificate, Declaration, Pack, TierModel, parse, render
 from shared.automations.registry import automations
 from shared.errors import InvariantBroken
@@ -245,6 +246,9 @@ def test_the_artefact_for_the_processor_is_preferred_and_one_for_any_serves_all(
         {"tiers": (dataclasses.replace(_whole().tiers[2], tokenizer=None, mix={}),), "certificates": ()},
         {"tiers": (dataclasses.replace(_whole().tiers[1], columns={}),), "certificates": ()},
         {"tiers": (dataclasses.replace(_whole().tiers[0], buckets=0),), "certificates": ()},
+        {"tiers": (dataclasses.replace(_whole().tiers[0], buckets=100),), "certificates": ()},
+        {"tiers": (dataclasses.replace(_whole().tiers[0], outputs={"probabilities": "float32[batch, 2]"}),), "certificates": ()},
+        {"tiers": (dataclasses.replace(_whole().tiers[0], outputs={"others": "float32[batch, 3]"}),), "certificates": ()},
         {"certificates": (dataclasses.replace(_whole().certificates[0], scores={"large": (0,) * 10}),)},
         {"certificates": (dataclasses.replace(_whole().certificates[0], scores={"nano": (1, 2)}),)},
     ],
@@ -257,6 +261,9 @@ def test_the_artefact_for_the_processor_is_preferred_and_one_for_any_serves_all(
         "no tokenizer",
         "no columns",
         "no buckets",
+        "buckets that nothing is hashed into",
+        "another number of labels",
+        "no such output",
         "scores of another tier",
         "scores by something else than tenths",
     ],
@@ -266,10 +273,31 @@ def test_a_pack_that_contradicts_itself_stops_the_start(changes: dict[str, Any])
         parse(render([dataclasses.replace(_whole(), **changes)]))
 
 
-@pytest.mark.parametrize("text", ["[[pack]]\nname = 1", "not toml", '[[pack]]\nlabels = ["a"]'])
+@pytest.mark.parametrize("text", ["[[pack]]\nname = 1", "not toml", '[[pack]]\nlabels = ["a"]', "a = " + "[" * 100_000])
 def test_a_broken_manifest_stops_the_start(text: str) -> None:
     with pytest.raises(InvariantBroken):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"fast_track_pay", ', b""),
+        (b'output = "probabilities"', b'output = "likelihoods"'),
+        (b"buckets = 131072", b"buckets = 100"),
+        (b"buckets = 131072", b'buckets = "131072"'),
+        (b'task = "claims"', b'task = "cl\xe4ims"'),
+    ],
+    ids=["a label removed", "no such output", "too few buckets", "buckets in writing", "not UTF-8"],
+)
+def test_a_manifest_that_was_edited_by_hand_stops_the_start(tmp_path: Path, before: bytes, after: bytes) -> None:
+    content = (SHIPPED / MANIFEST).read_bytes()
+    assert before in content
+    (tmp_path / MANIFEST).write_bytes(content.replace(before, after, 1))
+    with pytest.raises(InvariantBroken):
+        load(tmp_path)
+    with pytest.raises(InvariantBroken):
+        declared(tmp_path)
 
 
 def test_a_pack_of_other_hashing_code_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shared.automations import hashing
-from shared.automations.pack import MANIFEST, Pack, parse
+from shared.automations.pack import MANIFEST, Pack, read
 from shared.errors import InvariantBroken
 
 
@@ -26,7 +26,7 @@ def versions(folder: Path) -> Mapping[str, tuple[Pack, ...]]:
     if not manifest.is_file():
         return {}
     found: dict[str, dict[str, Pack]] = {}
-    for pack in parse(manifest.read_text(encoding="utf-8")):
+    for pack in read(manifest):
         if pack.version in found.setdefault(pack.task, {}):
             raise InvariantBroken("two packs for one version of a task", task=pack.task, version=pack.version)
         if any(tier.kind == "linear" and tier.hashing != hashing.VERSION for tier in pack.tiers):
