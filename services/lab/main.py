@@ -20,7 +20,7 @@ from services.lab.answers import answers
 from services.lab.columns import Columns
 from services.lab.examples import Example
 from services.lab.plan import LEVELS, Plan
-from services.lab.publishing import Published, publish
+from services.lab.publishing import Published, draft, judge, publish
 from services.lab.synth import TASKS, SyntheticEvent, generate
 from shared.automations.registry import installed
 from shared.errors import RecoupError
@@ -149,7 +149,10 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             declares=replace(plan.declares, event_type=event_type) if plan.declares and event_type else plan.declares,
             seed=seed,
         )
-        made = publish(training.train(plan, found, out, stage), out, found, seed, installed().get(task), own_events=not (text or fields))
+        made_in = draft(out, plan.name)
+        pack = training.train(plan, found, made_in, stage)
+        judged = judge(pack, made_in, found, seed, installed().get(task), own_events=not (text or fields))
+        (made,) = publish([judged], made_in, out)
     _told(made)
     if made.failed:
         raise typer.Exit(3)
@@ -187,7 +190,9 @@ def _told(made: Published) -> None:
     console.print(_levels(pack.report))
     for gate in made.failed:
         _console().print(f"[red]not published[/]: {gate.name} is {gate.value:.4f}, the bound is {gate.bound}: {gate.why}", soft_wrap=True)
-    if not made.failed:
+    if made.failed:
+        _console().print(f"see {made.reports / pack.name}-report.html", soft_wrap=True)
+    else:
         _console().print(f"published: see {pack.name}-report.html beside the manifest")
 
 

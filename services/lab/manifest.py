@@ -18,4 +18,7 @@ def write(folder: Path, made: Iterable[Pack]) -> None:
     """Raises InvariantBroken, and writes nothing, where the manifest could not be read again."""
     text = render(made)
     parse(text)
-    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    fresh = folder / f".{MANIFEST}.new"
+    fresh.write_bytes(text.encode())
+    # Whoever is stopped meanwhile leaves the old manifest whole.
+    fresh.replace(folder / MANIFEST)

@@ -17,7 +17,7 @@ from services.lab.encoder import Material, Network, Schedule
 from services.lab.examples import Example
 from services.lab.plan import Plan, labels_of
 from services.lab.public import INTENTS, PublicSet
-from services.lab.publishing import Published, publish
+from services.lab.publishing import Published, draft, judge, publish
 from services.lab.taught import Schooling, Tutor, Vocabulary
 from services.lab.teacher import MINILM, Teacher, folder_of, load
 from services.lab.training import alone
@@ -112,14 +112,16 @@ def large_tier(name: str, labels: int, given: Shared) -> TierModel:
 
 def ship(data: Path, out: Path, stage: Stage) -> list[Published]:
     """Trains and publishes the three packs in ``out``; a broken run goes on from its checkpoint."""
-    found = benches(data, out, stage)
+    made_in = draft(out, "intents")
+    found = benches(data, made_in, stage)
     made = {name: bench for name, (bench, _) in found.items()}
-    teacher, network = fitted(made, out, stage)
-    return packs(found, teacher, {name: Tutor(network.weights, network.head(name)) for name in made}, out)
+    teacher, network = fitted(made, made_in, stage)
+    judged = packs(found, teacher, {name: Tutor(network.weights, network.head(name)) for name in made}, made_in)
+    return publish(judged, made_in, out)
 
 
 def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, tutors: Mapping[str, Tutor], out: Path) -> list[Published]:
-    """Small tiers for each task, some of which the encoder teaches.
+    """Judged, with small tiers for each task, some of which the encoder teaches.
 
     The encoder is written twice, the second time with heads that lean towards what people must see.
     """
@@ -131,14 +133,14 @@ def packs(found: Mapping[str, tuple[Bench, list[Example]]], teacher: Teacher, tu
         for name, (made, _) in found.items()
     }
     given = shared(teacher, leant, out)
-    published, vocabulary = [], taught.vocabulary(next(iter(found.values()))[0].stage, _MAX_TOKENS)
+    judged, vocabulary = [], taught.vocabulary(next(iter(found.values()))[0].stage, _MAX_TOKENS)
     for name, (made, examples) in found.items():
         about = {"teacher": teacher.name, "teacher_sha256": teacher.sha256, "teacher_epochs": SCHEDULE.epochs, "teacher_tasks": list(found)}
         large = _beside_exact(made, large_tier(name, len(made.plan.labels), given), given)
         small, taught_by = _small(made, tutors[name], (nanos[name], large), vocabulary, _others(found, name))
         pack = assembled(made, [*small, large], {**student.provenance(made.plan, None), **about, **taught_by})
-        published.append(publish(pack, out, examples, made.plan.seed))
-    return published
+        judged.append(judge(pack, out, examples, made.plan.seed))
+    return judged
 
 
 def _small(
