@@ -18,6 +18,8 @@ from shared.inference.scorers import mixed
 
 Floats = npt.NDArray[np.float32]
 _CHUNK: Final = 200
+# Where the truth is a label that the pack does not have, so that no answer is right.
+UNKNOWN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Answers:
     """Labelled examples and the final answer of each tier, as if every example reached it.
 
     Attributes:
-        truth: ``(n,)`` positions in the pack's labels.
+        truth: ``(n,)`` positions in the pack's labels, or `UNKNOWN`.
         alone: by tier, cheapest first, ``(n, labels)``: what its model says by itself.
         tiers: the same after mixing.
         segments: ``(n,)``.
@@ -40,6 +42,13 @@ class Answers:
     @property
     def last(self) -> Floats:
         return self.tiers[self.pack.tiers[-1].name]
+
+    def known(self) -> Answers:
+        """Those to examples whose label the pack has: figures of labels and probabilities can be made of no others."""
+        kept = self.truth != UNKNOWN
+        alone, tiers = ({name: rows[kept] for name, rows in found.items()} for found in (self.alone, self.tiers))
+        segments = tuple(segment for segment, is_kept in zip(self.segments, kept, strict=True) if is_kept)
+        return replace(self, truth=self.truth[kept], alone=alone, tiers=tiers, segments=segments)
 
     def scores(self) -> tuple[TierScores, ...]:
         return tuple(self._scores(found) for found in self.tiers.values())
@@ -58,7 +67,7 @@ def answers(
     variant: Variant | None = None,
     passed: Callable[[int], None] = lambda _count: None,
 ) -> Answers:
-    """Every tier's answers; labels must be the pack's. ``passed`` is told how many answers have come since it was last called."""
+    """Every tier's answers. ``passed`` is told how many answers have come since it was last called."""
     models, documents = Models(folder, variant), [example.features for example in examples]
     alone: dict[str, Floats] = {}
     for tier in pack.tiers:
@@ -69,7 +78,7 @@ def answers(
             passed(len(found[-1]))
         alone[tier.name] = np.concatenate(found) if found else np.zeros((0, len(pack.labels)), dtype=np.float32)
     positions = {label: index for index, label in enumerate(pack.labels)}
-    truth = np.array([positions[example.label] for example in examples], dtype=np.int64)
+    truth = np.array([positions.get(example.label, UNKNOWN) for example in examples], dtype=np.int64)
     return mix(Answers(pack, truth, alone, {}, tuple(example.segment for example in examples)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -53,6 +53,7 @@ class Bench:
     Attributes:
         examples: by part, of the plan's labels only.
         stage: opens a progress bar of a name and a length; what it returns moves it by one.
+        others: by part, of labels too rare to be learnt. Their cases come all the same, and every automatic answer to them is wrong.
     """
 
     plan: Plan
@@ -60,6 +61,11 @@ class Bench:
     examples: Mapping[str, Sequence[Example]]
     bins: Edges
     stage: Stage
+    others: Mapping[str, Sequence[Example]] = field(default_factory=dict)
+
+    def judged(self, part: str) -> list[Example]:
+        """What certificates count: examples of the plan's labels and of others."""
+        return [*self.examples[part], *self.others.get(part, ())]
 
     def texts(self, part: str) -> list[str]:
         return [example.features.as_document() for example in self.binned(part)]
@@ -82,13 +88,13 @@ def _binned(example: Example, edges: Edges) -> Example:
 
 def bench(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -> Bench:
     """Raises TooFewExamples where a part or a label has too few, and CannotWrite where the folder cannot be made."""
-    found = parts(example for example in examples if example.label in plan.labels)
+    found, others = (parts(example for example in examples if (example.label in plan.labels) is is_known) for is_known in (True, False))
     checked(found, plan.labels)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(folder=str(folder), reason=error.strerror) from error
-    return Bench(plan, folder, found, nano.edges(found["train"]), stage)
+    return Bench(plan, folder, found, nano.edges(found["train"]), stage, others)
 
 
 def nano_tier(bench: Bench) -> TierModel:
@@ -190,25 +196,28 @@ def assembled(bench: Bench, tiers: Sequence[TierModel], made_of: Mapping[str, An
     )
     kinds: tuple[Variant, ...] = ("vnni", "portable") if any(len(tier.artefacts) > 1 for tier in tiers) else ("any",)
     tune = _answers(bench, pack, "tune", kinds[0])
-    pack = _mixing(tune)
+    pack = _mixing(tune.known())
     certificates: list[Certificate] = []
     for kind in kinds:
         seen = mix(replace(tune, pack=pack)) if kind == kinds[0] else _answers(bench, pack, "tune", kind)
         sample = _answers(bench, pack, "certify", kind)
-        certificates.extend(certificates_of(seen, sample, digest(bench.examples["certify"]), plan.levels, kind))
+        certificates.extend(certificates_of(seen, sample, digest(bench.judged("certify")), plan.levels, kind))
     pack = replace(pack, certificates=tuple(certificates))
     sizes = {f"n_{name}": len(found) for name, found in bench.examples.items()}
+    if bench.others.get("certify"):
+        sizes["n_of_rare_labels"] = len(bench.others["certify"])
     return replace(pack, report={"measured_on": "certify", **sizes, **figures(replace(sample, pack=pack), kinds[-1])})
 
 
 def _answers(bench: Bench, pack: Pack, part: str, kind: Variant) -> Answers:
-    passed = bench.stage(f"answers on {part}", len(pack.tiers) * len(bench.examples[part]))
+    judged = bench.judged(part)
+    passed = bench.stage(f"answers on {part}", len(pack.tiers) * len(judged))
 
     def counted(count: int) -> None:
         for _ in range(count):
             passed()
 
-    return answers(pack, bench.folder, bench.examples[part], kind, counted)
+    return answers(pack, bench.folder, judged, kind, counted)
 
 
 def _mixing(tune: Answers) -> Pack:

@@ -65,18 +65,19 @@ def known(examples: Sequence[Example], *packs: Pack) -> list[Example]:
 
 
 def evaluate(pack: Pack, folder: Path, examples: Sequence[Example]) -> tuple[dict[str, Any], Answers]:
-    """Figures of a pack, and its answers; examples with labels that it does not know are left out and counted as ``dropped``.
+    """Figures of a pack, and its answers. Examples with labels that it does not know are counted as ``dropped``: every automatic answer
+    to them is wrong, and no other figure sees them.
 
     The artefacts are those that this processor would run in production.
 
     Raises:
         NothingToJudge: it knows none of the labels.
     """
-    judged = known(examples, pack)
+    n = len(known(examples, pack))
     variant: Variant = Models(folder).variant(pack)
-    found = answers(pack, folder, judged, variant)
+    found = answers(pack, folder, examples, variant)
     made = figures(found, variant)
-    about = {"pack": pack.name, "version": pack.version, "variant": variant, "n": len(judged), "dropped": len(examples) - len(judged)}
+    about = {"pack": pack.name, "version": pack.version, "variant": variant, "n": n, "dropped": len(examples) - n}
     return {**about, **made, "level": pack.level, **_promised(made, pack.level), "labels": per_label(found)}, found
 
 

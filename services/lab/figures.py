@@ -70,7 +70,7 @@ def out_of_scope(found: Answers) -> dict[str, float]:
 
 
 def per_label(found: Answers) -> Mapping[str, Mapping[str, float]]:
-    labels = found.pack.labels
+    labels, found = found.pack.labels, found.known()
     *rates, counts = precision_recall_fscore_support(found.truth, found.last.argmax(axis=1), labels=range(len(labels)), zero_division=0)
     named = dict(zip(("precision", "recall", "f1"), rates, strict=True))
     return {
@@ -107,15 +107,19 @@ def _selective(decided: Decided, inside: npt.NDArray[np.bool_]) -> dict[str, flo
 
 
 def figures(found: Answers, variant: Variant = "any") -> dict[str, Any]:
-    """Everything but the per-label table: of the whole cascade, of each tier alone and mixed, and at each certified level."""
+    """Everything but the per-label table: of the whole cascade, of each tier alone and mixed, and at each certified level.
+
+    Examples whose label the pack does not have are wrong at every level, as in its certificates, and in no other figure.
+    """
+    known = found.known()
     levels = sorted({certificate.level for certificate in found.pack.certificates}, key=float)
     return {
-        **quality(found.last, found.truth),
-        **out_of_scope(found),
+        **quality(known.last, known.truth),
+        **out_of_scope(known),
         "tiers": {
-            name: {**quality(mixed, found.truth), "alone_accuracy": quality(found.alone[name], found.truth)["accuracy"]}
-            for name, mixed in found.tiers.items()
+            name: {**quality(mixed, known.truth), "alone_accuracy": quality(known.alone[name], known.truth)["accuracy"]}
+            for name, mixed in known.tiers.items()
         },
         "levels": {level: at_level(found, level, variant) for level in levels},
-        **({"segments": {name: asdict(seen) for name, seen in treatments(found, variant).items()}} if any(found.segments) else {}),
+        **({"segments": {name: asdict(seen) for name, seen in treatments(known, variant).items()}} if any(known.segments) else {}),
     }

@@ -49,14 +49,15 @@ def judge(
         automation: that the pack is for; cases of its hard rules are judged too.
         own_events: the examples are its events, of a task with a generator; pairs of generated cases are judged too.
     """
-    sample = parts(example for example in examples if example.label in pack.labels)["certify"]
+    sample = parts(examples)["certify"]
+    known = [example for example in sample if example.label in pack.labels]
     variant = pack.tiers[-1].artefacts[0].variant
 
     def ask(asked: Sequence[Example]) -> Answers:
         return answers(pack, made_in, asked, variant)
 
     found, first = ask(sample), Models(made_in, variant).scorer(pack, pack.tiers[0])
-    gates = [*judged(pack, found, ask, sample, seed, first), *(ruled(automation, pack, ask, seed) if automation else ())]
+    gates = [*judged(pack, found.known(), ask, known, seed, first), *(ruled(automation, pack, ask, seed) if automation else ())]
     gates += directed(automation, pack.labels, ask, seed) if automation and own_events else ()
     (made_in / f"{pack.name}-report.json").write_text(report.as_json(found, gates), encoding="utf-8")
     (made_in / f"{pack.name}-report.html").write_text(report.as_html(found, gates), encoding="utf-8")

@@ -58,8 +58,8 @@ def _segments(found: Mapping[str, Any]) -> str:
 
 def as_html(found: Answers, gates: Sequence[Gate]) -> str:
     """One page without anything from elsewhere."""
-    pack = found.pack
-    drawn = (plots.calibration(found), plots.risk_coverage(found), plots.cost_coverage(found), plots.confusion(found))
+    pack, known = found.pack, found.known()
+    drawn = (plots.calibration(known), plots.risk_coverage(found), plots.cost_coverage(found), plots.confusion(known))
     labels = [(name, *row.values()) for name, row in per_label(found).items()]
     tiers = [(name, row["accuracy"], row["macro_f1"], row["alone_accuracy"]) for name, row in pack.report["tiers"].items()]
     parts = [

@@ -60,8 +60,11 @@ def plan(name: str, data: PublicSet, examples: Sequence[Example], folder: Path) 
 def benches(data: Path, out: Path, stage: Stage) -> dict[str, tuple[Bench, list[Example]]]:
     made = {}
     for name, public in INTENTS.items():
-        examples = public.read(data)
-        made[name] = (bench(plan(name, public, examples, data), examples, out, stage), examples)
+        read = public.read(data)
+        planned = plan(name, public, read, data)
+        # Three sentences of the insurance set have lists of words for an intent: slips of its publisher, and no cases of a rare label.
+        examples = [example for example in read if example.label in planned.labels]
+        made[name] = (bench(planned, examples, out, stage), examples)
     return made
 
 

@@ -85,10 +85,10 @@ def _loaded(made: Bench) -> Teacher:
 def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: Sequence[str]) -> Pack:
     """The pack with certificates from these labels only, in its folder's manifest, which keeps its others.
 
-    The labels must not have been trained or tuned on. The pack's own level is one of ``levels``, as `services.lab.levels` writes them.
+    The labels must not have been trained or tuned on. The pack's own level is one of ``levels``, as `services.lab.levels` writes them. Cases of
+    labels that the pack does not have come to it too: every automatic answer to them is wrong.
     """
-    known = [replace(example, part="validation") for example in examples if example.label in pack.labels]
-    halves = parts(known)
+    halves = parts(replace(example, part="validation") for example in examples)
     if not halves["tune"] or not halves["certify"]:
         raise TooFewExamples(tune=len(halves["tune"]), certify=len(halves["certify"]))
     made: list[Certificate] = []

@@ -144,6 +144,31 @@ def test_a_users_table_becomes_a_certified_pack_with_its_report(tmp_path: Path) 
     assert json.loads(against.stdout)["difference"] == 0
 
 
+def test_cases_of_labels_too_rare_to_learn_count_as_errors_in_every_certificate(tmp_path: Path) -> None:
+    """One case in five is of a label with nine cases, and looks like those of a frequent one."""
+    draws, words = random.Random(5), {"card": "my card is lost", "loan": "a loan please"}
+    labels = [draws.choice(list(words)) for _ in range(1_600)] + [f"rare {index // 9}" for index in range(396)]
+    rows = [f"{index} {draws.randrange(1_000)} {words.get(label, words['card'])},{label}" for index, label in enumerate(labels)]
+    for name, part in (("old", rows[::2]), ("new", rows[1::2]), ("plain", rows[:1_600])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["words,what", *part]), encoding="utf-8")
+    named = ("--text", "words", "--label", "what")
+    trained = _lab("train", "--task", "tickets", "--data", tmp_path / "old.csv", *named, "--no-mini", "--out", tmp_path / "first")
+    # Nothing can be proven of it, and so it is not published.
+    assert trained.exit_code == 3, trained.output
+    report = json.loads((tmp_path / "first/tickets-report.json").read_text(encoding="utf-8"))
+    assert (report["accuracy"], report["levels"]["0.05"]["accepted"]) == (1.0, 0)
+    assert report["levels"]["0.05"]["n"] == report["n_certify"] + report["n_of_rare_labels"]
+
+    pack = tmp_path / "second"
+    assert _lab("train", "--task", "tickets", "--data", tmp_path / "plain.csv", *named, "--no-mini", "--out", pack).exit_code == 0
+    figures = _figures("--pack", pack, "--data", tmp_path / "new.csv", *named)
+    assert (figures["n"], figures["dropped"], figures["accuracy"]) == (800, 198, 1.0)
+    assert figures["levels"]["0.05"]["errors"] == 198
+    assert _lab("certify", "--pack", pack, "--data", tmp_path / "new.csv", *named).exit_code == 0
+    (proven,) = parse((pack / MANIFEST).read_text(encoding="utf-8"))
+    assert [found.accepted for found in proven.certificates] == [0, 0, 0]
+
+
 def test_fields_without_text_are_enough(tmp_path: Path) -> None:
     rows = ["amount,kind,what"]
     rows += [

@@ -17,11 +17,11 @@ from pyarrow import parquet
 from tokenizers import Tokenizer
 
 from services.lab import gates, levelling, mixing, nano
-from services.lab.answers import Answers, mix
+from services.lab.answers import UNKNOWN, Answers, mix
 from services.lab.columns import Columns, labelled, sha256
 from services.lab.comparison import compared
 from services.lab.examples import Example, UnreadableData, parts, split
-from services.lab.figures import figures, out_of_scope, quality
+from services.lab.figures import figures, out_of_scope, per_label, quality
 from services.lab.plan import TooFewExamples, checked, labels_of
 from services.lab.wordpiece import encoded, learnt, pruned
 from shared.automations import hashing
@@ -298,6 +298,19 @@ def test_a_binary_pack_has_an_auc_and_every_tier_its_own_figures() -> None:
 CERTIFIED = Certificate(
     level="0.02", alpha=0.02, delta=0.05, thresholds={"nano": 0.5, "mini": 0.5}, n=9, accepted=5, errors=0, upper=0.01, coverage=0.5
 )
+
+
+def test_cases_of_a_label_that_the_pack_does_not_have_are_wrong_at_every_level_and_in_no_other_figure() -> None:
+    truth = np.array([0, 1] * 100)
+    alone = {"nano": _sure(truth, np.arange(200) % 10 > 0)}
+    known = _answers(truth.tolist(), alone, certificates=(CERTIFIED,))
+    found = _answers([*truth.tolist(), *[UNKNOWN] * 20], {"nano": np.tile(alone["nano"], (2, 1))[:220]}, certificates=(CERTIFIED,))
+    assert found.scores()[0].wrong[200:].all()
+    before, after = figures(known), figures(found)
+    assert {**after, "levels": before["levels"]} == before
+    levels = [(made["levels"]["0.02"]["n"], made["levels"]["0.02"]["errors"]) for made in (before, after)]
+    assert levels == [(200, 20), (220, 40)]
+    assert per_label(found) == per_label(known)
 
 
 def _first(found: Answers, count: int) -> Answers:
