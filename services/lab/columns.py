@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ class Columns:
     """Names of columns; without ``text``, the fields are the whole input.
 
     Attributes:
-        group: near-copies share a value: a template, a vendor, a conversation. Without it, texts that open alike are a group.
+        group: near-copies share a value: a template, a vendor, a conversation. Without it, texts that open alike are a group, and so are
+            rows without text that are equal in every column.
         part: says ``train``, ``validation``, ``tune`` or ``certify`` for rows whose split is given.
         segment: of customers or cases, for bounds and comparisons of their own.
     """
@@ -78,13 +80,21 @@ def _example(row: Mapping[str, Any], columns: Columns, place: str) -> Example:
         return "" if name is None or row[name] is None else str(row[name])
 
     text, part = value(columns.text), value(columns.part)
+    opening = group_of(text) or _content(row)
     if part and part not in _PARTS:
         raise UnreadableData(row=place, part=part, known=list(_PARTS))
     return Example(
         features=Features(text=text, fields={name: value(name) for name in columns.fields}),
         label=str(row[columns.label]).strip(),
-        # A value of a group column is a group even where it is empty; a row without text is like no other.
-        group=value(columns.group) if columns.group else (group_of(text) or place),
+        # A value of a group column is a group even where it is empty.
+        group=value(columns.group) if columns.group else opening,
         part=part,
         segment=value(columns.segment),
     )
+
+
+def _content(row: Mapping[str, Any]) -> str:
+    """Of all columns, whatever their order: equal rows are one group, so that none is both learnt and judged on."""
+    # Surplus cells of a line stand under None.
+    found = {str(name): value for name, value in row.items() if name is not None}
+    return json.dumps(found, sort_keys=True, default=str)

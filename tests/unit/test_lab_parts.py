@@ -74,6 +74,21 @@ def test_a_missing_column_or_an_unknown_part_is_named(tmp_path: Path, wrong: Col
         list(labelled(_written(tmp_path, ".csv"), wrong))
 
 
+def test_equal_rows_without_text_are_one_group_whatever_the_file_is_called(tmp_path: Path) -> None:
+    lines = [f"{index % 50},glass,{'pay' if index % 3 else 'ask'},{index % 150}" for index in range(600)]
+    # The first has a cell too many, which is in no column.
+    for name, order in (("a", [f"{lines[0]},surplus", *lines[1:]]), ("b", lines[::-1])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["amount,kind,what,number", *order]), encoding="utf-8")
+    columns = Columns(label="what", fields=("amount", "kind"))
+    first, second = (list(labelled(tmp_path / f"{name}.csv", columns)) for name in ("a", "b"))
+    assert [example.group for example in first] == [example.group for example in second[::-1]]
+    # Rows differ by a column that is no input, too.
+    assert len({example.group for example in first}) == 150
+    found = parts(first)
+    assert all(len(examples) % 4 == 0 for examples in found.values())
+    assert min(map(len, found.values())) > 20
+
+
 def test_an_empty_folder_holds_no_table(tmp_path: Path) -> None:
     with pytest.raises(UnreadableData):
         list(labelled(tmp_path, COLUMNS))
