@@ -16,7 +16,7 @@ from services.lab import asking, bert, graphs, levelling, linear, mixing, nano, 
 from services.lab.answers import Answers, answers, mix
 from services.lab.bert import Head, Shape, Weights
 from services.lab.blockwise import blockwise
-from services.lab.certify import Promise, Sample, certify
+from services.lab.certify import Promise, Sample, certify, starts
 from services.lab.examples import Example, digest, parts
 from services.lab.figures import figures
 from services.lab.plan import Plan, checked
@@ -239,5 +239,7 @@ def certificates_of(tune: Answers, sample: Answers, sha256: str, levels: Sequenc
         sha256=sha256,
         groups=sample.segments if any(sample.segments) else (),
     )
-    promises, floors = [Promise(level=level) for level in levels], asking.floors(scores)
-    return [certify(settings, scores, certified, promise, kind, floor=floors.highest(promise)) for promise in promises]
+    floors = asking.floors(scores)
+    promised = {promise: floors.highest(promise) for promise in (Promise(level=level) for level in levels)}
+    begins = starts(settings, scores, certified.n, promised)
+    return [certify(settings, scores, certified, promise, kind, floor=floor, begin=begins[promise]) for promise, floor in promised.items()]

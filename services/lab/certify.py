@@ -57,18 +57,44 @@ def _allowed(accepted: int, promise: Promise) -> int:
     return int((bdtr(counts, max(accepted, 1), promise.alpha) <= promise.delta).sum()) - 1
 
 
-def start(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, promise: Promise, floor: float = 0.0) -> int:
-    """Where the walk begins: the setting that is likeliest to pass, judged by the tuning labels; among equals the one that asks least.
-
-    The safest setting accepts so few that one error fails it; the cheapest errs too often; in between the proof is easiest.
-    """
+def _chances(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, promise: Promise, floor: float) -> list[float]:
+    """Of each setting, that so many certification labels prove it, judged by the tuning labels."""
     chances = []
     for setting in path:
         found = decide(tune, setting, floor)
         accepted = found.count * n_certify // max(len(tune[0].confidence), 1)
         allowed = _allowed(accepted, promise)
         chances.append(float(bdtr(allowed, accepted, (found.errors + 0.5) / (found.count + 1))) if allowed >= 0 else 0.0)
+    return chances
+
+
+def _likeliest(chances: Sequence[float]) -> int:
     return len(chances) - 1 - int(np.argmax(chances[::-1]))
+
+
+def start(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, promise: Promise, floor: float = 0.0) -> int:
+    """Where the walk begins: the setting that is likeliest to pass, judged by the tuning labels; among equals the one that asks least.
+
+    The safest setting accepts so few that one error fails it; the cheapest errs too often; in between the proof is easiest.
+    """
+    return _likeliest(_chances(path, tune, n_certify, promise, floor))
+
+
+def starts(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, promised: Mapping[Promise, float]) -> dict[Promise, int]:
+    """Where the walk of each promise, with its floor, begins: as `start` says, but no later than that of a stricter promise.
+
+    Chance may fail a looser one at a later setting, and leave it without what the stricter one proves. Stricter ones that themselves have
+    no chance are passed over: where they begin says nothing.
+    """
+    begins: dict[Promise, int] = {}
+    latest = len(path)
+    for promise, floor in sorted(promised.items(), key=lambda found: found[0].alpha):
+        chances = _chances(path, tune, n_certify, promise, floor)
+        begin = _likeliest(chances)
+        begins[promise] = min(begin, latest)
+        if chances[begin] > promise.delta:
+            latest = begins[promise]
+    return begins
 
 
 def walk(candidates: Sequence[Decided], promise: Promise) -> int | None:
@@ -107,7 +133,7 @@ class Sample:
         return len(self.scores[0].confidence)
 
 
-def certify(
+def certify(  # noqa: PLR0913 - what the tuning labels have chosen is told by name
     path: Sequence[Setting],
     tune: Sequence[TierScores],
     sample: Sample,
@@ -115,13 +141,15 @@ def certify(
     variant: Variant = "any",
     *,
     floor: float = 0.0,
+    begin: int | None = None,
 ) -> Certificate:
     """The cheapest setting of ``path`` whose promise the sample proves; one that decides nothing where it proves none.
 
     Args:
         floor: as in `decide`; the tuning labels alone must have chosen it.
+        begin: where the walk does, which they must have chosen too; by default as `start` says.
     """
-    begin = start(path, tune, sample.n, promise, floor)
+    begin = start(path, tune, sample.n, promise, floor) if begin is None else begin
     position = walk([decide(sample.scores, setting, floor) for setting in path[begin:]], promise)
     setting = tuple(NEVER for _ in sample.names) if position is None else path[begin + position]
     # Where nothing is proven, people see what all tiers propose.

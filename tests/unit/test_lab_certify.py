@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from mapie.risk_control import BinaryClassificationController, precision
 
 from services.lab import asking
-from services.lab.certify import DELTA, GROUP_LABELS, Promise, Sample, certify, fewest, p_value, start, upper_bound, walk
+from services.lab.certify import DELTA, GROUP_LABELS, Promise, Sample, certify, fewest, p_value, start, starts, upper_bound, walk
 from services.lab.thresholds import Decided, Setting, TierScores, decide, path
 from shared.automations.pack import NEVER
 
@@ -194,6 +195,33 @@ def test_a_walk_begins_where_the_tuning_labels_promise_most() -> None:
     certificate = certify(settings, [tier], Sample(names=("nano",), scores=(tier,)), promise)
     assert certificate.coverage > 0.6
     assert certificate.upper <= 0.02
+
+
+def _tier(errors: Sequence[tuple[int, int]]) -> TierScores:
+    """So many labels, from the surest, with so many errors spread over them."""
+    wrong = np.concatenate([np.arange(size) % max(size // max(count, 1), 1) < (count > 0) for size, count in errors])
+    return TierScores(np.linspace(0.999, 0.5, len(wrong)), wrong, np.ones(len(wrong), dtype=bool))
+
+
+def test_a_looser_promise_is_proven_where_a_stricter_one_is() -> None:
+    """The tuning labels let the looser one begin where the certification labels happen to err."""
+    tune, sample = _tier([(700, 1), (40, 0), (100, 4)]), _tier([(700, 1), (40, 20), (100, 4)])
+    settings: list[Setting] = [(float(tune.confidence[last]),) for last in (699, 739, 839)]
+    promised = {Promise(level=level): 0.0 for level in LEVELS[::-1]}
+    assert [start(settings, [tune], 840, promise) for promise in promised] == [1, 1, 0]
+    begins = starts(settings, [tune], 840, promised)
+    certified = Sample(names=("nano",), scores=(sample,))
+    found = {promise.level: certify(settings, [tune], certified, promise, begin=begins[promise]) for promise in promised}
+    assert certify(settings, [tune], certified, Promise(level="0.02")).accepted == 0
+    assert [found[level].accepted for level in LEVELS] == [700, 700, 840]
+
+
+def test_a_stricter_promise_without_a_chance_does_not_say_where_a_looser_one_begins() -> None:
+    tier = _tier([(300, 12), (700, 18)])
+    settings: list[Setting] = [(float(tier.confidence[last]),) for last in (299, 999)]
+    promised = {Promise(level=level): 0.0 for level in ("0.01", "0.05")}
+    assert [start(settings, [tier], 1_000, promise) for promise in promised] == [0, 1]
+    assert list(starts(settings, [tier], 1_000, promised).values()) == [0, 1]
 
 
 def test_segments_with_enough_labels_get_a_bound_of_their_own() -> None:
