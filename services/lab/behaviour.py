@@ -18,16 +18,18 @@ Evidence = Callable[[Features, int], Sequence[str]]
 _EXPLAINED: Final = 100
 # As often as its place in the text, so that no two masks are one word.
 _MASK: Final = "¤"
+# No less is told apart in 32 bits.
+_LEAST: Final = 1e-45
 
 
 @dataclass(frozen=True, slots=True)
 class Faithfulness:
-    """What masking the cited words and fields does to the first tier's score of its label.
+    """What masking the cited words and fields does to the first tier's score of its label, in log odds against all others.
 
     Attributes:
         n: documents whose label was explained by something.
         fell: share of them whose score fell.
-        cited: how much the logarithm of the score fell, on average; ``others``: where as many other words were masked.
+        cited: how much the score fell, on average; ``others``: where as many other words were masked.
     """
 
     n: int
@@ -49,12 +51,15 @@ def faithfulness(scorer: Scorer, documents: Sequence[Features], evidence: Eviden
         return Faithfulness(0, 1.0, 0.0, 0.0)
     targets = np.array([label for _, label, _ in explained])
 
-    def logs(cut: Sequence[Features]) -> npt.NDArray[np.float64]:
-        scores = scorer.probabilities(cut)[np.arange(len(cut)), targets]
-        return np.asarray(np.log(np.maximum(scores.astype(np.float64), 1e-12)), dtype=np.float64)
+    def odds(cut: Sequence[Features]) -> npt.NDArray[np.float64]:
+        # Not 1 - score: in 32 bits a probability close to 1 is 1, and stays there, while those of the other labels still tell.
+        rows, place = scorer.probabilities(cut).astype(np.float64), np.arange(len(cut))
+        scores = rows[place, targets]
+        rows[place, targets] = 0.0
+        return np.asarray(np.log(np.maximum(scores, _LEAST)) - np.log(np.maximum(rows.sum(axis=1), _LEAST)), dtype=np.float64)
 
-    whole = logs([document for document, _, _ in explained])
-    fell, others = whole - logs([cuts[0] for _, _, cuts in explained]), whole - logs([cuts[1] for _, _, cuts in explained])
+    whole = odds([document for document, _, _ in explained])
+    fell, others = whole - odds([cuts[0] for _, _, cuts in explained]), whole - odds([cuts[1] for _, _, cuts in explained])
     return Faithfulness(len(explained), float((fell > 0).mean()), float(fell.mean()), float(others.mean()))
 
 

@@ -123,6 +123,33 @@ class Forgetful:
         return np.column_stack((sure, 1 - sure)).astype(np.float32)
 
 
+class Certain:
+    """So sure that its probability is 1 in 32 bits, of whatever it reads; each word that tells makes it surer still."""
+
+    def probabilities(self, documents: Sequence[Features]) -> Floats:
+        odds = np.array([20.0 + 4.0 * document.text.split().count("lost") for document in documents])
+        return np.column_stack((1 / (1 + np.exp(-odds)), 1 / (1 + np.exp(odds)))).astype(np.float32)
+
+
+def test_words_that_move_a_score_close_to_certainty_are_seen_to_move_it() -> None:
+    documents = [Features(f"{index} my card is lost since yesterday") for index in range(50)]
+    assert set(Certain().probabilities(documents)[:, 0]) == {np.float32(1.0)}
+    found = behaviour.faithfulness(Certain(), documents, lambda _document, _label: ("lost",), 0)
+    assert (found.n, found.fell, found.others) == (50, 1.0, 0.0)
+    assert found.cited == pytest.approx(4.0, abs=1e-3)
+    idle = behaviour.faithfulness(Certain(), documents, lambda _document, _label: ("card",), 0)
+    assert idle.fell < gates._FAITHFUL
+    never = behaviour.faithfulness(Impossible(), documents, lambda _document, _label: ("lost",), 0)
+    assert (never.fell, never.cited) == (0.0, 0.0)
+
+
+class Impossible:
+    """Gives all other labels nothing at all."""
+
+    def probabilities(self, documents: Sequence[Features]) -> Floats:
+        return np.tile(np.array([[1.0, 0.0]], dtype=np.float32), (len(documents), 1))
+
+
 def test_a_model_that_does_not_use_what_it_cites_fails(claims: Sequence[Example]) -> None:
     assert "explanations that hold" in _failed(gates._explained(_pack(("a", "b")), Forgetful(), claims, 0))
     trees = replace(_pack(("a", "b")), tiers=(replace(_pack(("a", "b")).tiers[0], kind="trees", columns={"a": ()}),))
