@@ -61,7 +61,7 @@ def sha256(path: Path) -> str:
 
 
 def labelled(path: Path, columns: Columns) -> Iterator[Example]:
-    """Rows with a label; those without one are passed over.
+    """Rows with a label; those without one, or with blanks for one, are passed over.
 
     Raises:
         UnreadableData: a file cannot be read, a column is missing, or a part is none of the four.
@@ -71,7 +71,7 @@ def labelled(path: Path, columns: Columns) -> Iterator[Example]:
             missing = [name for name in columns.wanted if name not in row]
             if missing:
                 raise UnreadableData(path=str(file), missing=missing, columns=sorted(str(name) for name in row if name is not None))
-            if row[columns.label] not in (None, ""):
+            if row[columns.label] is not None and str(row[columns.label]).strip():
                 yield _example(row, columns, f"{file.name}:{number}")
 
 

@@ -66,6 +66,15 @@ def test_a_folder_is_read_file_by_file_and_named_by_its_content(tmp_path: Path) 
     assert sha256(tmp_path / "part") != sha256(tmp_path / "part/a.csv")
 
 
+def test_a_label_of_blanks_is_none(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('words,what\na,card\nb," "\nc,"\t "\nd,\ne, loan \n', encoding="utf-8")
+    (tmp_path / "rows.jsonl").write_text('{"words": "a", "what": 0}\n{"words": "b", "what": null}\n', encoding="utf-8")
+    found = [
+        [example.label for example in labelled(tmp_path / name, Columns(label="what", text="words"))] for name in ("rows.csv", "rows.jsonl")
+    ]
+    assert found == [["card", "loan"], ["0"]]
+
+
 @pytest.mark.parametrize(
     "wrong", [Columns(label="none"), Columns(label="what", fields=("tea",)), Columns(label="what", text="words", part="channel")]
 )
