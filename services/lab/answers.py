@@ -45,7 +45,10 @@ class Answers:
 
     def known(self) -> Answers:
         """Those to examples whose label the pack has: figures of labels and probabilities can be made of no others."""
-        kept = self.truth != UNKNOWN
+        return self.only(self.truth != UNKNOWN)
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Answers:
+        """Those to some of the examples; ``kept`` is ``(n,)``."""
         alone, tiers = ({name: rows[kept] for name, rows in found.items()} for found in (self.alone, self.tiers))
         segments = tuple(segment for segment, is_kept in zip(self.segments, kept, strict=True) if is_kept)
         return replace(self, truth=self.truth[kept], alone=alone, tiers=tiers, segments=segments)

@@ -17,7 +17,7 @@ from services.lab.answers import Answers, answers, mix
 from services.lab.bert import Head, Shape, Weights
 from services.lab.blockwise import blockwise
 from services.lab.certify import Promise, Sample, certify, starts
-from services.lab.examples import Example, digest, parts
+from services.lab.examples import Example, digest, once, parts
 from services.lab.figures import figures
 from services.lab.plan import Plan, checked
 from services.lab.teacher import Teacher, fitted_head
@@ -198,10 +198,11 @@ def assembled(bench: Bench, tiers: Sequence[TierModel], made_of: Mapping[str, An
     tune = _answers(bench, pack, "tune", kinds[0])
     pack = _mixing(tune.known())
     certificates: list[Certificate] = []
+    judged = {name: bench.judged(name) for name in ("tune", "certify")}
     for kind in kinds:
         seen = mix(replace(tune, pack=pack)) if kind == kinds[0] else _answers(bench, pack, "tune", kind)
         sample = _answers(bench, pack, "certify", kind)
-        certificates.extend(certificates_of(seen, sample, digest(bench.judged("certify")), plan.levels, kind))
+        certificates.extend(certificates_of(seen, sample, judged, plan.levels, kind))
     pack = replace(pack, certificates=tuple(certificates))
     sizes = {f"n_{name}": len(found) for name, found in bench.examples.items()}
     if bench.others.get("certify"):
@@ -231,13 +232,19 @@ def _mixing(tune: Answers) -> Pack:
     return replace(tune.pack, tiers=tuple(made))
 
 
-def certificates_of(tune: Answers, sample: Answers, sha256: str, levels: Sequence[str], kind: Variant) -> list[Certificate]:
-    scores, settings = tune.scores(), path(tune.scores())
+def certificates_of(
+    tune: Answers, sample: Answers, judged: Mapping[str, Sequence[Example]], levels: Sequence[str], kind: Variant
+) -> list[Certificate]:
+    """One for each level, in their order; ``judged`` has the examples of both, *tune* and *certify*, whose copies count once."""
+    counted = {name: np.array(once(found), dtype=bool) for name, found in judged.items()}
+    scores, distinct = tune.only(counted["tune"]).scores(), sample.only(counted["certify"])
+    settings = path(scores)
     certified = Sample(
         names=tuple(sample.tiers),
-        scores=sample.scores(),
-        sha256=sha256,
-        groups=sample.segments if any(sample.segments) else (),
+        scores=distinct.scores(),
+        sha256=digest(judged["certify"]),
+        groups=distinct.segments if any(distinct.segments) else (),
+        whole=() if counted["certify"].all() else sample.scores(),
     )
     floors = asking.floors(scores)
     promised = {promise: floors.highest(promise) for promise in (Promise(level=level) for level in levels)}

@@ -121,12 +121,18 @@ def group_bounds(found: Decided, groups: Sequence[str], delta: float = DELTA) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Labels to certify on, as the tiers see them; ``sha256`` names them, and ``groups`` may be empty."""
+    """Labels to certify on, as the tiers see them; ``sha256`` names them, and ``groups`` may be empty.
+
+    Attributes:
+        whole: the same with copies of cases, which must not break the promise either: some inputs are frequent, and a wrong answer to one
+            is wrong each time. Empty: there are none.
+    """
 
     names: tuple[str, ...]
     scores: tuple[TierScores, ...]
     sha256: str = ""
     groups: tuple[str, ...] = ()
+    whole: tuple[TierScores, ...] = ()
 
     @property
     def n(self) -> int:
@@ -150,7 +156,10 @@ def certify(  # noqa: PLR0913 - what the tuning labels have chosen is told by na
         begin: where the walk does, which they must have chosen too; by default as `start` says.
     """
     begin = start(path, tune, sample.n, promise, floor) if begin is None else begin
-    position = walk([decide(sample.scores, setting, floor) for setting in path[begin:]], promise)
+    proven = [
+        walk([decide(scores, setting, floor) for setting in path[begin:]], promise) for scores in (sample.scores, sample.whole) if scores
+    ]
+    position = None if None in proven else min(found for found in proven if found is not None)
     setting = tuple(NEVER for _ in sample.names) if position is None else path[begin + position]
     # Where nothing is proven, people see what all tiers propose.
     floor = 0.0 if position is None else floor

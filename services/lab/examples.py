@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -79,6 +79,22 @@ def digest(found: Iterable[Example]) -> str:
     """Names a set of labelled examples, whatever their order."""
     lines = sorted(json.dumps([example.features.text, dict(example.features.fields), example.label], sort_keys=True) for example in found)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def once(found: Sequence[Example]) -> list[bool]:
+    """Of each: it counts. Of those with the same input in one group one does, as copies of a case are no more evidence than the case.
+
+    Where their labels differ, a hash of the input says which one, so that no order of rows does, and a frequent label is likelier.
+    """
+    copies: dict[str, list[int]] = {}
+    for index, example in enumerate(found):
+        key = json.dumps([example.features.text, dict(example.features.fields), example.group], sort_keys=True)
+        copies.setdefault(key, []).append(index)
+    kept = set()
+    for key, places in copies.items():
+        places.sort(key=lambda index: (found[index].label, found[index].segment))
+        kept.add(places[int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % len(places)])
+    return [index in kept for index in range(len(found))]
 
 
 def group_of(text: str) -> str:

@@ -21,7 +21,7 @@ from services.lab.building import (
     trees_tier,
     written,
 )
-from services.lab.examples import Example, digest, parts
+from services.lab.examples import Example, parts
 from services.lab.levels import level
 from services.lab.plan import Plan, TooFewExamples
 from services.lab.teacher import Teacher, checked, load
@@ -95,7 +95,7 @@ def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: S
     kinds: dict[Variant, None] = dict.fromkeys(artefact.variant for artefact in pack.tiers[-1].artefacts)
     for variant in kinds:
         tune, sample = (answers(pack, folder, halves[name], variant) for name in ("tune", "certify"))
-        made.extend(certificates_of(tune, sample, digest(halves["certify"]), levels, variant))
+        made.extend(certificates_of(tune, sample, halves, levels, variant))
     proven = replace(pack, certificates=tuple(made), level=level(pack.level))
     manifest.write(
         folder, [*(other for other in manifest.packs(folder) if (other.name, other.version) != (pack.name, pack.version)), proven]

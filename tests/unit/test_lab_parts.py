@@ -18,9 +18,10 @@ from tokenizers import Tokenizer
 
 from services.lab import gates, levelling, mixing, nano
 from services.lab.answers import UNKNOWN, Answers, mix
+from services.lab.building import certificates_of
 from services.lab.columns import Columns, labelled, sha256
 from services.lab.comparison import compared
-from services.lab.examples import Example, UnreadableData, parts, split
+from services.lab.examples import Example, UnreadableData, once, parts, split
 from services.lab.figures import figures, out_of_scope, per_label, quality
 from services.lab.plan import TooFewExamples, checked, labels_of
 from services.lab.wordpiece import encoded, learnt, pruned
@@ -154,6 +155,16 @@ def test_parts_that_are_given_are_kept_and_validation_is_halved() -> None:
     assert len(found["train"]) == 200
     assert 70 < len(found["tune"]) < 130
     assert {split(example) for example in rows if example.part == "validation"} == {"tune", "certify"}
+
+
+def test_of_copies_in_one_group_one_counts_and_no_order_says_which() -> None:
+    rows = [_example("yes", "a" if index % 4 else "b", group=str(index // 8)) for index in range(800)]
+    rows += [_example("yes", "a", group="0", amount="1"), _example("no", "a", group="0")]
+    counted, backwards = once(rows), once(rows[::-1])
+    labels = [row.label for row, counts in zip(rows, counted, strict=True) if counts]
+    assert len(labels) == 102
+    assert 10 < labels.count("b") < 40
+    assert sorted(labels) == sorted(row.label for row, counts in zip(rows[::-1], backwards, strict=True) if counts)
 
 
 def test_rare_labels_are_left_out_and_too_few_examples_are_refused() -> None:
@@ -335,6 +346,24 @@ def test_cases_of_a_label_that_the_pack_does_not_have_are_wrong_at_every_level_a
     levels = [(made["levels"]["0.02"]["n"], made["levels"]["0.02"]["errors"]) for made in (before, after)]
     assert levels == [(200, 20), (220, 40)]
     assert per_label(found) == per_label(known)
+
+
+def _certified(rows: Sequence[Example], wrong: Sequence[bool]) -> list[int]:
+    """Accepted labels at 2 % and 5 %, where tuning and certification labels are alike."""
+    found = _answers([0] * len(rows), {"nano": _sure(np.zeros(len(rows), dtype=np.int64), ~np.array(wrong))})
+    return [made.accepted for made in certificates_of(found, found, {"tune": rows, "certify": rows}, ("0.02", "0.05"), "any")]
+
+
+def test_copies_prove_no_more_than_what_they_are_copies_of() -> None:
+    few, enough = ([_example(f"case {index}", "a") for index in range(count)] for count in (120, 150))
+    assert _certified(few, [False] * 120) == _certified(few * 12, [False] * 1_440) == [0, 120]
+    assert _certified(enough, [False] * 150) == [150, 150]
+
+
+def test_a_wrong_answer_to_a_frequent_input_breaks_a_promise_as_often_as_it_is_given() -> None:
+    rows = [_example(f"case {index}", "a") for index in range(400)]
+    assert _certified(rows, [True, *[False] * 399]) == [400, 400]
+    assert _certified([*rows, *rows[:1] * 8], [True, *[False] * 399, *[True] * 8]) == [0, 400]
 
 
 def _first(found: Answers, count: int) -> Answers:
