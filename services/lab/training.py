@@ -85,8 +85,8 @@ def _loaded(made: Bench) -> Teacher:
 def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: Sequence[str]) -> Pack:
     """The pack with certificates from these labels only, in its folder's manifest, which keeps its others.
 
-    The labels must not have been trained or tuned on. The pack's own level is one of ``levels``, as `services.lab.levels` writes them. Cases of
-    labels that the pack does not have come to it too: every automatic answer to them is wrong.
+    The labels must not have been trained or tuned on. The pack's own level is one of ``levels``, as `services.lab.levels` writes them.
+    Cases of labels that the pack does not have come to it too: every automatic answer to them is wrong.
     """
     halves = parts(replace(example, part="validation") for example in examples)
     if not halves["tune"] or not halves["certify"]:
