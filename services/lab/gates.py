@@ -90,15 +90,16 @@ def _calibrated(found: Answers) -> Gate:
 
 
 def _useful(found: Answers) -> Gate:
-    """Better than knowing only how often each label occurs, beyond two standard errors.
+    """Labels depend on the input: cases get more for their own label than others do for it, beyond two standard errors.
 
-    By the squared distance of the probabilities from the truth, not by accuracy: where one case in twenty is a fraud, the best of models
-    says "no fraud" of each, and is worth its ranking.
+    By the covariance of probabilities and truth. Not by accuracy: where one case in twenty is a fraud, the best of models says "no fraud"
+    of each, and is worth its ranking. Nor by how much nearer to the truth probabilities are than the labels' frequencies: where they
+    are what they say, which another gate asks, that has the same mean and twice the error, and misses what few cases of a rare label show.
     """
     hits = np.eye(found.last.shape[1])[found.truth]
-    gained = ((hits - hits.mean(axis=0)) ** 2).sum(axis=1) - ((hits - found.last) ** 2).sum(axis=1)
-    mean, least = float(gained.mean()), 2 * float(gained.std() / np.sqrt(len(gained)))
-    return Gate("gain over the labels' frequencies", mean, round(least, 4), mean > least, "the labels cannot be told from the input")
+    told = ((hits - hits.mean(axis=0)) * (found.last - found.last.mean(axis=0))).sum(axis=1)
+    mean, least = float(told.mean()), 2 * float(told.std() / np.sqrt(len(told)))
+    return Gate("covariance with the labels", mean, round(least, 4), mean > least, "the labels cannot be told from the input")
 
 
 def _last_is_best(found: Answers) -> Gate:

@@ -396,7 +396,7 @@ def test_a_good_pack_passes_every_gate_and_each_fault_fails_its_own() -> None:
         f"answers turned by {name}" for name in gates._CHANGES
     }
     steady = _answers([0] * 350 + [1] * 50, {"nano": _sure(np.zeros(400, np.int64), np.ones(400, bool), 0.88)}, certificates=(CERTIFIED,))
-    assert _failed(steady) == {"gain over the labels' frequencies"}
+    assert _failed(steady) == {"covariance with the labels"}
     assert "certified" in _failed(replace(steady, pack=replace(steady.pack, certificates=())))
     boasting = _answers(
         [0] * 350 + [1] * 50, {"nano": _sure(np.zeros(400, np.int64), np.ones(400, bool), 0.999)}, certificates=(CERTIFIED,)
