@@ -41,8 +41,8 @@ class Days:
         control: cases of the control arm.
         manual: human seconds on them.
         squares: sum of the squares of those seconds.
-        share: probability of the control arm that applied. Cases with 0 had no control and are in no figure. Where it changes within a day,
-            the day has one row before the change and one after it.
+        share: probability of the control arm that applied. Cases with 0 had no control and are in no figure; those with 1 were not drawn,
+            and count for nothing either. Where it changes within a day, the day has one row before the change and one after it.
     """
 
     automated: Floats
@@ -64,7 +64,7 @@ def saved(days: Days, *, planned: float, alpha: float = ALPHA) -> Sequence:
     weight = np.divide(1 - days.share, days.share, out=np.zeros_like(days.share), where=days.share > 0)
     gain = days.automated * forecast - days.spent + weight * (days.manual - days.control * forecast)
     point = np.cumsum(np.where(days.share > 0, gain, 0.0).sum(axis=1))
-    n = np.cumsum(days.control.sum(axis=1))
+    n = np.cumsum(np.where(days.share < 1, days.control, 0.0).sum(axis=1))
     error = np.sqrt(_variance(days, forecast))
     below, above = _radii(n, _skewness(days, error), planned, alpha)
     shown = np.where(n >= FIRST_LOOK, error, np.nan)
@@ -141,7 +141,7 @@ def progress(rows: Iterable[Summed], control: Mapping[str, Moments]) -> Progress
     Args:
         control: seconds of its control cases, by stratum.
     """
-    drawn = [row for row in rows if row.share > 0]
+    drawn = [row for row in rows if 0 < row.share < 1]
     weighted: dict[str, float] = {}
     for row in drawn:
         if row.arm == "control":

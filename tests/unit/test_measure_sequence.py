@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 
 from services.lab.truth.deployments import PLANNED_DAYS, YEAR, Deployment, deploy, terms
 from services.lab.truth.judging import Judgement, fixed_interval, judge
+from shared.measure.baselines import Moments
 from shared.measure.forecasts import FIRST_LOOK
 from shared.measure.mixture import paired, radius
-from shared.measure.sequence import Days, saved
+from shared.measure.sequence import Days, progress, saved
 
 
 def _one(seed: int = 1, **changes: float | bool) -> Deployment:
@@ -76,10 +79,32 @@ def test_cases_without_a_control_group_are_in_no_figure() -> None:
     assert found.point[-1] == pytest.approx(saved(days, planned=2_000).point[-1])
 
 
-def test_with_everybody_in_the_control_group_nothing_is_saved_and_nothing_is_uncertain() -> None:
+def test_with_everybody_in_the_control_group_nothing_is_saved_and_no_experiment_begins() -> None:
     ones = np.ones((40, 1))
     found = saved(Days(0 * ones, 0 * ones, 5 * ones, 50 * ones, 520 * ones, ones), planned=100)
-    assert (found.point[-1], found.low[-1], found.high[-1]) == (0, 0, 0)
+    assert (found.point[-1], found.n[-1]) == (0, 0)
+    assert np.isnan([found.low[-1], found.high[-1]]).all()
+
+
+def test_cases_that_were_all_held_back_make_no_later_interval_narrower_or_earlier() -> None:
+    days = _one().days
+    held = {"automated": 0.0, "spent": 0.0, "control": 40.0, "manual": 40 * 300.0, "squares": 40 * 300.0**2, "share": 1.0}
+    longer = Days(**{name: np.vstack([np.full((10, days.share.shape[1]), held[name]), getattr(days, name)]) for name in Days.__slots__})
+    before, after = saved(days, planned=2_000), saved(longer, planned=2_000)
+    np.testing.assert_array_equal(after.n[10:], before.n)
+    # They help to expect what cases take, and that is all.
+    assert (np.isnan(after.low[10:]) == np.isnan(before.low)).all()
+    rows = [_Row("control", "s", Decimal(1), 100), _Row("control", "s", Decimal("0.2"), 30), _Row("automated", "s", Decimal("0.2"), 120)]
+    assert progress(rows, {"s": Moments(130, 130 * 300.0, 130 * 300.0**2)}).control == 30
+
+
+class _Row(NamedTuple):
+    arm: str
+    stratum: str
+    share: Decimal
+    cases: int
+    gain: Decimal = Decimal(0)
+    variance: Decimal = Decimal(0)
 
 
 def test_the_upper_end_is_farther_away_because_long_cases_may_be_missing_from_the_control_group() -> None:
