@@ -10,7 +10,7 @@ from enum import StrEnum
 from shared.errors import Rejected
 
 HOUR = timedelta(hours=1)
-_LEAST = timedelta(microseconds=1)
+LEAST = timedelta(microseconds=1)
 # Of a question about what comes, or about what was booked lately.
 RECENT = timedelta(days=30)
 LONGEST = timedelta(days=800)
@@ -101,7 +101,7 @@ class Period:
     @property
     def last(self) -> datetime:
         """Its last microsecond: what holds from its end on holds for the next period."""
-        return self.end - _LEAST
+        return self.end - LEAST
 
     def in_days(self) -> Period:
         """Widened to whole days of UTC."""

@@ -21,11 +21,9 @@ from services.roi.valuation import Valuation, amount, total_labour_value
 from shared.measure.projection import LEAST_BLOCKS, Projection, combine, project
 
 if TYPE_CHECKING:
-    from services.roi.facts import MoneyBuckets
     from services.roi.figures import Account
     from services.roi.service import Question, Roi
     from services.roi.valuation import Flows
-    from shared.measure.baselines import Grade
 
 # Nine weeks, so that there are eight whole ones.
 HISTORY = timedelta(days=63)
@@ -39,12 +37,11 @@ ASSUMES = (
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """Attributes: future: how many blocks; min_grade: gains only with that evidence."""
+    """Attributes: future: how many blocks."""
 
     blocks: Blocks
     future: float
     prices: Valuation
-    min_grade: Grade
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +65,9 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
     accounts = figures.accounts(tally, question.min_grade)
     blocks = Blocks.of(first_day(accounts), period, now)
     prices = Valuation.of(rates, question.currency or tally.currency)
-    ahead = Ahead(blocks, timedelta(days=days_ahead) / blocks.length, prices, question.min_grade)
-    parts = [_projected(account, ahead) for account in accounts] if blocks.size else []
+    ahead = Ahead(blocks, timedelta(days=days_ahead) / blocks.length, prices)
+    flows = [prices.flows(figures.credited(account.flows, question.min_grade)) for account in accounts]
+    parts = [_projected(account, own, ahead) for account, own in zip(accounts, flows, strict=True)] if blocks.size else []
     return Forecast(
         **dict(asked(question, period, tally)),
         days_ahead=days_ahead,
@@ -78,7 +76,7 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
         assumes=list(ASSUMES),
         total=_total(parts),
         automations=[_shown(part) for part in parts],
-        unconverted=sorted({name for account in accounts for name in _flows(account.flows, ahead).unconverted}),
+        unconverted=sorted({name for own in flows for name in own.unconverted}),
     )
 
 
@@ -94,21 +92,17 @@ def _recent(question: Question, now: datetime) -> Question:
     return replace(question, start=start, end=end if start < end else question.end)
 
 
-def _projected(account: Account, ahead: Ahead) -> Projected:
+def _projected(account: Account, flows: Flows, ahead: Ahead) -> Projected:
     inside = placed(account.buckets, ahead.blocks.places, ahead.blocks.size)
     saved = saved_in(account, inside) if account.estimate.point is not None else None
     seconds = None if saved is None else project(saved, ahead.future, baselined(account, inside))
     hour = ahead.prices.labour(account.automation)
-    cost, cash = _money(_flows(account.flows, ahead), ahead)
+    cost, cash = _money(flows, ahead)
     note = account.estimate.note if seconds is None else None
     if ahead.blocks.size < LEAST_BLOCKS:
         note = f"fewer than {LEAST_BLOCKS} whole days are measured: no interval"
     value = None if seconds is None or hour is None else _value(seconds, hour[0])
     return Projected(account.automation, seconds, value, cost, cash, note)
-
-
-def _flows(rows: Sequence[MoneyBuckets], ahead: Ahead) -> Flows:
-    return ahead.prices.flows(figures.credited(rows, ahead.min_grade))
 
 
 def _money(found: Flows, ahead: Ahead) -> tuple[Projection, Projection]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from services.roi import figures
 from services.roi.answers.whatif_schemas import ErrorCount, LossInterval, Scenario, WhatIf
 from services.roi.facts import HUMAN, Wanted
 from services.roi.grains import Grain
-from services.roi.period import Period, moment
+from services.roi.period import LEAST, Period, moment
 from services.roi.repository import figures as sums
 from services.roi.repository import scores as repository
 from services.roi.repository.snapshots import snapshot
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from services.roi.service import Question, Roi
 
 NO_MODEL = "-"
-_LEAST = timedelta(microseconds=1)
 ASSUMES = (
     "a case below the threshold goes to a person; no later tier is asked",
     "outcomes that only a person may give stay with people",
@@ -67,7 +65,7 @@ def what_if(roi: Roi, tenant: str, question: Question, automation: str, threshol
     now = moment(question.as_of, roi.clock.now())
     before = None if question.as_of is None else Grain.DAY.start(now)
     if before is not None:
-        now = before - _LEAST
+        now = before - LEAST
         question = replace(question, as_of=now)
     days = Period.of(question.start, question.end, now=now, default=question.default).in_days()
     with snapshot(roi.engine, tenant) as connection:

@@ -6,17 +6,16 @@ They are found by their index, one by one. Values that a part needs are in `mome
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from services.roi.grains import nearest_hour
+from services.roi.period import LEAST
 from services.roi.repository.rows import OF_ITS_AUTOMATION
 from shared.ledger.sums import CORRECTS, TIME, case_changes
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-_LEAST = timedelta(microseconds=1)
 _NAMES: Final = ("as_of", "hour", "first", "last")
 # Once, for it is asked about each fact; how many there are is known already.
 _ROLLED_UP = "{0}.xid < (SELECT rollup_horizon('rollups'))"
@@ -82,7 +81,7 @@ def moments(as_of: datetime, moment: str = "") -> dict[str, datetime]:
         moment: what tells the moments of one statement apart.
     """
     hour = nearest_hour(as_of)
-    first, last = (hour, as_of) if hour <= as_of else (as_of + _LEAST, hour - _LEAST)
+    first, last = (hour, as_of) if hour <= as_of else (as_of + LEAST, hour - LEAST)
     return {f"{moment}{name}": value for name, value in zip(_NAMES, (as_of, hour, first, last), strict=True)}
 
 
