@@ -7,6 +7,7 @@ booking by hour of booking. Each case is rounded by itself: the sums are the sam
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 TIME: Final = "unit = 's' AND kind IN ('manual_time', 'review_time', 'reversal')"
@@ -49,6 +50,8 @@ BUCKET_VALUES: Final = {
     "control_seconds": "CASE WHEN arm = 'control' THEN human_seconds ELSE 0 END",
     "control_seconds2": "CASE WHEN arm = 'control' THEN human_seconds2 ELSE 0 END",
 }
+# The measures that these are made of.
+BUCKET_FACTS: Final = ("cases", "human_seconds", "human_seconds2")
 BUCKET_MEASURES: Final = {name: f"sum({value})" for name, value in BUCKET_VALUES.items()}
 
 
@@ -67,31 +70,8 @@ def case_changes(*, touched: str, visible: str, old: str, booked: str, new: str 
         f"CASE WHEN fresh THEN 1 ELSE -1 END * ({name} - coalesce(lag({name}) OVER w, 0)) AS {name}" for name in CASE_MEASURES
     )
     return (
-        f"touched AS MATERIALIZED ({touched}),"  # noqa: S608  # constants of the program only
-        " subjects AS MATERIALIZED ("
-        "  SELECT d.case_id, d.tenant_id, d.automation, d.arm, d.stratum, d.tier, d.source,"
-        "   coalesce(d.model_version, '-') AS model_version, d.decided_at, d.booked_at, d.xid,"
-        "   c.control_probability AS share, coalesce(d.covariate, 0)::numeric AS x,"
-        "   coalesce(f.intercept + f.slope * coalesce(d.covariate, 0)::numeric, 0) AS forecast"
-        # OFFSET 0 keeps the lookups what they are: a few cases by their keys, however many the planner expects.
-        "  FROM touched t JOIN LATERAL (SELECT * FROM decisions o WHERE o.case_id = t.case_id OFFSET 0) d ON true"
-        "  JOIN LATERAL (SELECT control_probability, xid FROM cases o WHERE o.id = t.case_id OFFSET 0) c ON true"
-        "  LEFT JOIN LATERAL (SELECT intercept, slope FROM forecasts f WHERE f.tenant_id = d.tenant_id AND f.automation = d.automation"
-        "   AND f.stratum = d.stratum AND f.since <= least(coalesce(c.xid, d.xid), d.xid) ORDER BY f.since DESC LIMIT 1) f ON true"
-        f"  WHERE {visible.format('d')}),"
-        " facts AS ("
-        f"  SELECT s.case_id, {booked.format('s')} AS booked, {old.format('s')} AS old, {new.format('s')} AS new, true AS decision,"
-        "   0 AS seconds, 0 AS late"
-        "  FROM subjects s"
-        "  UNION ALL"
-        f"  SELECT l.case_id, {booked.format('l')}, {old.format('l')}, {new.format('l')}, false, l.quantity,"
-        "   CASE WHEN l.booked_at > s.booked_at THEN l.quantity ELSE 0 END"
-        f"  FROM subjects s JOIN LATERAL (SELECT * FROM ledger_lines o WHERE o.case_id = s.case_id AND {TIME} OFFSET 0) l"
-        f"   ON {visible.format('l')}),"
-        " steps AS ("
-        "  SELECT state.fresh, f.case_id, f.booked, bool_or(f.decision) AS decision, sum(f.seconds) AS seconds, sum(f.late) AS late"
-        "  FROM facts f JOIN (VALUES (false), (true)) AS state (fresh)"
-        "   ON CASE WHEN state.fresh THEN f.new ELSE f.old END GROUP BY 1, 2, 3),"
+        _facts(touched, visible, old, new, CASE_MEASURES, booked=booked) + " steps AS ("  # noqa: S608  # constants of the program only
+        f"  SELECT state.fresh, f.case_id, f.booked, {_STATE} GROUP BY 1, 2, 3),"
         # Materialized: however few cases the planner expects, nothing is computed more than once.
         " known AS MATERIALIZED ("
         "  SELECT fresh, case_id, booked, bool_or(decision) OVER w AS decided, sum(seconds) OVER w AS seconds, sum(late) OVER w AS late"
@@ -99,7 +79,55 @@ def case_changes(*, touched: str, visible: str, old: str, booked: str, new: str 
         f" valued AS (SELECT k.fresh, k.case_id, k.booked, {values} FROM known k JOIN subjects s ON s.case_id = k.case_id WHERE k.decided),"
         " moved AS MATERIALIZED ("
         f"  SELECT case_id, booked, {changes} FROM valued WINDOW w AS (PARTITION BY fresh, case_id ORDER BY booked)),"
-        " changes AS ("
-        "  SELECT s.tenant_id, s.automation, s.arm, s.stratum, s.tier, s.source, s.model_version, s.share, s.decided_at, m.*"
-        "  FROM moved m JOIN subjects s ON s.case_id = m.case_id)"
+        f" changes AS (SELECT {_ATTRIBUTES}, m.* FROM moved m JOIN subjects s ON s.case_id = m.case_id)"
+    )
+
+
+def case_differences(measures: Collection[str], *, touched: str, visible: str, old: str, new: str) -> str:
+    """As `case_changes`, whatever the hour of booking, and of some measures only."""
+    values = ", ".join(f"CASE WHEN k.fresh THEN 1 ELSE -1 END * {CASE_MEASURES[name]} AS {name}" for name in measures)
+    return (
+        f"{_facts(touched, visible, old, new, measures)}"  # noqa: S608  # constants of the program only
+        f" known AS MATERIALIZED (SELECT state.fresh, f.case_id, {_STATE} GROUP BY 1, 2),"
+        f" changes AS (SELECT {_ATTRIBUTES}, {values} FROM known k JOIN subjects s ON s.case_id = k.case_id WHERE k.decision)"
+    )
+
+
+_ATTRIBUTES: Final = "s.tenant_id, s.automation, s.arm, s.stratum, s.tier, s.source, s.model_version, s.share, s.decided_at"
+# Of each case before and after, once it is decided.
+_STATE: Final = (
+    "bool_or(f.decision) AS decision, sum(f.seconds) AS seconds, sum(f.late) AS late"
+    "  FROM facts f JOIN (VALUES (false), (true)) AS state (fresh) ON CASE WHEN state.fresh THEN f.new ELSE f.old END"
+)
+_FORECAST: Final = (
+    "  LEFT JOIN LATERAL (SELECT intercept, slope FROM forecasts f WHERE f.tenant_id = d.tenant_id AND f.automation = d.automation"
+    "   AND f.stratum = d.stratum AND f.since <= least(coalesce(c.xid, d.xid), d.xid) ORDER BY f.since DESC LIMIT 1) f ON true"
+)
+
+
+def _facts(touched: str, visible: str, old: str, new: str, measures: Collection[str], *, booked: str | None = None) -> str:
+    """CTEs ``subjects``, the touched cases, and ``facts``, all that is known of the time on them."""
+    forecast = any("s.forecast" in CASE_MEASURES[name] for name in measures)
+    decision, line = ("", "") if booked is None else (f" {booked.format('s')} AS booked,", f" {booked.format('l')},")
+    return (
+        f"touched AS MATERIALIZED ({touched}),"  # noqa: S608  # constants of the program only
+        " subjects AS MATERIALIZED ("
+        "  SELECT d.case_id, d.tenant_id, d.automation, d.arm, d.stratum, d.tier, d.source,"
+        "   coalesce(d.model_version, '-') AS model_version, d.decided_at, d.booked_at, d.xid,"
+        "   c.control_probability AS share, coalesce(d.covariate, 0)::numeric AS x"
+        f"{', coalesce(f.intercept + f.slope * coalesce(d.covariate, 0)::numeric, 0) AS forecast' if forecast else ''}"
+        # OFFSET 0 keeps the lookups what they are: a few cases by their keys, however many the planner expects.
+        "  FROM touched t JOIN LATERAL (SELECT * FROM decisions o WHERE o.case_id = t.case_id OFFSET 0) d ON true"
+        "  JOIN LATERAL (SELECT control_probability, xid FROM cases o WHERE o.id = t.case_id OFFSET 0) c ON true"
+        f"{_FORECAST if forecast else ''}"
+        f"  WHERE {visible.format('d')}),"
+        " facts AS ("
+        f"  SELECT s.case_id,{decision} {old.format('s')} AS old, {new.format('s')} AS new, true AS decision,"
+        "   0 AS seconds, 0 AS late"
+        "  FROM subjects s"
+        "  UNION ALL"
+        f"  SELECT l.case_id,{line} {old.format('l')}, {new.format('l')}, false, l.quantity,"
+        "   CASE WHEN l.booked_at > s.booked_at THEN l.quantity ELSE 0 END"
+        f"  FROM subjects s JOIN LATERAL (SELECT * FROM ledger_lines o WHERE o.case_id = s.case_id AND {TIME} OFFSET 0) l"
+        f"   ON {visible.format('l')}),"
     )

@@ -42,7 +42,7 @@ def _parts(table: str, attributes: Iterable[str], measures: Iterable[str]) -> st
 _CASES: Final = summed(
     union(
         _parts("case_sums", _DRAWN, _CASE_MEASURES),
-        *(tails.cases(place.format("decided_at"), (*_DRAWN, *_CASE_MEASURES), moment) for moment, place in _TAILS.items()),
+        *(tails.cases(place.format("decided_at"), (*_DRAWN, *_CASE_MEASURES), _CASE_MEASURES, moment) for moment, place in _TAILS.items()),
     ),
     (*_KNOWN, *_DRAWN),
     _CASE_MEASURES,

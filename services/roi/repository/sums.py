@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import starmap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum, Wanted, begun
 from services.roi.grains import Grain, Which, runs
 from services.roi.period import Bucket, Period
 from services.roi.repository import tails
 from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, summed, taken_away, union
-from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES
+from shared.ledger.sums import BUCKET_FACTS, BUCKET_VALUES, CASE_MEASURES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -66,6 +66,8 @@ class _Buckets:
 
 
 _CASE_BUCKETS = _Buckets("case_buckets", "case_sums", ("automation", "stratum", "share"), BUCKET_VALUES)
+_CASE_TAIL: Final = tails.cases(_ALL, (*_CASE_ATTRIBUTES, *CASE_MEASURES), CASE_MEASURES)
+_BUCKET_TAIL: Final = tails.cases(_BUCKET.format("decided_at"), _CASE_BUCKETS.of_sums, BUCKET_FACTS)
 _MONEY_BUCKETS = _Buckets("money_buckets", "ledger_sums", ("automation", "kind", "grade", "currency"), {"amount": "amount"})
 
 
@@ -74,7 +76,7 @@ def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
     columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
     rows, values = _known("case_sums", _CASE_ATTRIBUTES, CASE_MEASURES, wanted)
     if wanted.as_of is not None:
-        rows = union(rows, tails.cases(_ALL, (*_CASE_ATTRIBUTES, *CASE_MEASURES)))
+        rows = union(rows, _CASE_TAIL)
     return list(starmap(CaseSum, connection.exec_driver_sql(summed(rows, columns, CASE_MEASURES), values)))
 
 
@@ -82,7 +84,7 @@ def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[Buck
     """The period's decided cases by bucket, with as little of each as a part of a period needs; a row for each would take longer."""
     rows, values = _by_bucket(_CASE_BUCKETS, wanted, bucket)
     if wanted.as_of is not None:
-        rows = union(rows, tails.cases(_BUCKET.format("decided_at"), _CASE_BUCKETS.of_sums))
+        rows = union(rows, _BUCKET_TAIL)
     return list(starmap(BucketSums, connection.exec_driver_sql(_GATHERED.format(rows), values)))
 
 

@@ -5,13 +5,13 @@ They are found by their index, one by one. Values that a part needs are in `mome
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
 from services.roi.grains import nearest_hour
 from services.roi.period import LEAST
 from services.roi.repository.rows import OF_ITS_AUTOMATION
-from shared.ledger.sums import CORRECTS, TIME, case_changes
+from shared.ledger.sums import CORRECTS, TIME, case_differences
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,15 +25,7 @@ _FRESH = (
     " AND f.xid >= rollup_horizon('rollups'){2}"
 )
 _CASES = (
-    "SELECT * FROM (WITH "  # noqa: S608  # constants
-    + case_changes(
-        touched=f"({_FRESH.format('decisions', 'f.case_id', '')}) UNION ({_FRESH.format('ledger_lines', 'f.case_id', f' AND {TIME}')})",
-        visible="{0}.tenant_id = %(tenant)s AND {0}.booked_at <= %(last)s",
-        old=f"({_ROLLED_UP} AND {{0}}.booked_at < %(hour)s)",
-        booked="%(hour)s::timestamptz",
-        new="{0}.booked_at <= %(as_of)s",
-    )
-    + " SELECT {}, {} FROM changes"  # noqa: S608  # constants
+    "SELECT * FROM (WITH {} SELECT {}, {} FROM changes"  # noqa: S608  # constants
     f" WHERE decided_at >= %(start)s AND decided_at < %(end)s AND {OF_ITS_AUTOMATION}) AS tail"
 )
 _LINES = (
@@ -58,15 +50,23 @@ _OF_LINES: Final = {
 }
 
 
-def cases(place: str, columns: Iterable[str], moment: str = "") -> str:
+def cases(place: str, columns: Iterable[str], measures: Collection[str], moment: str = "") -> str:
     """Cases.
 
     Args:
         place: expression of ``decided_at`` for where in the answer a case belongs.
-        columns: of ``case_sums``.
+        columns: expressions of a case's attributes and measures.
+        measures: those that the columns need.
         moment: as in `moments`.
     """
-    return _about(moment, _CASES.format(place, ", ".join(columns)))
+    found = case_differences(
+        measures,
+        touched=f"({_FRESH.format('decisions', 'f.case_id', '')}) UNION ({_FRESH.format('ledger_lines', 'f.case_id', f' AND {TIME}')})",
+        visible="{0}.tenant_id = %(tenant)s AND {0}.booked_at <= %(last)s",
+        old=f"({_ROLLED_UP} AND {{0}}.booked_at < %(hour)s)",
+        new="{0}.booked_at <= %(as_of)s",
+    )
+    return _about(moment, _CASES.format(found, place, ", ".join(columns)))
 
 
 def lines(place: str, names: Iterable[str], moment: str = "") -> str:
