@@ -29,7 +29,6 @@ from shared.errors import Rejected
 from shared.inference.processor import processor
 from shared.inference.scorers import DocumentTokenizer
 
-VERSION: Final = "2.0.0"
 _LIBRARIES: Final = ("numpy", "scipy", "scikit-learn", "onnx", "onnxruntime", "tokenizers")
 _GROWERS: Final = ("lightgbm", "onnxmltools")
 Stage = Callable[[str, int], Callable[[], None]]
@@ -176,7 +175,7 @@ def assembled(bench: Bench, tiers: Sequence[TierModel], made_of: Mapping[str, An
     plan = bench.plan
     pack = Pack(
         name=plan.name,
-        version=VERSION,
+        version=plan.version,
         task=plan.task,
         labels=plan.labels,
         level=plan.level,

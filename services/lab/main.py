@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.lab import comparison, evaluation, examples, levels, tasks, training
+from services.lab import comparison, evaluation, examples, levels, tasks, training, versions
 from services.lab.answers import answers
 from services.lab.columns import Columns
 from services.lab.examples import Example
 from services.lab.plan import LEVELS, Plan
-from services.lab.publishing import Published, draft, judge, publish
+from services.lab.publishing import Published, draft, judge, publish, reports
 from services.lab.synth import TASKS, SyntheticEvent, generate
 from shared.automations.registry import installed
 from shared.errors import RecoupError
@@ -149,7 +149,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             declares=replace(plan.declares, event_type=event_type) if plan.declares and event_type else plan.declares,
             seed=seed,
         )
-        made_in = draft(out, plan.name)
+        made_in = draft(out, versions.stem(plan.name, plan.version))
         pack = training.train(plan, found, made_in, stage)
         judged = judge(pack, made_in, found, seed, installed().get(task), own_events=not (text or fields))
         (made,) = publish([judged], made_in, out)
@@ -185,15 +185,15 @@ def _grows(asked: bool | None, named: Columns, found: list[Example]) -> bool:  #
 
 def _told(made: Published) -> None:
     console, pack = Console(), made.pack
-    size = sum(artefact.bytes for artefact in pack.files.values()) / 1e6
+    size, (_, page) = sum(artefact.bytes for artefact in pack.files.values()) / 1e6, reports(pack)
     console.print(_figures(f"{pack.name} {pack.version}, {size:.2f} MB", pack.report))
     console.print(_levels(pack.report))
     for gate in made.failed:
         _console().print(f"[red]not published[/]: {gate.name} is {gate.value:.4f}, the bound is {gate.bound}: {gate.why}", soft_wrap=True)
     if made.failed:
-        _console().print(f"see {made.reports / pack.name}-report.html", soft_wrap=True)
+        _console().print(f"see {made.reports / page}", soft_wrap=True)
     else:
-        _console().print(f"published: see {pack.name}-report.html beside the manifest")
+        _console().print(f"published: see {page} beside the manifest")
 
 
 @app.command()

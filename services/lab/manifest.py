@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from services.lab.files import synced
 from shared.automations.pack import MANIFEST, Pack, parse, read, render
 
 
@@ -20,5 +21,7 @@ def write(folder: Path, made: Iterable[Pack]) -> None:
     parse(text)
     fresh = folder / f".{MANIFEST}.new"
     fresh.write_bytes(text.encode())
+    synced(fresh)
     # Whoever is stopped meanwhile leaves the old manifest whole.
     fresh.replace(folder / MANIFEST)
+    synced(folder)

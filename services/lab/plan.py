@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.lab.examples import Example, Source
+from services.lab.versions import FIRST
 from shared.automations.pack import Declaration
 from shared.errors import Rejected
 
@@ -27,6 +28,7 @@ class Plan:
     """One pack.
 
     Attributes:
+        version: of the pack; others of its name stay published beside it.
         level: the promise that holds where nobody chooses another; certified besides `LEVELS`.
         person: labels that a person must make final.
         teacher: ``minilm`` or the folder of an encoder; empty: none.
@@ -48,6 +50,7 @@ class Plan:
     task: str
     labels: tuple[str, ...]
     source: Source
+    version: str = FIRST
     level: str = "0.02"
     person: tuple[str, ...] = ()
     licence: str = "Apache-2.0"

@@ -1,18 +1,18 @@
-"""From a trained pack to a published one: gates, the files that people read, and the manifest last."""
+"""From a trained pack to a published one: gates, then its files, the manifest that names them, and reports for people."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from services.lab import manifest, report
+from services.lab import files, manifest, report, versions
 from services.lab.answers import Answers, answers
 from services.lab.examples import Example, parts
 from services.lab.gates import Gate, directed, judged, ruled
 from shared.automations.contract import Automation
 from shared.automations.pack import Pack
-from shared.errors import Rejected
 from shared.inference.models import Models
 
 
@@ -29,14 +29,8 @@ class Published:
         return tuple(gate for gate in self.gates if not gate.passed)
 
 
-class StillNeeded(Rejected):
-    """A pack that stays published needs its file as it is, and a new pack has another of that name."""
-
-    code = "still_needed"
-
-
 def draft(folder: Path, name: str) -> Path:
-    """Where a pack is made: what is published in ``folder`` is not touched before the gates are passed."""
+    """Where a pack is made, whose name `versions.stem` gives: ``folder`` is not touched before the gates are passed."""
     return folder / ".work" / name
 
 
@@ -59,43 +53,80 @@ def judge(
     found, first = ask(sample), Models(made_in, variant).scorer(pack, pack.tiers[0])
     gates = [*judged(pack, found.known(), ask, known, seed, first), *(ruled(automation, pack, ask, seed) if automation else ())]
     gates += directed(automation, pack.labels, ask, seed) if automation and own_events else ()
-    (made_in / f"{pack.name}-report.json").write_text(report.as_json(found, gates), encoding="utf-8")
-    (made_in / f"{pack.name}-report.html").write_text(report.as_html(found, gates), encoding="utf-8")
-    made = replace(pack, card=f"{pack.name}.md")
-    (made_in / made.card).write_text(report.card(made), encoding="utf-8")
+    json, html = reports(pack)
+    (made_in / json).write_text(report.as_json(found, gates), encoding="utf-8")
+    (made_in / html).write_text(report.as_html(found, gates), encoding="utf-8")
+    made = replace(pack, card=f"{versions.stem(pack.name, pack.version)}.md")
+    (made_in / made.card).write_text(report.card(files.by_content(made)), encoding="utf-8")
     return Published(made, tuple(gates), made_in)
 
 
+def reports(pack: Pack) -> tuple[str, str]:
+    """Names of the reports for people, in JSON and in HTML."""
+    stem = versions.stem(pack.name, pack.version)
+    return f"{stem}-report.json", f"{stem}-report.html"
+
+
 def publish(judged: Sequence[Published], made_in: Path, folder: Path) -> list[Published]:
-    """Moves what passed its gates from ``made_in`` into ``folder``, the manifest last, which keeps its other packs.
+    """Moves what passed its gates from ``made_in`` into ``folder``, whose manifest keeps its other packs and versions.
 
-    The reports of a pack that failed go there too, unless one of its name is published, whose own they would replace.
+    Model files and cards first, under names that say their content; then the manifest, by one renaming; then reports, whose names are
+    always the same; at last files go that neither this manifest nor the one before it names. Files of the one before stay until another
+    pack is published, because a process that runs reads a model when it first needs it. Whoever is stopped in between and begins again
+    ends with the same folder.
 
-    Raises:
-        StillNeeded: before anything is moved.
+    The reports of a pack that failed go there too, unless one of its name and version is published, whose own they would replace.
+
+    Returns:
+        What was judged; packs as the manifest has them.
     """
-    passed = [found.pack for found in judged if not found.failed]
-    others = [pack for pack in manifest.packs(folder) if pack.name not in {found.name for found in passed}]
-    files = {name: artefact for pack in passed for name, artefact in pack.files.items()}
-    needed = {name: pack.name for pack in others for name, found in pack.files.items() if found.sha256 != files.get(name, found).sha256}
-    if needed:
-        raise StillNeeded(files=needed)
-    known = {pack.name for pack in others}
-    told = [found for found in judged if found.pack.name not in known]
-    for name in (*files, *(name for found in told for name in _read_by_people(found.pack))):
-        (made_in / name).replace(folder / name)
-    if passed:
-        manifest.write(folder, [*others, *passed])
+    with files.locked(folder):
+        before = manifest.packs(folder)
+        passed = {_identity(found.pack): _final(found.pack, made_in) for found in judged if not found.failed}
+        others = {_identity(pack): pack for pack in before if _identity(pack) not in passed}
+        told = [found for found in judged if _identity(found.pack) not in others]
+        if passed:
+            moved = _moved([found.pack for found in judged if not found.failed], list(passed.values()))
+            files.place(made_in, folder, moved)
+            after = [*others.values(), *passed.values()]
+            manifest.write(folder, after)
+        for found in told:
+            _tell(found, made_in, folder)
+        if passed:
+            files.sweep(folder, files.names([*before, *after]), moved)
     _cleared(made_in, [name for found in judged for name in found.pack.files])
-    return [replace(found, reports=folder) if found in told else found for found in judged]
+    return [
+        replace(found, pack=passed.get(_identity(found.pack), found.pack), reports=folder if found in told else found.reports)
+        for found in judged
+    ]
 
 
-def _read_by_people(pack: Pack) -> tuple[str, ...]:
-    return f"{pack.name}-report.json", f"{pack.name}-report.html", pack.card
+def _identity(pack: Pack) -> tuple[str, str]:
+    return pack.name, pack.version
 
 
-def _cleared(made_in: Path, files: Sequence[str]) -> None:
-    for name in files:
+def _final(pack: Pack, made_in: Path) -> Pack:
+    """With the names that its files will have."""
+    card = hashlib.sha256((made_in / pack.card).read_bytes()).hexdigest()
+    return replace(files.by_content(pack), card=files.name_of(pack.card, card))
+
+
+def _moved(drafts: Sequence[Pack], final: Sequence[Pack]) -> dict[str, str]:
+    """From names in the draft to names in the folder; packs may share files."""
+    found: dict[str, str] = {}
+    for before, after in zip(drafts, final, strict=True):
+        found |= dict(zip((*before.files, before.card), (*after.files, after.card), strict=True))
+    return found
+
+
+def _tell(found: Published, made_in: Path, folder: Path) -> None:
+    """Reports; and the card of a pack that failed, which no manifest names."""
+    for name in (*reports(found.pack), *((found.pack.card,) if found.failed else ())):
+        (made_in / name).replace(folder / name)
+
+
+def _cleared(made_in: Path, names: Sequence[str]) -> None:
+    for name in names:
         (made_in / name).unlink(missing_ok=True)
     for folder in (made_in, made_in.parent):
         # Checkpoints stay, and so do reports and other packs in the making.

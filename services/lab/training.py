@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.lab import manifest
+from services.lab import files, manifest
 from services.lab.answers import answers
 from services.lab.building import (
     Bench,
@@ -97,9 +97,9 @@ def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: S
         tune, sample = (answers(pack, folder, halves[name], variant) for name in ("tune", "certify"))
         made.extend(certificates_of(tune, sample, halves, levels, variant))
     proven = replace(pack, certificates=tuple(made), level=level(pack.level))
-    manifest.write(
-        folder, [*(other for other in manifest.packs(folder) if (other.name, other.version) != (pack.name, pack.version)), proven]
-    )
+    with files.locked(folder):
+        others = [other for other in manifest.packs(folder) if (other.name, other.version) != (proven.name, proven.version)]
+        manifest.write(folder, [*others, proven])
     return proven
 
 

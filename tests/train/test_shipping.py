@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from services.lab.files import name_of
 from services.lab.main import app
 from services.lab.shipping import ENCODER, TOKENIZER
 from shared.automations.pack import MANIFEST, parse
@@ -54,14 +55,17 @@ def test_three_packs_share_one_encoder_with_a_head_for_each_and_only_those_that_
     packs = parse((tmp_path / "out" / MANIFEST).read_text(encoding="utf-8"))
     assert [pack.name for pack in packs] == passed
     (large,) = (tier for tier in packs[0].tiers if tier.name == "large")
-    assert (large.artefacts[0].file, large.tokenizer and large.tokenizer.file) == (ENCODER, TOKENIZER)
+    (graph_file,), tokenizer = large.artefacts, large.tokenizer
+    assert tokenizer is not None
+    assert (graph_file.file, tokenizer.file) == (name_of(ENCODER, graph_file.sha256), name_of(TOKENIZER, tokenizer.sha256))
     assert large.quantised["any"]["judged"] > 0
     assert sum(gate["name"].startswith("labels that int8 changes in") for gate in reports["intents-insurance"]["gates"]) == 2
-    graph = opened((tmp_path / "out" / ENCODER).read_bytes())
+    graph = opened((tmp_path / "out" / graph_file.file).read_bytes())
     assert [found.name for found in graph.get_outputs()] == [f"probabilities_{name.replace('-', '_')}" for name in NAMES]
     for report in reports.values():
         assert report["accuracy"] > 0.9
         assert report["tiers"].keys() - {"mini"} == {"nano", "large"}
     assert [name for name, report in reports.items() if "mini" in report["tiers"]] == ["intents-clinc150", "intents-insurance"]
-    cards = {name: (tmp_path / "out" / f"{name}.md").read_text(encoding="utf-8") for name in NAMES}
+    named = {**{name: f"{name}.md" for name in NAMES}, packs[0].name: packs[0].card}
+    cards = {name: (tmp_path / "out" / card).read_text(encoding="utf-8") for name, card in named.items()}
     assert [name for name, card in cards.items() if "taught by the encoder and a linear nano" in card] == [NAMES[2]]
