@@ -24,28 +24,45 @@ class NothingToJudge(Rejected):
 
 
 def find_pack(name: str, models: Path) -> tuple[Pack, Path]:
-    """The pack of that name or task in ``models``; or ``name`` is itself a folder with the manifest of one pack.
+    """The pack that is meant, and its folder.
+
+    Args:
+        name: name or task of a pack in ``models``; a folder with the manifest of one pack; or, where it has several, ``FOLDER:NAME``.
+            ``NAME@VERSION`` is one of several versions.
 
     Raises:
         NotFound: there is none, or more than one.
     """
-    folder = Path(name) if (Path(name) / MANIFEST).is_file() else models
+    folder, wanted = _place(name, models)
     if not (folder / MANIFEST).is_file():
         raise NotFound("no manifest of models there", folder=str(folder))
     packs = read(folder / MANIFEST)
-    chosen = packs if folder != models else [pack for pack in packs if name in {pack.name, pack.task}]
-    if len(chosen) != 1:
-        raise NotFound("no such pack, or more than one", name=name, known=[pack.name for pack in packs])
-    return chosen[0], folder
+    called, _, version = wanted.partition("@")
+    found = [pack for pack in packs if called in {"", pack.name, pack.task} and version in {"", pack.version}]
+    if len(found) != 1:
+        known = [f"{pack.name}@{pack.version}" for pack in found or packs]
+        if found:
+            raise NotFound("more than one pack: say which, as FOLDER:NAME or NAME@VERSION", name=name, known=known)
+        raise NotFound("no such pack", name=name, known=known)
+    return found[0], folder
+
+
+def _place(name: str, models: Path) -> tuple[Path, str]:
+    """The folder that is meant, and what is wanted of it: nothing where its only pack is."""
+    before, _, wanted = name.rpartition(":")
+    for folder, rest in ((name, ""), (before, wanted)):
+        if folder and (Path(folder) / MANIFEST).is_file():
+            return Path(folder), rest
+    return models, name
 
 
 def own_pack(name: str, models: Path) -> tuple[Pack, Path]:
-    """As `find_pack`, but only a folder of the user's own: what is shipped in ``models`` is not to be written.
+    """As `find_pack`, but only in a folder of the user's own: what is shipped in ``models`` is not to be written.
 
     Raises:
-        NotFound: no such folder, or not one pack in it.
+        NotFound: no such folder, or not one such pack in it.
     """
-    if not (Path(name) / MANIFEST).is_file() or Path(name).resolve() == models.resolve():
+    if _place(name, models)[0].resolve() == models.resolve():
         raise NotFound("certify needs a folder with a pack of your own", name=name)
     return find_pack(name, models)
 

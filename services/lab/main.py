@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.lab import comparison, evaluation, examples, levels, tasks, training, versions
+from services.lab import comparison, evaluation, examples, levels, manifest, tasks, training, versions
 from services.lab.answers import answers
 from services.lab.columns import Columns
 from services.lab.examples import Example
@@ -27,6 +27,7 @@ from shared.errors import RecoupError
 
 app = typer.Typer(help="Synthesise, train and evaluate models.", no_args_is_help=True, pretty_exceptions_show_locals=False)
 _SHIPPED = Path(__file__).parents[1] / "worker" / "models"
+_NAMED = "NAME or task of a shipped pack, a FOLDER with one, or FOLDER:NAME; where there are several versions, NAME@VERSION"
 
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 Data = Annotated[Path, typer.Option(help="CSV, TSV or JSON Lines, gzipped or not, Parquet, or a folder of them.", exists=True)]
@@ -101,6 +102,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     part: Annotated[str | None, typer.Option(help="Column that says train or validation, where the data are split already.")] = None,
     segment: Annotated[str | None, typer.Option(help="Column of groups that get bounds of their own.")] = None,
     person: Annotated[str, typer.Option(help="Labels that only a person makes final, with commas between them.")] = "",
+    version: Annotated[str, typer.Option(help="Of the pack; other versions of its name stay published beside it.")] = versions.FIRST,
     level: Annotated[
         str | None, typer.Option(help="The promise that holds where nobody chooses another: greatest share of wrong decisions.")
     ] = None,
@@ -129,10 +131,12 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     named = Columns(label=label, text=text, fields=_listed(fields), group=group, part=part, segment=segment)
     with _explained(), _progress() as progress:
         promise, stage = None if level is None else levels.level(level), _stages(progress)
+        versions.checked(version, task, manifest.packs(out))
         plan, found = _planned(task, data, named, (_listed(person), licence), (n, seed, stage))
         grows = _grows(trees, named, found)
         plan = replace(
             plan,
+            version=version,
             teacher=teacher,
             finetune=finetune,
             layers=layers,
@@ -198,7 +202,7 @@ def _told(made: Published) -> None:
 
 @app.command()
 def evaluate(  # noqa: PLR0913 - as train
-    pack: Annotated[str, typer.Option(help="Name or task of a shipped pack, or a folder with one.")],
+    pack: Annotated[str, typer.Option(help=f"{_NAMED}.")],
     data: Data,
     *,
     text: Text = None,
@@ -234,7 +238,7 @@ def _columns(text: str | None, label: str, fields: str, segment: str | None = No
 
 @app.command()
 def compare(  # noqa: PLR0913 - as train
-    first: Annotated[str, typer.Argument(help="Name of a shipped pack, or a folder with one.")],
+    first: Annotated[str, typer.Argument(help=f"{_NAMED}.")],
     second: Annotated[str, typer.Argument(help="Likewise.")],
     data: Data,
     *,
@@ -262,8 +266,10 @@ def compare(  # noqa: PLR0913 - as train
 
 
 @app.command()
-def certify(
-    pack: Annotated[str, typer.Option(help="Folder with a pack of your own; its manifest is written anew.")],
+def certify(  # noqa: PLR0913 - as train
+    pack: Annotated[
+        str, typer.Option(help="FOLDER with a pack of your own, FOLDER:NAME or FOLDER:NAME@VERSION; its manifest is written anew.")
+    ],
     data: Annotated[Path, typer.Option(help="Fresh labels, which neither training nor tuning has seen.", exists=True)],
     *,
     text: Text = None,
@@ -273,13 +279,16 @@ def certify(
         str | None,
         typer.Option("--levels", help=f"Promises to prove, with commas between them; by default {', '.join(LEVELS)} and the pack's own."),
     ] = None,
+    version: Annotated[str | None, typer.Option(help="Stands beside the pack as it was; by default takes its place.")] = None,
 ) -> None:
     """Prove the pack's promises anew on fresh labels: a hash-chosen half orders the settings, the other half certifies."""
     with _explained():
         found, folder = evaluation.own_pack(pack, _SHIPPED)
         wanted = levels.to_prove(found, None if promises is None else _listed(promises) or (promises,))
-        made = training.recertified(found, folder, tasks.for_pack(found.task, data, _columns(text, label, fields), label), wanted)
-    _console().print(f"certified in {folder}")
+        version = versions.checked_beside(version or found.version, found, manifest.packs(folder))
+        judged = tasks.for_pack(found.task, data, _columns(text, label, fields), label)
+        made = training.recertified(found, folder, judged, wanted, version)
+    _console().print(f"certified {made.name} {made.version} in {folder}")
     for certificate in made.certificates:
         typer.echo(f"{certificate.level} {certificate.variant} {certificate.coverage:.4f} {certificate.upper:.4f}")
 

@@ -82,8 +82,11 @@ def _loaded(made: Bench) -> Teacher:
     return load(plan.teacher, made.texts("train"), plan.max_tokens, plan.layers, plan.rare, plan.width)
 
 
-def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: Sequence[str]) -> Pack:
+def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: Sequence[str], version: str | None = None) -> Pack:
     """The pack with certificates from these labels only, in its folder's manifest, which keeps its others.
+
+    Args:
+        version: under which it stands beside the one that it was; None: it takes that one's place.
 
     The labels must not have been trained or tuned on. The pack's own level is one of ``levels``, as `services.lab.levels` writes them.
     Cases of labels that the pack does not have come to it too: every automatic answer to them is wrong.
@@ -96,7 +99,7 @@ def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: S
     for variant in kinds:
         tune, sample = (answers(pack, folder, halves[name], variant) for name in ("tune", "certify"))
         made.extend(certificates_of(tune, sample, halves, levels, variant))
-    proven = replace(pack, certificates=tuple(made), level=level(pack.level))
+    proven = replace(pack, version=version or pack.version, certificates=tuple(made), level=level(pack.level))
     with files.locked(folder):
         others = [other for other in manifest.packs(folder) if (other.name, other.version) != (proven.name, proven.version)]
         manifest.write(folder, [*others, proven])

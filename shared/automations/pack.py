@@ -8,6 +8,7 @@ others.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -182,6 +183,11 @@ class Pack:
         """Every value of that field in the training data was one, as far as a model says so."""
         return name in self.bins or any(not tier.columns[name] for tier in self.tiers if name in tier.columns)
 
+    @property
+    def age(self) -> tuple[list[int], str]:
+        """Orders versions, as `age_of`."""
+        return age_of(self.version)
+
     def tier(self, name: str) -> TierModel | None:
         return next((tier for tier in self.tiers if tier.name == name), None)
 
@@ -220,6 +226,11 @@ class Pack:
         """The tier before the last, and what its likeliest label must reach there for the last to be asked; 0: it always is."""
         found = self.certificate(level, variant)
         return (self.tiers[-2].name, found.floor) if found and len(self.tiers) > 1 else ("", 0.0)
+
+
+def age_of(version: str) -> tuple[list[int], str]:
+    """Orders versions: numbers in them count as numbers, so that 1.10 is newer than 1.9."""
+    return [int(number) for number in re.findall(r"[0-9]+", version)], version
 
 
 def _artefact(entry: Mapping[str, Any]) -> Artefact:
@@ -373,8 +384,8 @@ def _without_defaults(pack: Pack) -> Mapping[str, Any]:
 
 
 def render(packs: Iterable[Pack]) -> str:
-    """The manifest of these packs, by name, so that the same packs give the same bytes."""
+    """The manifest of these packs, by name and from the oldest version, so that the same packs give the same bytes."""
     lines = ["# Written by `recoup lab train`; hashes and thresholds belong together, so do not edit by hand.", ""]
-    for pack in sorted(packs, key=lambda pack: pack.name):
+    for pack in sorted(packs, key=lambda pack: (pack.name, pack.age)):
         lines.extend(_table("pack", _without_defaults(pack), is_item=True))
     return "\n".join(lines).rstrip() + "\n"

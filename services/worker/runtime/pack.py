@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,9 +31,4 @@ def versions(folder: Path) -> Mapping[str, tuple[Pack, ...]]:
         if any(tier.kind == "linear" and tier.hashing != hashing.VERSION for tier in pack.tiers):
             raise InvariantBroken("a pack was trained with other hashing code", pack=pack.name)
         found[pack.task][pack.version] = pack
-    return {task: tuple(sorted(packs.values(), key=_age)) for task, packs in found.items()}
-
-
-def _age(pack: Pack) -> tuple[list[int], str]:
-    """Numbers in a version count as numbers: 1.10 is newer than 1.9."""
-    return [int(number) for number in re.findall(r"[0-9]+", pack.version)], pack.version
+    return {task: tuple(sorted(packs.values(), key=lambda pack: pack.age)) for task, packs in found.items()}
