@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from services.lab.examples import Example, UnreadableData, group_of, rows
+from services.lab.examples import Example, UnreadableData, group_of, rows, written
 from shared.automations.contract import Features
 
 _SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -61,7 +61,7 @@ def sha256(path: Path) -> str:
 
 
 def labelled(path: Path, columns: Columns) -> Iterator[Example]:
-    """Rows with a label; those without one, or with blanks for one, are passed over.
+    """Rows with a label; those without one, or with blanks, null or NaN for one, are passed over. In other columns these are nothing.
 
     Raises:
         UnreadableData: a file cannot be read, a column is missing, or a part is none of the four.
@@ -71,13 +71,13 @@ def labelled(path: Path, columns: Columns) -> Iterator[Example]:
             missing = [name for name in columns.wanted if name not in row]
             if missing:
                 raise UnreadableData(path=str(file), missing=missing, columns=sorted(str(name) for name in row if name is not None))
-            if row[columns.label] is not None and str(row[columns.label]).strip():
+            if written(row[columns.label]).strip():
                 yield _example(row, columns, f"{file.name}:{number}")
 
 
 def _example(row: Mapping[str, Any], columns: Columns, place: str) -> Example:
     def value(name: str | None) -> str:
-        return "" if name is None or row[name] is None else str(row[name])
+        return "" if name is None else written(row[name])
 
     text, part = value(columns.text), value(columns.part)
     opening = group_of(text) or _content(row)
@@ -85,7 +85,7 @@ def _example(row: Mapping[str, Any], columns: Columns, place: str) -> Example:
         raise UnreadableData(row=place, part=part, known=list(_PARTS))
     return Example(
         features=Features(text=text, fields={name: value(name) for name in columns.fields}),
-        label=str(row[columns.label]).strip(),
+        label=value(columns.label).strip(),
         # A value of a group column is a group even where it is empty.
         group=value(columns.group) if columns.group else opening,
         part=part,

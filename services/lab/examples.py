@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -101,6 +102,11 @@ def group_of(text: str) -> str:
     return " ".join(text.lower().split())[:OPENING_CHARACTERS]
 
 
+def written(cell: object) -> str:
+    """A cell in writing: nothing where it is null or NaN, which is how data frames say null."""
+    return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else str(cell)
+
+
 def rows(path: Path) -> Iterator[Mapping[str, Any]]:
     """Rows of a table: CSV, TSV or JSON Lines, gzipped or not, or Parquet.
 
@@ -155,11 +161,11 @@ def texts(path: Path, text: str, label: str) -> Iterator[Example]:
     for row in rows(path):
         if text not in row or label not in row:
             raise UnreadableData(path=str(path), columns=sorted(str(name) for name in row), wanted=[text, label])
-        yield Example(Features(text=str(row[text] or "")), str(row[label]), group_of(str(row[text] or "")))
+        yield Example(Features(text=written(row[text])), written(row[label]), group_of(written(row[text])))
 
 
 def events(automation: Automation, records: Iterable[Mapping[str, Any]], label: str = "label") -> Iterator[Example]:
-    """Examples of events that are left to the models: what rules decide teaches nothing.
+    """Examples of events with a label that are left to the models: what rules decide teaches nothing.
 
     Raises:
         UnreadableData: a record has no data or label, or its data do not fit the automation.
@@ -167,11 +173,11 @@ def events(automation: Automation, records: Iterable[Mapping[str, Any]], label: 
     for number, record in enumerate(records):
         try:
             data = automation.data_model.model_validate(record["data"])
-            target = str(record[label])
+            target = written(record[label])
         except (KeyError, ValidationError) as error:
             raise UnreadableData(record=number, reason=type(error).__name__) from error
         features = automation.features(data)
-        if features is not None and record.get("duplicate_of") is None and automation.rules(data, Context()) is None:
+        if target.strip() and features is not None and record.get("duplicate_of") is None and automation.rules(data, Context()) is None:
             yield Example(features, target, str(record.get("event_id", number)))
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from services.lab import examples
 from services.lab.columns import Columns, labelled, sha256
 from services.lab.examples import Example, UnreadableData, once, parts, split
 from services.lab.plan import TooFewExamples, checked, labels_of
+from services.lab.synth import generate
 from shared.automations.contract import Features
+from shared.automations.registry import automation
 from tests.lab_answers import example_of
 
 ROWS = [
@@ -63,6 +67,36 @@ def test_a_label_of_blanks_is_none(tmp_path: Path) -> None:
         [example.label for example in labelled(tmp_path / name, Columns(label="what", text="words"))] for name in ("rows.csv", "rows.jsonl")
     ]
     assert found == [["card", "loan"], ["0"]]
+
+
+def test_null_and_nan_are_blanks_in_every_column(tmp_path: Path) -> None:
+    """A data frame writes NaN where it has nothing."""
+    nan = float("nan")
+    cells = {
+        "words": pa.array([None, "", "a loan", "b loan", "nan"]),
+        "number": pa.array([nan, 1.0, None, 2.5, nan]),
+        "kind": pa.array(["a", None, "b", "c", "a"]).dictionary_encode(),
+        "what": pa.array(["card", "loan", None, "", "card"]),
+        "score": pa.array([0.0, nan, 1.0, None, 1.0]),
+    }
+    parquet.write_table(pa.table(cells), tmp_path / "rows.parquet")
+    found = list(labelled(tmp_path / "rows.parquet", Columns(text="words", label="what", fields=("number", "kind"), segment="score")))
+    assert [(example.features, example.label, example.segment) for example in found] == [
+        (Features("", {"number": "", "kind": "a"}), "card", "0.0"),
+        (Features("", {"number": "1.0", "kind": ""}), "loan", ""),
+        (Features("nan", {"number": "", "kind": "a"}), "card", "1.0"),
+    ]
+    told = list(labelled(tmp_path / "rows.parquet", Columns(text="number", label="score")))
+    assert [(example.features.text, example.label) for example in told] == [("", "0.0"), ("", "1.0"), ("", "1.0")]
+    (tmp_path / "rows.jsonl").write_text('{"words": NaN, "what": "card"}\n{"words": "a", "what": NaN}\n', encoding="utf-8")
+    assert [example.features.text for example in labelled(tmp_path / "rows.jsonl", Columns(text="words", label="what"))] == [""]
+
+
+def test_events_without_a_label_are_passed_over() -> None:
+    events = [asdict(event) for event in generate("claims", 40, 1)]
+    expected = list(examples.events(automation("claims"), events))
+    blank = [{**event, "label": cell} for event, cell in zip(events, (None, float("nan"), "", " "), strict=False)]
+    assert list(examples.events(automation("claims"), [*blank, *events])) == expected
 
 
 @pytest.mark.parametrize(
