@@ -52,6 +52,7 @@ class Bench:
     Attributes:
         examples: by part, of the plan's labels only.
         stage: opens a progress bar of a name and a length; what it returns moves it by one.
+        numbers: fields that are numbers of few values (`nano.numbers`).
         others: by part, of labels too rare to be learnt. Their cases come all the same, and every automatic answer to them is wrong.
     """
 
@@ -61,6 +62,7 @@ class Bench:
     bins: Edges
     stage: Stage
     others: Mapping[str, Sequence[Example]] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
 
     def judged(self, part: str) -> list[Example]:
         """What certificates count: examples of the plan's labels and of others."""
@@ -74,15 +76,15 @@ class Bench:
         return np.array([positions[example.label] for example in self.examples[part]], dtype=np.int64)
 
     def binned(self, part: str) -> list[Example]:
-        """Numbers of fields as bins, as all models but trees read them."""
-        if not self.bins:
+        """Numbers of fields as bins or in one writing, as all models but trees read them."""
+        if not self.bins and not self.numbers:
             return list(self.examples[part])
-        return [_binned(example, self.bins) for example in self.examples[part]]
+        return [_binned(example, self.bins, self.numbers) for example in self.examples[part]]
 
 
-def _binned(example: Example, edges: Edges) -> Example:
+def _binned(example: Example, edges: Edges, numbers: tuple[str, ...]) -> Example:
     features = example.features
-    return replace(example, features=replace(features, fields=binned(features.fields, edges)))
+    return replace(example, features=replace(features, fields=binned(features.fields, edges, numbers)))
 
 
 def bench(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -> Bench:
@@ -93,7 +95,8 @@ def bench(plan: Plan, examples: Sequence[Example], folder: Path, stage: Stage) -
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(folder=str(folder), reason=error.strerror) from error
-    return Bench(plan, folder, found, nano.edges(found["train"]), stage, others)
+    edges = nano.edges(found["train"])
+    return Bench(plan, folder, found, edges, stage, others, nano.numbers(found["train"], edges))
 
 
 def nano_tier(bench: Bench) -> TierModel:
@@ -172,7 +175,7 @@ def large_tier(bench: Bench, teacher: Teacher) -> TierModel:
 
 def assembled(bench: Bench, tiers: Sequence[TierModel], made_of: Mapping[str, Any]) -> Pack:
     """The pack with mixture weights, certificates and figures."""
-    plan = bench.plan
+    plan, sees_words = bench.plan, any(tier.kind != "trees" for tier in tiers)
     pack = Pack(
         name=plan.name,
         version=plan.version,
@@ -182,7 +185,8 @@ def assembled(bench: Bench, tiers: Sequence[TierModel], made_of: Mapping[str, An
         tiers=tuple(tiers),
         person=plan.person,
         declares=plan.declares,
-        bins=bench.bins if any(tier.kind != "trees" for tier in tiers) else {},
+        bins=bench.bins if sees_words else {},
+        numbers=bench.numbers if sees_words else (),
         licence=plan.licence,
         training={
             "data": plan.source.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,7 @@ _BINS: Final = 10
 # Numbers with fewer different values are categories already.
 _FEWEST_VALUES: Final = 20
 _TABLE_BYTES: Final = 3 << 20
+_CODE: Final = re.compile(r"[+-]?0[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,17 @@ def edges(examples: Sequence[Example]) -> bins.Edges:
             quantiles = np.quantile(numbers, np.linspace(0, 1, _BINS + 1)[1:-1])
             found[name] = tuple(float(value) for value in np.unique(np.round(quantiles, 6)))
     return found
+
+
+def numbers(examples: Sequence[Example], binned: bins.Edges) -> tuple[str, ...]:
+    """Every other field of the training part that holds numbers. Where one begins with a needless zero they are codes."""
+    names = [name for name in examples[0].features.fields if name not in binned] if examples else ()
+    return tuple(name for name in names if _are_numbers({example.features.fields[name] for example in examples}))
+
+
+def _are_numbers(values: set[str]) -> bool:
+    known = [(value, bins.number(value)) for value in values if value]
+    return bool(known) and all(number is not None and abs(number) < bins.EXACT and not _CODE.match(value) for value, number in known)
 
 
 def _encoded(examples: Sequence[Example], how: Recipe) -> hashing.Sparse:

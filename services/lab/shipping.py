@@ -188,7 +188,7 @@ def _leaning(made: Bench, tiers: tuple[TierModel, TierModel], head: Head) -> Hea
     plan = made.plan
     if not plan.person:
         return head
-    pack = Pack(name="", version="", task="", labels=plan.labels, level="", tiers=tiers, bins=made.bins)
+    pack = Pack(name="", version="", task="", labels=plan.labels, level="", tiers=tiers, bins=made.bins, numbers=made.numbers)
     found = answers(pack, made.folder, made.examples["tune"], "any")
     rows = [found.alone[tier.name] for tier in tiers]
     weights = mixing.fit(rows, found.truth)

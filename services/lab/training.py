@@ -108,7 +108,7 @@ def recertified(pack: Pack, folder: Path, examples: Sequence[Example], levels: S
 
 def alone(made: Bench, tier: TierModel) -> Any:
     """What the teacher says to the training documents, in the form in which it would be shipped."""
-    pack = Pack(name="", version="", task="", labels=made.plan.labels, level="", tiers=(tier,), bins=made.bins)
+    pack = Pack(name="", version="", task="", labels=made.plan.labels, level="", tiers=(tier,), bins=made.bins, numbers=made.numbers)
     passed = made.stage("the teacher's answers", 1)
     found = answers(pack, made.folder, made.examples["train"], tier.artefacts[0].variant).alone[tier.name]
     passed()

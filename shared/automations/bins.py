@@ -1,12 +1,18 @@
-"""Numbers as categories: models see ``amount=3``, the position of the number between edges learnt from the training part."""
+"""Numbers as categories: models see ``amount=3``, the position of the number between edges learnt from the training part.
+
+A number of few values is a category itself, in one writing: ``3``, ``3.0`` and ``3e0`` are one.
+"""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Final
 
 Edges = Mapping[str, tuple[float, ...]]
+# From here on a 64-bit number is not every integer.
+EXACT: Final = 2.0**53
 
 
 def number(text: str) -> float | None:
@@ -18,9 +24,20 @@ def number(text: str) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def binned(fields: Mapping[str, str], edges: Edges) -> dict[str, str]:
-    """Fields with edges as the position of their number between them, 0 below the first; the rest, and what is no number, as it is."""
-    return {name: _bin(value, edges[name]) if name in edges else value for name, value in fields.items()}
+def binned(fields: Mapping[str, str], edges: Edges, numbers: Collection[str] = ()) -> dict[str, str]:
+    """Fields with edges as the position of their number between them, 0 below the first; those among ``numbers`` in one writing; the
+    rest, and what is no number, as it is.
+    """
+    found = {name: _bin(value, edges[name]) if name in edges else value for name, value in fields.items()}
+    return found | {name: canonical(fields[name]) for name in numbers if name in fields and name not in edges}
+
+
+def canonical(text: str) -> str:
+    """The shortest writing of a number, without a fraction where it has none; what is no number as it is."""
+    found = number(text)
+    if found is None:
+        return text
+    return str(int(found)) if abs(found) < EXACT and found.is_integer() else repr(found)
 
 
 def _bin(text: str, edges: tuple[float, ...]) -> str:

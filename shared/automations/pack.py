@@ -155,6 +155,8 @@ class Pack:
         person: labels that a person must make final; nothing is certified for them.
         bins: by numeric field, the edges that turn a raw number into a category (`shared.automations.bins`); an automation that bins
             for itself has none.
+        numbers: fields with numbers of few values, each a category in one writing. Packs from before there was this have none: they see
+            ``3`` and ``3.0`` as two.
         level: the certificate that holds where nobody chose another.
         declares: makes an automation of the pack where none is installed.
         tiers: cheapest first.
@@ -171,6 +173,7 @@ class Pack:
     tiers: tuple[TierModel, ...]
     person: tuple[str, ...] = ()
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
     declares: Declaration | None = None
     certificates: tuple[Certificate, ...] = ()
     licence: str = ""
@@ -181,7 +184,7 @@ class Pack:
 
     def is_number(self, name: str) -> bool:
         """Every value of that field in the training data was one, as far as a model says so."""
-        return name in self.bins or any(not tier.columns[name] for tier in self.tiers if name in tier.columns)
+        return name in self.bins or name in self.numbers or any(not tier.columns[name] for tier in self.tiers if name in tier.columns)
 
     @property
     def age(self) -> tuple[list[int], str]:
@@ -263,6 +266,7 @@ def _pack(entry: Mapping[str, Any]) -> Pack:
     made: dict[str, Any] = {
         "labels": tuple(entry["labels"]),
         "person": tuple(entry.get("person", ())),
+        "numbers": tuple(entry.get("numbers", ())),
         "bins": {name: tuple(edges) for name, edges in entry.get("bins", {}).items()},
         "declares": _declaration(entry["declares"]) if "declares" in entry else None,
         "tiers": tuple(_tier(found) for found in entry["tiers"]),

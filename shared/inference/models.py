@@ -39,7 +39,7 @@ class Models:
             made: Scorer = LinearScorer(session, tier.output, tier.buckets, tier.letters)
         else:
             made = self._transformer(session, tier)
-        return BinnedScorer(made, pack.bins) if pack.bins else made
+        return BinnedScorer(made, pack.bins, pack.numbers) if pack.bins or pack.numbers else made
 
     def _transformer(self, session: Session, tier: TierModel) -> Scorer:
         return TransformerScorer(session, tier.output, self._tokenizer(tier))

@@ -67,13 +67,15 @@ class TreesScorer:
 
 
 class BinnedScorer:
-    """A model that was trained on numbers as bins."""
+    """A model that was trained on numbers as bins, or in one writing."""
 
-    def __init__(self, scorer: Scorer, edges: Edges) -> None:
-        self._scorer, self._edges = scorer, edges
+    def __init__(self, scorer: Scorer, edges: Edges, numbers: Sequence[str] = ()) -> None:
+        self._scorer, self._edges, self._numbers = scorer, edges, numbers
 
     def probabilities(self, documents: Sequence[Features]) -> Probabilities:
-        return self._scorer.probabilities([replace(document, fields=binned(document.fields, self._edges)) for document in documents])
+        return self._scorer.probabilities(
+            [replace(document, fields=binned(document.fields, self._edges, self._numbers)) for document in documents]
+        )
 
 
 class DocumentTokenizer:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -19,8 +20,10 @@ from services.lab import trees
 from services.lab.examples import Example, split
 from services.worker.runtime.build import Kit, build_cascade
 from shared.automations.contract import Features
+from shared.automations.declared import automation_of
 from shared.automations.pack import MANIFEST, parse
 from shared.automations.registry import automation
+from shared.inference.models import Models
 from tests.lab_world import DATA, INSURANCE, UTTERANCES, evaluated, lab, refusal_of
 
 
@@ -87,6 +90,32 @@ def test_fields_without_text_are_enough(tmp_path: Path) -> None:
     assert figures["auc"] > 0.99
     assert set(figures["tiers"]) == {"trees"}
     assert figures["levels"]["0.02"]["by_tier"]["trees"]["accepted"] > 2_000
+
+
+def test_a_number_of_few_values_is_the_same_however_a_table_or_an_event_writes_it(tmp_path: Path) -> None:
+    """A data frame writes integers with a fraction as soon as one is missing."""
+    draws = random.Random(2)
+    rows = [(draws.randrange(1, 6), draws.randrange(10_000)) for _ in range(2_400)]
+    for name, mark in (("rows", ".0"), ("later", "")):
+        lines = [f"{'' if number % 50 == 0 else f'{doors}{mark}'},{number},{'ask' if doors > 3 else 'pay'}" for doors, number in rows]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["doors,number,what", *lines]), encoding="utf-8")
+    pack = tmp_path / "pack"
+    named = ("--fields", "doors", "--label", "what")
+    trained = lab("train", "--task", "cars", "--data", tmp_path / "rows.csv", *named, "--no-trees", "--no-mini", "--group", "number",
+                  "--out", pack)  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    figures = [evaluated("--pack", pack, "--data", tmp_path / f"{name}.csv", *named) for name in ("rows", "later")]
+    assert figures[0] == figures[1]
+    assert figures[0]["accuracy"] > 0.98
+    (made,) = parse((pack / MANIFEST).read_text(encoding="utf-8"))
+    assert (made.numbers, dict(made.bins)) == (("doors",), {})
+    # As an event may write it, too.
+    automation, scorer = automation_of([made]), Models(pack).scorer(made, made.tiers[0])
+    read = [automation.features(automation.data_model.model_validate({"doors": doors})) for doors in (5, 5.0)]
+    scores = scorer.probabilities([features for features in read if features is not None])
+    assert scores[0].tolist() == scores[1].tolist() != scorer.probabilities([Features("", {"doors": "no number"})])[0].tolist()
+    with pytest.raises(ValidationError):
+        automation.data_model.model_validate({"doors": "five"})
 
 
 def test_trees_over_fields_and_a_linear_model_over_text_are_one_certified_cascade(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from services.lab import levelling, mixing, nano
@@ -16,7 +19,7 @@ from services.lab.examples import Example
 from services.lab.figures import quality
 from services.lab.wordpiece import encoded, learnt, pruned
 from shared.automations import hashing
-from shared.automations.bins import binned
+from shared.automations.bins import binned, canonical, number
 from tests.lab_answers import answers_of, example_of, sure_of
 
 
@@ -28,6 +31,36 @@ def test_numbers_of_many_values_become_bins_and_the_rest_stays() -> None:
     assert binned(fields, edges) == {"amount": "7", "year": "1994", "kind": "x", "note": ""}
     assert binned({"amount": "unknown"}, edges) == {"amount": "unknown"}
     assert [binned({"amount": value}, edges)["amount"] for value in ("-1", "1e9", "nan")] == ["0", "9", "nan"]
+
+
+def test_numbers_of_few_values_are_categories_in_one_writing_and_codes_stay_as_they_are() -> None:
+    fields = {
+        "year": ("1994", "1995.0", "1994.0"), "code": ("01", "1", "2"), "key": ("9007199254740993", "9007199254740992", "1"),
+        "kind": ("1", "b", "2"), "blank": ("", "", ""), "some": ("", "2", "3"),
+    }  # fmt: skip
+    rows = [
+        example_of("", "a", str(index), amount=str(index), **{name: values[index % 3] for name, values in fields.items()})
+        for index in range(90)
+    ]
+    edges = nano.edges(rows)
+    assert set(edges) == {"amount"}
+    assert nano.numbers(rows, edges) == ("year", "some")
+    assert nano.numbers([], {}) == ()
+    found = {**rows[1].features.fields, "other": "3.0"}
+    assert binned(found, edges, ("year", "some", "missing")) == {**binned(found, edges), "year": "1995"}
+    assert [canonical(text) for text in ("3", "3.0", "3e0", "+3", " 3", "-0.0", "2.50", "1e300", "nan", "", "b", "1e99999")] == [
+        "3", "3", "3", "3", "3", "0", "2.5", "1e+300", "nan", "", "b", "1e99999",
+    ]  # fmt: skip
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.decimals(allow_nan=False, allow_infinity=False))
+def test_a_number_has_one_writing_which_says_no_other_number(value: float | Decimal) -> None:
+    read = number(str(value))
+    found = canonical(str(value))
+    assert number(found) == read
+    assert canonical(found) == found
+    if read is not None:
+        assert found == canonical(repr(read)) == canonical(f"{Decimal(read):f}")
 
 
 STEMS = {"house": ("mortgag", "escrow", "apprais"), "study": ("scholar", "tuition", "graduat")}

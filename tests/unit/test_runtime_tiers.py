@@ -174,6 +174,18 @@ def test_numbers_reach_the_models_as_the_bins_they_were_trained_on(tmp_path: Pat
     assert medium == as_medium != small
 
 
+@pytest.mark.parametrize("name", ["nano", "mini"])
+def test_a_number_of_few_values_reaches_the_models_in_one_writing_where_their_pack_says_so(tmp_path: Path, name: str) -> None:
+    automation = _notes(features=lambda note: Features("a claim", {"doors": note.text}))
+    before = tiny_pack(tmp_path, "complaints")
+    raw, served = (
+        ModelTier(automation, pack, name, Models(tmp_path)).decide(_note_cases("3", "3.0", "3e0", "5"))
+        for pack in (before, dataclasses.replace(before, numbers=("doors",)))
+    )
+    assert raw[0].score == served[0].score == served[1].score == served[2].score != served[3].score
+    assert len({result.score for result in raw}) == 4
+
+
 def test_the_last_tier_does_no_work_for_a_case_that_the_one_before_found_too_hard_and_leaves_the_proposal_to_it(tmp_path: Path) -> None:
     pack = tiny_pack(tmp_path, "complaints")
     thresholds = {"nano": NEVER, "mini": NEVER, "large": 0.0}
