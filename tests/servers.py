@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ from services.supervisor.file_lock import file_lock
 from services.supervisor.ports import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from services.supervisor.embedded.server import EmbeddedServer
 
 __all__ = ["DATABASES", "ServerAddress", "TestRun", "free_port", "shared_server"]
@@ -34,6 +37,9 @@ __all__ = ["DATABASES", "ServerAddress", "TestRun", "free_port", "shared_server"
 ROOT = Path(__file__).resolve().parent.parent
 # Kept between runs: fetching Kafka takes long.
 KAFKA_CACHE = ROOT / ".recoup" / "kafka"
+# Files that lie in memory, on Linux; so much must be free there and altogether.
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 << 30
 READY_SECONDS = 420
 WATCH_SECONDS = 0.2
 
@@ -100,29 +106,48 @@ def _await(answer: Path) -> None:
 
 
 def _hold(name: str, folder: Path, owner: int) -> None:
-    server = _server(name, folder)
-    try:
-        server.start()
-    except Exception as error:  # noqa: BLE001 # whatever it is, somebody waits for an answer
-        _answer(folder, name, {"error": repr(error), "missing_tool": isinstance(error, MissingTool)})
-        return
-    _answer(folder, name, {"url": server.url, "pid": server.pid})
-    while _lives(owner):
-        time.sleep(WATCH_SECONDS)
-    server.stop()
+    with _place(name, folder) as data:
+        server = _server(name, data)
+        try:
+            server.start()
+        except Exception as error:  # noqa: BLE001 # whatever it is, somebody waits for an answer
+            _answer(folder, name, {"error": repr(error), "missing_tool": isinstance(error, MissingTool)})
+            return
+        _answer(folder, name, {"url": server.url, "pid": server.pid})
+        while _lives(owner):
+            time.sleep(WATCH_SECONDS)
+        server.stop()
     (folder / f"{name}.json").unlink()
     if not list(folder.glob("*.json")):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _server(name: str, folder: Path) -> EmbeddedServer:
+@contextmanager
+def _place(name: str, folder: Path) -> Iterator[Path]:
+    """Where a server keeps its data: PostgreSQL in memory where there is enough of it.
+
+    Nearly every test makes a database and drops it, and on a disk it waits for that. What must survive the end of a process does so in
+    memory, too, and the processes would refuse a server that is told not to wait (`refuse_unsafe_database`).
+    """
+    if name != "postgres" or not MEMORY.is_dir() or min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) < MEMORY_BYTES:
+        yield folder
+        return
+    data = MEMORY / folder.name
+    data.mkdir(mode=0o711)
+    try:
+        yield data
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _server(name: str, data: Path) -> EmbeddedServer:
     match name:
         case "postgres":
-            return Postgres(folder)
+            return Postgres(data)
         case "redis":
-            return Redis(folder)
+            return Redis(data)
         case _:
-            return Kafka(folder, cache=KAFKA_CACHE)
+            return Kafka(data, cache=KAFKA_CACHE)
 
 
 def _answer(folder: Path, name: str, values: dict[str, object]) -> None:
