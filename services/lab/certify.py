@@ -8,14 +8,14 @@ probability at most delta over the certification sample.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from scipy.special import bdtr, betaincinv
 
-from services.lab.thresholds import Decided, Setting, TierScores, decide
+from services.lab.thresholds import Decided, Setting, TierScores, decide, tally
 from shared.automations.pack import NEVER, Bound, Certificate, Variant
 from shared.measure.drift import by_tenth
 
@@ -59,12 +59,11 @@ def _allowed(accepted: int, promise: Promise) -> int:
 
 def _chances(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, promise: Promise, floor: float) -> list[float]:
     """Of each setting, that so many certification labels prove it, judged by the tuning labels."""
-    chances = []
-    for setting in path:
-        found = decide(tune, setting, floor)
-        accepted = found.count * n_certify // max(len(tune[0].confidence), 1)
+    found, chances = tally(tune, path, (floor,)), []
+    for count, errors in zip(found.accepted[:, 0].tolist(), found.errors[:, 0].tolist(), strict=True):
+        accepted = count * n_certify // max(len(tune[0].confidence), 1)
         allowed = _allowed(accepted, promise)
-        chances.append(float(bdtr(allowed, accepted, (found.errors + 0.5) / (found.count + 1))) if allowed >= 0 else 0.0)
+        chances.append(float(bdtr(allowed, accepted, (errors + 0.5) / (count + 1))) if allowed >= 0 else 0.0)
     return chances
 
 
@@ -97,7 +96,7 @@ def starts(path: Sequence[Setting], tune: Sequence[TierScores], n_certify: int, 
     return begins
 
 
-def walk(candidates: Sequence[Decided], promise: Promise) -> int | None:
+def walk(candidates: Iterable[Decided], promise: Promise) -> int | None:
     """Position of the last setting before the first whose error is not proven; None: not even the first is."""
     chosen: int | None = None
     for position, candidate in enumerate(candidates):
@@ -157,7 +156,7 @@ def certify(  # noqa: PLR0913 - what the tuning labels have chosen is told by na
     """
     begin = start(path, tune, sample.n, promise, floor) if begin is None else begin
     proven = [
-        walk([decide(scores, setting, floor) for setting in path[begin:]], promise) for scores in (sample.scores, sample.whole) if scores
+        walk((decide(scores, setting, floor) for setting in path[begin:]), promise) for scores in (sample.scores, sample.whole) if scores
     ]
     position = None if None in proven else min(found for found in proven if found is not None)
     setting = tuple(NEVER for _ in sample.names) if position is None else path[begin + position]

@@ -16,7 +16,7 @@ from mapie.risk_control import BinaryClassificationController, precision
 
 from services.lab import asking
 from services.lab.certify import DELTA, GROUP_LABELS, Promise, Sample, certify, fewest, p_value, start, starts, upper_bound, walk
-from services.lab.thresholds import Decided, Setting, TierScores, decide, path
+from services.lab.thresholds import Decided, Setting, TierScores, decide, path, tally
 from shared.automations.pack import NEVER
 
 RESPLITS = 500
@@ -74,19 +74,20 @@ class Split(NamedTuple):
 def resplits() -> list[Split]:
     whole, found = population(), []
     size = len(whole.segments)
+    inside = {name: np.array(whole.segments) == name for name in SEGMENTS}
     for seed in range(RESPLITS):
         index = np.random.default_rng(seed).choice(size, 2_000, replace=False)
         tune, sample = whole.part(index[:1_000]), whole.part(index[1_000:])
         settings, floors = path(tune), asking.floors(tune)
-        truth = [decide(whole.tiers, setting) for setting in settings[::5]]
+        truth = tally(whole.tiers, settings[::5])
         groups = tuple(whole.segments[position] for position in index[1_000:])
         certified = Sample(names=("a", "b"), scores=sample, groups=groups)
         for level, floored in product(LEVELS, (False, True)):
             promise = Promise(level=level)
             certificate = certify(settings, tune, certified, promise, floor=floors.highest(promise) if floored else 0.0)
             real = decide(whole.tiers, tuple(certificate.thresholds.values()), certificate.floor)
-            oracle = max((seen.count for seen in truth if _risk(seen) <= float(level)), default=0) / size
-            held = all(_segment_error(real, whole.segments, name) <= bound.upper for name, bound in certificate.groups.items())
+            oracle = max(truth.accepted[truth.errors / np.maximum(truth.accepted, 1) <= float(level)], default=0) / size
+            held = all(_segment_error(real, inside[name]) <= bound.upper for name, bound in certificate.groups.items())
             found.append(Split(level, floored, certificate.floor, _risk(real), real.count / size, oracle, held))
     return found
 
@@ -95,9 +96,9 @@ def _of(level: str, *, floored: bool) -> list[Split]:
     return [split for split in resplits() if (split.level, split.floored) == (level, floored)]
 
 
-def _segment_error(found: Decided, segments: tuple[str, ...], name: str) -> float:
-    inside = found.accepted & (np.array(segments, dtype=object) == name)
-    return float((inside & found.wrong).sum() / max(inside.sum(), 1))
+def _segment_error(found: Decided, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+    accepted = found.accepted & inside
+    return float((accepted & found.wrong).sum() / max(accepted.sum(), 1))
 
 
 @pytest.mark.slow
@@ -173,6 +174,26 @@ def test_a_label_for_people_is_never_automatic_and_ends_the_case_where_a_tier_is
     assert found.accepted.tolist() == [False, True, True]
     assert found.wrong.tolist() == [False, True, False]
     assert found.tier.tolist() == [0, 0, 1]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    tiers=st.integers(1, 3),
+    size=st.integers(1, 200),
+    settings=st.lists(st.tuples(*[st.floats(0, 1.1)] * 3), max_size=150),
+    floors=st.lists(st.floats(0, 1.1), min_size=1, max_size=4),
+)
+def test_a_tally_counts_what_each_setting_decides(
+    seed: int, tiers: int, size: int, settings: list[tuple[float, ...]], floors: list[float]
+) -> None:
+    draws = np.random.default_rng(seed)
+    # Scores in tenths, so that some are equal to each other, to a threshold or to a floor.
+    scores = [TierScores(draws.integers(0, 11, size) / 10, draws.random(size) < 0.3, draws.random(size) < 0.8) for _ in range(tiers)]
+    asked = [tuple(round(threshold, 1) for threshold in setting[:tiers]) for setting in settings]
+    found = tally(scores, asked, floors)
+    single = [[decide(scores, setting, floor) for floor in floors] for setting in asked]
+    assert found.accepted.tolist() == [[one.count for one in row] for row in single]
+    assert found.errors.tolist() == [[one.errors for one in row] for row in single]
 
 
 def test_settings_ask_ever_fewer_people_and_look_at_the_tuning_labels_alone() -> None:
