@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import BigInteger, Column, Index, Numeric, SmallInteger, Table, Text, text
 
 from shared.models.base import Instant, TransactionId, metadata
@@ -216,6 +218,8 @@ score_sums = Table(
     Column("least", Numeric(5, 4)),
     Index(None, "tenant_id", "automation", "grain", "booked"),
 )
+# What is counted of scored cases, by name: the steward adds it up, the ROI API sums it. Beside it stand `weighted_wrong` and `least`.
+SCORE_COUNTS: Final = ("cases", "automatic", "reviewed", "reviewed_wrong", "auditable", "drawn", "audited", "audited_wrong")
 
 rollup_horizons = Table(
     "rollup_horizons",

@@ -9,6 +9,7 @@ from services.roi.grains import Which, added, starts
 from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, union
 from shared.casework.audits import SUMS, facts
 from shared.measure.error_rate import AuditSums
+from shared.models.rollups import SCORE_COUNTS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,18 +19,21 @@ if TYPE_CHECKING:
     from services.roi.period import Period
 
 _SCORE = ("tier", "model_version", "proposed", "bin")
-_FOUND = ("cases", "automatic", "reviewed", "reviewed_wrong", "auditable", "drawn", "audited", "audited_wrong")
 
 
 def _scores_of(which: Which, condition: str) -> str:
     # Said once more, because a plan that is made once must find the automation, which stands before the period in the key.
     return part(
-        which, "0 AS place", (*_SCORE, *_FOUND, "weighted_wrong", "least"), "score_sums", f"s.automation = %(automation)s AND {condition}"
+        which,
+        "0 AS place",
+        (*_SCORE, *SCORE_COUNTS, "weighted_wrong", "least"),
+        "score_sums",
+        f"s.automation = %(automation)s AND {condition}",
     )
 
 
 _SCORES: Final = (
-    f"SELECT {', '.join(_SCORE)}, {', '.join(f'sum({name})::bigint' for name in _FOUND)}, sum(weighted_wrong), min(least)"  # noqa: S608  # constants
+    f"SELECT {', '.join(_SCORE)}, {', '.join(f'sum({name})::bigint' for name in SCORE_COUNTS)}, sum(weighted_wrong), min(least)"  # noqa: S608  # constants
     f" FROM ({union(_scores_of(Which.ALL, f'{BY_PERIOD} AND {BOOKED}'), _scores_of(Which.LATE, f'{BY_BOOKING} AND {BOOKED}'))}) AS known"
     " GROUP BY 1, 2, 3, 4"
 )

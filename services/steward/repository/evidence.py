@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shared.casework.experiment import MEASURES, facts
+from shared.models.rollups import SCORE_COUNTS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,17 +19,7 @@ HORIZON: Final = "evidence"
 FACTS: Final = ("decisions", "intake_batches", "audit_findings")
 
 _WINDOW = "{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8"
-_SCORES = (
-    "cases",
-    "automatic",
-    "reviewed",
-    "reviewed_wrong",
-    "auditable",
-    "drawn",
-    "audited",
-    "audited_wrong",
-    "weighted_wrong",
-)
+_SCORES = (*SCORE_COUNTS, "weighted_wrong")
 
 
 def add_experiment(connection: Connection, window: Window) -> int:
