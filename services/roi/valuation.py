@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from services.roi.schemas import Foreign, LabourValue, Rate
+from shared.measure.rounding import outwards
 
 if TYPE_CHECKING:
     from services.roi.facts import DatedRate, MoneyBuckets, MoneySum
@@ -21,13 +22,13 @@ LABOUR = "labour_hour"
 LOSS = "loss_per_error"
 EVERY_AUTOMATION = "*"
 # Compute of a single case is far below a minor unit.
-_AMOUNT = Decimal("1e-6")
+AMOUNT = Decimal("1e-6")
 _SECONDS_PER_HOUR = Decimal(3600)
 _NOTHING, _ONE = Decimal(0), Decimal(1)
 
 
 def amount(value: Decimal) -> Decimal:
-    return value.quantize(_AMOUNT)
+    return value.quantize(AMOUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,13 @@ def labour_value(estimate: Estimate, hour: Decimal, floor: float, held: Bounds |
         held: its upper bound is the one to show, where there is one.
     """
     interval = estimate if held is None else held
-    low, point, high = (
-        None if seconds is None else amount(Decimal(repr(seconds)) / _SECONDS_PER_HOUR * hour)
-        for seconds in (None if interval.low is None else floor, estimate.point, interval.high)
-    )
-    return LabourValue(low=low, point=point, high=high)
+    return worth_of(None if interval.low is None else floor, estimate.point, interval.high, hour)
+
+
+def worth_of(low: float | None, point: float | None, high: float | None, hour: Decimal) -> LabourValue:
+    """Seconds at a price of an hour."""
+    values = (None if seconds is None else Decimal(repr(seconds)) / _SECONDS_PER_HOUR * hour for seconds in (low, point, high))
+    return LabourValue(**outwards(values, AMOUNT))
 
 
 def total_labour_value(parts: Iterable[LabourValue | None]) -> LabourValue | None:

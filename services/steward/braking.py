@@ -16,7 +16,8 @@ from shared.casework.notices import Notice, NoticeKind, tell
 from shared.db import unit_of_work
 from shared.ids import uuid7
 from shared.measure.brake import Evidence, Rule
-from shared.measure.error_rate import AuditSums, error_rate
+from shared.measure.error_rate import AuditSums, ErrorRate, error_rate
+from shared.measure.rounding import outwards
 from shared.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 DEFAULT_LIMIT: Final = Decimal("0.05")
 # Windows taken in one run; the next run is a second away.
 WINDOWS: Final = 20
+_MILLIONTH: Final = Decimal("0.000001")
 
 
 def judge_audits(engine: Engine) -> int:
@@ -95,8 +97,13 @@ def add(evidence: Evidence, found: Iterable[Judged], limit: float, sums: AuditSu
 def shown(audits: int, wrong: int, limit: Decimal, sums: AuditSums) -> dict[str, object]:
     """What a person sees of the evidence: counts since the last release, and the rate over all time."""
     rate = error_rate(sums)
-    bounds = None if rate is None else {"low": round(rate.low, 6), "point": round(rate.point, 6), "high": round(rate.high, 6)}
+    bounds = None if rate is None else _bounds(rate)
     return {"audits": audits, "wrong": wrong, "limit": format(limit, "f"), "error_rate": bounds, "decisions": sums.decisions}
+
+
+def _bounds(rate: ErrorRate) -> dict[str, float]:
+    shown = outwards((rate.low, rate.point, rate.high), _MILLIONTH)
+    return {name: float(end) for name, end in shown.items() if end is not None}
 
 
 def _brake(connection: Connection, tenant: str, automation: str, evidence: dict[str, object]) -> bool:

@@ -13,6 +13,7 @@ from shared.casework.notices import EVERY, Notice, NoticeKind, tell
 from shared.db import unit_of_work
 from shared.ledger.seals import Seal, written
 from shared.measure.baselines import EMPTY, Moments
+from shared.measure.rounding import at_least
 from shared.measure.sequence import bounds, progress
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def lower_bound(sums: Sequence[DaySum]) -> Decimal | None:
             found = Moments(part.cases, float(part.seconds), float(part.squares))
             control[part.stratum] = control.get(part.stratum, EMPTY) + found
     held = bounds(progress(sums, control))
-    return None if held is None else Decimal(repr(held.low)).quantize(_THOUSANDTH)
+    return None if held is None else at_least(held.low, _THOUSANDTH)
 
 
 def _recorded(row: dict[str, Any], day: datetime, low: Decimal | None) -> Notice:

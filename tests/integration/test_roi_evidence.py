@@ -259,12 +259,13 @@ def test_errors_are_what_audits_found_with_bounds_and_their_loss(board: Board) -
     assert float(errors["rate"]) == pytest.approx(15 / 148, abs=1e-6)
     looks = bounds(Looks(np.array([148.0]), np.array([15.0]), 0.2))
     assert float(errors["rate_high"]) == pytest.approx(looks.high[0], abs=1e-6)
-    assert float(errors["conservative_loss"]) == pytest.approx(120 * 150 * looks.high[0], abs=0.02)
+    assert float(errors["rate_low"]) <= looks.low[0] < looks.high[0] <= float(errors["rate_high"])
+    assert 0 <= float(errors["conservative_loss"]) - 120 * 150 * looks.high[0] <= 0.02
     assert Decimal(errors["limit"]) == Decimal("0.05")
     summary = board.ask("summary")
     margin = 120 * 150 * (looks.high[0] - 15 / 148)
     for figures in (summary["total"], *summary["automations"]):
-        assert float(figures["money"]["error_margin"]) == pytest.approx(margin, abs=0.02)
+        assert margin <= float(figures["money"]["error_margin"]) <= margin + 0.02
         assert Decimal(figures["money"]["error_cost"]) == 0, "these errors were found without being booked, and no sum has them"
     past = board.ask("summary", **{"from": hours_ago(72).isoformat(), "to": hours_ago(48).isoformat()})
     assert past["automations"] == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+
+from shared.measure.rounding import at_least
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +73,7 @@ def _roi(tally: Tally, summary: Mapping[str, Any]) -> Table:
         name, saved, money = figures["automation"], figures["saved"], figures["money"]
         hours, cases = saved["hours"], figures["cases"]
         table.add_row(
-            *(name or "total", f"{cases['total']}", f"{cases['control']}", _shown(saved["at_least_hours"]), _shown(hours["point"])),
+            *(name or "total", f"{cases['total']}", f"{cases['control']}", _at_least(saved["at_least_hours"]), _shown(hours["point"])),
             *(f"{_shown(hours['low'])} to {_shown(hours['high'])}", f"{tally.saved_seconds(name) / 3600:,.1f}", saved["grade"] or "-"),
             *(_shown(money["total_cost"], 4), _shown(money["cash"], 2)),
             style="bold" if name is None else None,
@@ -80,6 +83,10 @@ def _roi(tally: Tally, summary: Mapping[str, Any]) -> Table:
 
 def _number(value: str | None) -> float | None:
     return None if value is None else float(value)
+
+
+def _at_least(hours: str) -> str:
+    return f"{at_least(Decimal(hours), Decimal('0.1')):,}"
 
 
 def _shown(value: str | None, digits: int = 1) -> str:

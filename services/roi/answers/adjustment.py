@@ -9,6 +9,7 @@ from services.roi.answers.evidence_schemas import Adjustment
 from services.roi.schemas import Interval
 from shared.measure.adjusted import Cell, Products, adjusted
 from shared.measure.baselines import Grade
+from shared.measure.rounding import outwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +61,7 @@ def _products(row: CaseSum) -> Products:
 
 
 def _interval(low: float, point: float, high: float) -> Interval:
-    return Interval(low=_rounded(low, _DIGITS), point=_rounded(point, _DIGITS), high=_rounded(high, _DIGITS))
+    return Interval(**outwards((low, point, high), _DIGITS))
 
 
 def _rounded(value: float, digits: Decimal) -> Decimal:

@@ -18,6 +18,7 @@ from services.roi.repository import queue as repository
 from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import HoursInterval
 from services.roi.service import asked
+from shared.measure.rounding import at_most, outwards
 from shared.measure.savings import combine
 
 if TYPE_CHECKING:
@@ -144,15 +145,11 @@ def _released(desk: Desk, days: Decimal, work: Decimal | None) -> Released:
     )
     worked = desk.worked / days
     return Released(
-        hours_per_day=HoursInterval(low=_known(low), point=_known(point), high=_known(high)),
+        hours_per_day=HoursInterval(**outwards((None if end is None else end / 3600 for end in (low, point, high)), _THOUSANDTH)),
         worked_hours_per_day=_hours(worked),
         share=(point / (point + worked)).quantize(_THOUSANDTH) if point is not None and point > 0 else None,
-        days_to_clear=(work / low).quantize(_THOUSANDTH) if work is not None and low is not None and low > 0 else None,
+        days_to_clear=at_most(work / low, _THOUSANDTH) if work is not None and low is not None and low > 0 else None,
     )
-
-
-def _known(seconds: Decimal | None) -> Decimal | None:
-    return None if seconds is None else _hours(seconds)
 
 
 def _hours(seconds: Decimal) -> Decimal:

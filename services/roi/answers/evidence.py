@@ -18,9 +18,10 @@ from services.roi.repository import scores
 from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import Summary
 from services.roi.service import asked
-from services.roi.valuation import Valuation, amount
+from services.roi.valuation import AMOUNT, Valuation, amount
 from shared.measure.baselines import Grade
 from shared.measure.error_rate import ErrorRate, error_rates
+from shared.measure.rounding import at_most, outwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from services.roi.service import Question, Roi
     from shared.measure import integrity
 
+_SHARE = Decimal("0.000001")
 _CONCURRENT = "concurrent randomised control"
 
 
@@ -175,7 +177,7 @@ def _stored(known: KnownBaseline, at: datetime) -> BaselineInUse:
 
 def _errors(audited: Audited, rate: ErrorRate | None, loss: tuple[Decimal, object] | None) -> Errors:
     sums = audited.sums
-    low, point, high = (None, None, None) if rate is None else (_share(rate.low), _share(rate.point), _share(rate.high))
+    share = outwards((None, None, None) if rate is None else (rate.low, rate.point, rate.high), _SHARE)
     each = None if loss is None else loss[0]
     return Errors(
         decisions=sums.decisions,
@@ -183,19 +185,15 @@ def _errors(audited: Audited, rate: ErrorRate | None, loss: tuple[Decimal, objec
         judged=sums.done,
         disputed=sums.disputed,
         wrong=sums.wrong,
-        rate_low=low,
-        rate=point,
-        rate_high=high,
+        rate_low=share["low"],
+        rate=share["point"],
+        rate_high=share["high"],
         limit=audited.limit,
         braked=audited.braked,
         loss_per_error=None if each is None else amount(each),
         expected_loss=None if each is None or rate is None else amount(each * Decimal(repr(rate.point)) * sums.decisions),
-        conservative_loss=None if each is None or rate is None else amount(each * Decimal(repr(rate.high)) * sums.decisions),
+        conservative_loss=None if each is None or rate is None else at_most(each * Decimal(repr(rate.high)) * sums.decisions, AMOUNT),
     )
-
-
-def _share(value: float) -> Decimal:
-    return Decimal(repr(value)).quantize(Decimal("0.000001"))
 
 
 def _clocks(draws: Sequence[Experiment]) -> Clocks:

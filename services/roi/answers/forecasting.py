@@ -17,8 +17,9 @@ from services.roi.repository import figures as repository
 from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import HoursInterval, LabourValue
 from services.roi.service import asked
-from services.roi.valuation import Valuation, amount, total_labour_value
+from services.roi.valuation import AMOUNT, Valuation, total_labour_value, worth_of
 from shared.measure.projection import LEAST_BLOCKS, Projection, combine, project
+from shared.measure.rounding import outwards
 
 if TYPE_CHECKING:
     from services.roi.figures import Account
@@ -101,7 +102,7 @@ def _projected(account: Account, flows: Flows, ahead: Ahead) -> Projected:
     note = account.estimate.note if seconds is None else None
     if ahead.blocks.size < LEAST_BLOCKS:
         note = f"fewer than {LEAST_BLOCKS} whole days are measured: no interval"
-    value = None if seconds is None or hour is None else _value(seconds, hour[0])
+    value = None if seconds is None or hour is None else worth_of(seconds.low, seconds.point, seconds.high, hour[0])
     return Projected(account.automation, seconds, value, cost, cash, note)
 
 
@@ -127,7 +128,7 @@ def _total(parts: Sequence[Projected]) -> AutomationForecast:
 def _shown(part: Projected) -> AutomationForecast:
     return AutomationForecast(
         automation=part.automation,
-        hours=None if part.seconds is None else HoursInterval(**{n: _hours(v) for n, v in _ends(part.seconds).items()}),
+        hours=None if part.seconds is None else _in_hours(part.seconds),
         labour_value=part.value,
         total_cost=_interval(part.cost),
         cash=_interval(part.cash),
@@ -135,18 +136,10 @@ def _shown(part: Projected) -> AutomationForecast:
     )
 
 
-def _value(seconds: Projection, hour: Decimal) -> LabourValue:
-    return LabourValue(**{n: None if v is None else amount(Decimal(repr(v)) / 3600 * hour) for n, v in _ends(seconds).items()})
-
-
 def _interval(found: Projection) -> MoneyInterval:
-    low, point, high = (None if value is None else amount(Decimal(repr(value))) for value in _ends(found).values())
-    return MoneyInterval(low=low, point=point or amount(Decimal(0)), high=high)
+    return MoneyInterval.model_validate(outwards((found.low, found.point, found.high), AMOUNT))
 
 
-def _ends(found: Projection) -> dict[str, float | None]:
-    return {"low": found.low, "point": found.point, "high": found.high}
-
-
-def _hours(seconds: float | None) -> Decimal | None:
-    return None if seconds is None else (Decimal(repr(seconds)) / 3600).quantize(Decimal("0.001"))
+def _in_hours(found: Projection) -> HoursInterval:
+    hours = (None if seconds is None else Decimal(repr(seconds)) / 3600 for seconds in (found.low, found.point, found.high))
+    return HoursInterval(**outwards(hours, Decimal("0.001")))

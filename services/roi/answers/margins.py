@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from services.roi.valuation import amount
+from services.roi.valuation import AMOUNT
 from shared.measure.error_rate import error_rates
+from shared.measure.rounding import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ def _margin(figures: Figures, rate: ErrorRate | None, prices: Valuation) -> Deci
     loss = prices.loss(str(figures.automation))
     if rate is None or loss is None:
         return None
-    return amount(Decimal(repr(rate.high - rate.point)) * loss[0] * figures.cases.automated)
+    return at_most((Decimal(repr(rate.high)) - Decimal(repr(rate.point))) * loss[0] * figures.cases.automated, AMOUNT)
 
 
 def _with(figures: Figures, margins: Margins) -> Figures:

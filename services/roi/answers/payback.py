@@ -13,11 +13,12 @@ from services.roi.answers.forecast_schemas import Payback, Stream
 from services.roi.facts import begun, placed, seconds_of
 from services.roi.period import Bucket, moment
 from services.roi.service import asked
-from services.roi.valuation import Valuation, amount
+from services.roi.valuation import AMOUNT, Valuation, amount
+from shared.measure.rounding import at_least
 from shared.measure.savings import combine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from services.roi.figures import Account
     from services.roi.service import Question, Roi
@@ -93,7 +94,7 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
         discount_rate=plan.rate,
         months=plan.months,
         cash=_stream(into, weeks, [week.cash - week.cost for week in weeks]),
-        capacity_at_least=_capacity(into, weeks, share) if valued and share is not None else None,
+        capacity_at_least=_capacity(into, weeks, share, lambda value: at_least(value, AMOUNT)) if valued and share is not None else None,
         capacity=_capacity(into, weeks, Decimal(1)) if valued else None,
         unconverted=list(money.unconverted),
     )
@@ -126,21 +127,21 @@ def _careful_share(accounts: Sequence[Account]) -> Decimal | None:
     return Decimal(repr(together.low)) / Decimal(repr(together.point))
 
 
-def _capacity(into: Investment, weeks: Sequence[Week], share: Decimal) -> Stream:
-    return _stream(into, weeks, [(week.value or _NOTHING) * share - week.cost for week in weeks])
+def _capacity(into: Investment, weeks: Sequence[Week], share: Decimal, shown: Callable[[Decimal], Decimal] = amount) -> Stream:
+    return _stream(into, weeks, [(week.value or _NOTHING) * share - week.cost for week in weeks], shown)
 
 
-def _stream(into: Investment, weeks: Sequence[Week], amounts: Sequence[Decimal]) -> Stream:
+def _stream(into: Investment, weeks: Sequence[Week], amounts: Sequence[Decimal], shown: Callable[[Decimal], Decimal] = amount) -> Stream:
     measured = [Flow(week.until.date(), value, measured=True) for week, value in zip(weeks, amounts, strict=True)]
     per_week = _per_week(weeks, amounts)
     last = measured[-1].on if measured else into.on
     flows = list(continued(measured, per_week, last, into.end))
     reached = into.paid_back(flows)
     return Stream(
-        measured=amount(sum(amounts, _NOTHING)),
-        per_week=amount(per_week),
-        npv_measured=amount(into.npv(measured)),
-        npv=amount(into.npv(flows)),
+        measured=shown(sum(amounts, _NOTHING)),
+        per_week=shown(per_week),
+        npv_measured=shown(into.npv(measured)),
+        npv=shown(into.npv(flows)),
         paid_back_on=None if reached is None else reached.on,
         paid_back="never" if reached is None else "measured" if reached.measured else "expected",
     )

@@ -17,6 +17,7 @@ from shared.errors import Conflict
 from shared.measure import planner
 from shared.measure.baselines import EMPTY
 from shared.measure.planner import Process
+from shared.measure.rounding import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,9 +81,10 @@ def plan(roi: Roi, tenant: str, question: Question, automation: str, wanted: Wan
         process=_shown(process),
         options=[_option(process, share, wanted.weeks) for share in wanted.shares],
         precision=wanted.precision,
-        share_needed=None if needed is None else _up(needed),
+        # Rounded so that they still suffice.
+        share_needed=None if needed is None else at_most(needed, Decimal("0.0001")),
         weeks_needed=[
-            None if weeks is None else _rounded(weeks, "0.1")
+            None if weeks is None else at_most(weeks, Decimal("0.1"))
             for weeks in (planner.weeks_for(process, float(wanted.precision), share) for share in shares)
         ],
     )
@@ -140,8 +142,3 @@ def _hours(seconds: float) -> Decimal:
 
 def _rounded(value: float, step: str) -> Decimal:
     return Decimal(repr(value)).quantize(Decimal(step))
-
-
-def _up(share: float) -> Decimal:
-    """Rounded so that it still suffices."""
-    return Decimal(math.ceil(share * 10_000)) / 10_000

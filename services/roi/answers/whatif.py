@@ -22,10 +22,11 @@ from services.roi.repository import scores as repository
 from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import HoursInterval
 from services.roi.service import asked
-from services.roi.valuation import Valuation, amount
+from services.roi.valuation import AMOUNT, Valuation, amount
 from shared.automations import registry
 from shared.measure.baselines import EMPTY, Moments
 from shared.measure.error_rate import AuditSums, ErrorRate, error_rates
+from shared.measure.rounding import outwards
 from shared.measure.savings import quantile
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from services.roi.service import Question, Roi
 
 NO_MODEL = "-"
+_THOUSANDTH, _HUNDREDTH = Decimal("0.001"), Decimal("0.01")
 ASSUMES = (
     "a case below the threshold goes to a person; no later tier is asked",
     "outcomes that only a person may give stay with people",
@@ -169,15 +171,12 @@ def _scenario(chosen: Chosen, rate: ErrorRate | None, known: Known) -> Scenario:
         automatic=automatic,
         people=people,
         automatic_share=(Decimal(automatic) / known.total).quantize(Decimal("0.0001")) if known.total else None,
-        review_hours=HoursInterval(**{name: None if end is None else _hours(end) for name, end in zip(_ENDS, review, strict=True)}),
+        review_hours=_in_hours(*review),
         saved_hours=saved,
         errors=errors,
-        error_cost=None if known.loss is None else LossInterval(**{n: _cost(getattr(errors, n), known.loss) for n in _ENDS}),
+        error_cost=None if known.loss is None else _cost(errors, known.loss),
         labour_value=value,
     )
-
-
-_ENDS = ("low", "point", "high")
 
 
 def _times(measured: Moments, cases: int) -> tuple[float | None, float | None, float | None]:
@@ -199,33 +198,30 @@ def _saved(manual: tuple[float | None, ...], review: tuple[float | None, ...]) -
         return HoursInterval(low=None, point=None, high=None)
     point = manual[1] - review[1]
     if manual[0] is None or manual[2] is None or review[2] is None:
-        return HoursInterval(low=None, point=_hours(point), high=None)
+        return _in_hours(None, point, None)
     more = review[2] - review[1]
-    return HoursInterval(
-        low=_hours(point - math.hypot(manual[1] - manual[0], more)),
-        point=_hours(point),
-        high=_hours(point + math.hypot(manual[2] - manual[1], more)),
-    )
+    return _in_hours(point - math.hypot(manual[1] - manual[0], more), point, point + math.hypot(manual[2] - manual[1], more))
 
 
 def _errors(chosen: Chosen, rate: ErrorRate | None) -> ErrorCount:
     """Known ones among cases that people decided, plus the estimate for those that they did not."""
     certain = chosen.certain
     if not chosen.automatic:
-        return ErrorCount(low=_two(certain), point=_two(certain), high=_two(certain))
+        return ErrorCount(**outwards((certain,) * 3, _HUNDREDTH))
     if rate is None:
-        return ErrorCount(low=_two(certain), point=None, high=None)
-    low, point, high = (_two(certain + Decimal(repr(share)) * chosen.automatic) for share in (rate.low, rate.point, rate.high))
-    return ErrorCount(low=low, point=point, high=high)
+        return ErrorCount(**outwards((certain, None, None), _HUNDREDTH))
+    ends = (certain + Decimal(repr(share)) * chosen.automatic for share in (rate.low, rate.point, rate.high))
+    return ErrorCount(**outwards(ends, _HUNDREDTH))
 
 
-def _cost(errors: Decimal | None, loss: Decimal) -> Decimal | None:
-    return None if errors is None else amount(errors * loss)
+def _cost(errors: ErrorCount, loss: Decimal) -> LossInterval:
+    ends = (None if end is None else end * loss for end in (errors.low, errors.point, errors.high))
+    return LossInterval(**outwards(ends, AMOUNT))
 
 
-def _two(value: Decimal) -> Decimal:
-    return value.quantize(Decimal("0.01"))
+def _in_hours(low: float | None, point: float | None, high: float | None) -> HoursInterval:
+    return HoursInterval(**outwards((None if end is None else Decimal(repr(end)) / 3600 for end in (low, point, high)), _THOUSANDTH))
 
 
 def _hours(seconds: float) -> Decimal:
-    return (Decimal(repr(seconds)) / 3600).quantize(Decimal("0.001"))
+    return (Decimal(repr(seconds)) / 3600).quantize(_THOUSANDTH)
