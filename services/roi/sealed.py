@@ -15,7 +15,16 @@ from shared.web.pagination import Page
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
+
+
+def newest(connection: Connection, tenant: str, as_of: datetime | None) -> Seal | None:
+    """At a moment, or now; None before anything was sealed."""
+    if as_of is None:
+        found = next(iter(tree.seals(connection, tenant, before=None, limit=1)), None)
+    else:
+        found = tree.seal_at(connection, tenant, as_of)
+    return None if found is None else Seal.of(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +38,6 @@ class SealedLedger:
             found = tree.seals(connection, tenant, before=before, limit=limit + 1)
         more = str(found[limit - 1].n) if len(found) > limit else None
         return Page[Seal](items=[Seal.of(seal) for seal in found[:limit]], next_cursor=more)
-
-    def newest(self, tenant: str, as_of: datetime | None) -> Seal | None:
-        """At a moment, or now; None before anything was sealed."""
-        with unit_of_work(self.engine, tenant=tenant) as connection:
-            if as_of is None:
-                found = next(iter(tree.seals(connection, tenant, before=None, limit=1)), None)
-            else:
-                found = tree.seal_at(connection, tenant, as_of)
-        return None if found is None else Seal.of(found)
 
     def seal(self, tenant: str, n: int) -> Seal:
         """Raises NotFound."""

@@ -84,9 +84,14 @@ class Roi:
         return totals, prices
 
     def timeseries(self, tenant: str, question: Question, bucket: Bucket) -> Timeseries:
+        with snapshot(self.engine, tenant) as connection:
+            return self.timeseries_in(connection, tenant, question, bucket)
+
+    def timeseries_in(self, connection: Connection, tenant: str, question: Question, bucket: Bucket) -> Timeseries:
+        """``connection`` as in `tally_in`."""
         # A quarter has more hours than an answer may have buckets.
         wanted = replace(question, default=RECENT) if bucket is Bucket.HOUR else question
-        period, tally = self.tally(tenant, wanted, bucket)
+        period, tally = self.tally_in(connection, tenant, wanted, bucket)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
         accounts = figures.accounts(tally, question.min_grade)
         found, unconverted = series.series(accounts, list(period.buckets(bucket)), prices, question.min_grade)

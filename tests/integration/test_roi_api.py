@@ -121,6 +121,34 @@ def _plans(client: TestClient, line: Engine, parameters: dict[str, str]) -> list
         ]
 
 
+_NEEDED = {"payback": {"investment": "1"}, "whatif": {"automation": "claims"}, "bridge": {"earlier": "2000-01-02T00:00:00Z"}} | {
+    "planner": {"automation": "claims", "cases_per_day": "1", "manual_seconds": "1", "deviation_seconds": "1"}
+}
+
+
+_ANSWERS = (
+    *("summary", "timeseries", "breakdown", "conservation", "evidence", "bridge", "footprint", "ledger", "ledger/seals", "board.pdf"),
+    *("planner", "capacity", "forecast", "payback", "whatif", "exports/summary", "exports/timeseries", "exports/breakdown"),
+)
+
+
+def test_an_answer_is_of_one_snapshot(client: TestClient) -> None:
+    begun: list[str] = []
+
+    def remember(*event: Any) -> None:
+        if "set_config" in event[2] and "acme" in str(event[3]):
+            begun.append(str(event[3]))
+
+    listen(Engine, "before_cursor_execute", remember)
+    for path in _ANSWERS:
+        # Remembers the key, which is looked up in a transaction of its own.
+        client.get("/v1/roi/ledger/seals")
+        begun.clear()
+        answer = client.get(f"/v1/roi/{path}", params=_NEEDED.get(path, {}))
+        assert (path, answer.status_code, begun) == (path, 200, begun[:1]), answer.text
+    remove(Engine, "before_cursor_execute", remember)
+
+
 @pytest.mark.parametrize("path", ["summary", "timeseries", "breakdown", "conservation", "evidence", "bridge"])
 def test_before_anything_was_booked_nothing_was_known(client: TestClient, line: Engine, path: str) -> None:
     work(line, 20)
@@ -134,9 +162,8 @@ def test_before_anything_was_booked_nothing_was_known(client: TestClient, line: 
 
 @pytest.mark.parametrize("path", ["forecast", "payback", "capacity", "whatif", "footprint"])
 def test_the_first_moments_that_may_be_asked_about_are_answered(client: TestClient, path: str) -> None:
-    needed = {"payback": {"investment": "1"}, "whatif": {"automation": "claims"}}.get(path, {})
     for moment in ("2000-01-01T00:00:00Z", "2000-01-01T19:40:11Z", "2000-03-01T05:00:00Z"):
-        answer = client.get(f"/v1/roi/{path}", params=needed | {"as_of": moment})
+        answer = client.get(f"/v1/roi/{path}", params=_NEEDED.get(path, {}) | {"as_of": moment})
         assert answer.status_code == 200, answer.text
 
 

@@ -26,6 +26,8 @@ from shared.measure.rounding import at_most, outwards
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sqlalchemy import Connection
+
     from services.roi.facts import KnownBaseline
     from services.roi.figures import Account
     from services.roi.service import Question, Roi
@@ -80,9 +82,14 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
 def judged(roi: Roi, tenant: str, question: Question) -> Summary:
     """The summary with its headline, which says so where the experiment is broken, and with what a careful figure adds for errors."""
     with snapshot(roi.engine, tenant) as connection:
-        answer, prices = roi.summary(connection, tenant, question)
-        draws = repository.experiments(connection, tenant, question.automation, question.as_of)
-        audited = scores.audits(connection, tenant, question.automation, question.as_of)
+        return judged_in(connection, roi, tenant, question)
+
+
+def judged_in(connection: Connection, roi: Roi, tenant: str, question: Question) -> Summary:
+    """As `judged`; ``connection`` is of a `snapshot`."""
+    answer, prices = roi.summary(connection, tenant, question)
+    draws = repository.experiments(connection, tenant, question.automation, question.as_of)
+    audited = scores.audits(connection, tenant, question.automation, question.as_of)
     found = soundness.worst((name, soundness.shown(soundness.examined(own))) for name, own in _by_automation(draws).items())
     return Summary(**charged(answer, audited, prices), soundness=found, headline=soundness.headline(answer.total, found))
 
