@@ -208,5 +208,15 @@ def test_a_moment_that_is_still_to_come_is_refused_though_its_day_has_begun(boar
     assert board.problem("whatif", automation="claims", as_of=hours_ago(-1).isoformat()) == (422, "bad_period")
 
 
+def test_a_day_that_had_just_begun_is_refused_with_the_reason(board: Board) -> None:
+    day = Bucket.DAY.start(hours_ago(30))
+    asked = {"automation": "claims", "as_of": (day + timedelta(hours=5)).isoformat()}
+    answer = board.get("whatif", **asked, **{"from": (day + timedelta(hours=2)).isoformat()})
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_period")
+    assert f"`from` must be before {day:%Y-%m-%dT%H:%M:%SZ}" in answer.text
+    found = board.ask("whatif", **asked, **{"from": (day - timedelta(hours=2)).isoformat()})
+    assert datetime.fromisoformat(found["to"]) == day
+
+
 def test_a_threshold_is_in_hundredths(board: Board) -> None:
     assert board.problem("whatif", automation="claims", threshold="0.123")[0] == 422

@@ -16,7 +16,7 @@ from services.roi import figures
 from services.roi.answers.whatif_schemas import ErrorCount, LossInterval, Scenario, WhatIf
 from services.roi.facts import HUMAN, Wanted
 from services.roi.grains import Grain
-from services.roi.period import LEAST, Period, moment
+from services.roi.period import LEAST, BadPeriod, Period, moment
 from services.roi.repository import figures as sums
 from services.roi.repository import scores as repository
 from services.roi.repository.snapshots import snapshot
@@ -63,11 +63,19 @@ class Known:
 
 
 def what_if(roi: Roi, tenant: str, question: Question, automation: str, thresholds: Sequence[Decimal]) -> WhatIf:
-    """As of a moment, what was known when its day began: scores are summed by day, and both sides of a case must be known alike."""
+    """As of a moment, what was known when its day began: scores are summed by day, and both sides of a case must be known alike.
+
+    Raises:
+        BadPeriod: nothing of the period was over then; or as `Period.of`.
+    """
     now = moment(question.as_of, roi.clock.now())
     before = None if question.as_of is None else Grain.DAY.start(now)
     if before is not None:
         now = before - LEAST
+        if question.start is not None and question.start >= before:
+            raise BadPeriod(
+                f"With `as_of` what was known when its day began is answered: `from` must be before {before:%Y-%m-%dT%H:%M:%SZ}."
+            )
         question = replace(question, as_of=now)
     days = Period.of(question.start, question.end, now=now, default=question.default).in_days()
     with snapshot(roi.engine, tenant) as connection:
