@@ -10,7 +10,7 @@ from uuid import UUID
 from services.roi import breakdown, figures, series
 from services.roi.breakdown import Dimension
 from services.roi.facts import Wanted
-from services.roi.period import RECENT, Bucket, Period, moment
+from services.roi.period import RECENT, BadPeriod, Bucket, Period, moment
 from services.roi.repository import conservation as balances
 from services.roi.repository import figures as sums
 from services.roi.repository.snapshots import snapshot
@@ -113,7 +113,8 @@ class Roi:
         return Conservation(start=period.start, end=period.end, as_of=now, holds=all(hour.difference == 0 for hour in hours), hours=hours)
 
     def ledger(self, tenant: str, wanted: LedgerQuestion, cursor: Cursor | None, limit: int) -> Page[LedgerLine]:
-        period = Period.of(wanted.start, wanted.end, now=moment(wanted.as_of, self.clock.now()), default=RECENT)
+        """Raises BadPeriod as `Period.of`, and where the cursor is of another period than is asked for."""
+        period = _of_pages(wanted, cursor, moment(wanted.as_of, self.clock.now()))
         filters = {
             "start": period.start,
             "end": period.end,
@@ -125,7 +126,8 @@ class Roi:
         with unit_of_work(self.engine, tenant=tenant) as connection:
             lines = sums.ledger_page(connection, tenant, filters, cursor, limit + 1)
         last = lines[limit - 1] if len(lines) > limit else None
-        return Page[LedgerLine](items=lines[:limit], next_cursor=None if last is None else Cursor(last.booked_at, last.id).encode())
+        place = None if last is None else Cursor(last.booked_at, last.id, (period.start, period.end)).encode()
+        return Page[LedgerLine](items=lines[:limit], next_cursor=place)
 
     def database_answers(self) -> None:
         """Raises Retryable where it does not."""
@@ -160,6 +162,17 @@ class Roi:
             period.refuse_too_many(bucket)
         wanted = Wanted(tenant, period, min(now, period.last), question.as_of, question.automation, bucket, apart)
         return period, sums.tally(connection, wanted)
+
+
+def _of_pages(wanted: LedgerQuestion, cursor: Cursor | None, now: datetime) -> Period:
+    """One for all pages: a period by default moves on with the hour, and the oldest lines would fall out of it between two of them."""
+    if cursor is None or cursor.period is None:
+        return Period.of(wanted.start, wanted.end, now=now, default=RECENT)
+    start, end = cursor.period
+    period = Period.of(start, end, now=now)
+    if Period.of(wanted.start or start, wanted.end or end, now=now) != period:
+        raise BadPeriod("`cursor` is of another period: ask for the one that its first page was of, or leave `from` and `to` out.")
+    return period
 
 
 def asked(question: Question, period: Period, tally: Tally) -> Asked:

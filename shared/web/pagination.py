@@ -30,13 +30,19 @@ class Page(BaseModel, Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The sort key of the last item of a page."""
+    """The sort key of the last item of a page.
+
+    Attributes:
+        period: start and end of what all pages are of, where it would move on between them.
+    """
 
     at: datetime
     id: UUID
+    period: tuple[datetime, datetime] | None = None
 
     def encode(self) -> str:
-        return base64.urlsafe_b64encode(f"{self.at.astimezone(UTC).isoformat()}|{self.id}".encode()).decode()
+        parts = [_written(self.at), str(self.id), *map(_written, self.period or ())]
+        return base64.urlsafe_b64encode("|".join(parts).encode()).decode()
 
     @classmethod
     def decode(cls, text: str | None) -> Cursor | None:
@@ -44,11 +50,25 @@ class Cursor:
         if text is None:
             return None
         try:
-            at, _, identity = base64.urlsafe_b64decode(text.encode()).decode().partition("|")
-            cursor = cls(datetime.fromisoformat(at), UUID(identity))
+            at, identity, *period = base64.urlsafe_b64decode(text.encode()).decode().split("|")
+            # Without a period where one was made before there was any.
+            return cls(_read(at), UUID(identity), _both(period) if period else None)
         except ValueError as error:
             raise Malformed(_NOT_OURS) from error
-        # An instant at the edge of the calendar with another offset would only fail in the query.
-        if cursor.at.utcoffset() != timedelta(0):
-            raise Malformed(_NOT_OURS)
-        return cursor
+
+
+def _both(period: list[str]) -> tuple[datetime, datetime]:
+    start, end = map(_read, period)
+    return start, end
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
+
+
+def _read(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    # An instant at the edge of the calendar with another offset would only fail in the query.
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("not in UTC")
+    return moment

@@ -314,6 +314,13 @@ def test_a_cursor_comes_back_as_it_was(at: datetime, identity: UUID) -> None:
     assert Cursor.decode(Cursor(at, identity).encode()) == Cursor(at, identity)
 
 
+@given(INSTANTS, INSTANTS, st.uuids())
+def test_a_cursor_remembers_the_period_of_its_pages(at: datetime, start: datetime, identity: UUID) -> None:
+    cursor = Cursor(at, identity, (start, at))
+    assert Cursor.decode(cursor.encode()) == cursor
+    assert len(cursor.encode()) <= 200
+
+
 def test_no_cursor_is_the_first_page() -> None:
     assert Cursor.decode(None) is None
 
@@ -327,6 +334,7 @@ GARBAGE = st.one_of(
     st.text().map(_encoded),
     st.builds(lambda at, identity: _encoded(f"{at}|{identity}"), st.text(), st.one_of(st.text(), st.uuids().map(str))),
     st.builds(lambda at, identity: _encoded(f"{at.isoformat()}|{identity}"), st.datetimes(), st.uuids()),
+    st.builds(lambda at, identity: _encoded(f"{at.isoformat()}|{identity}|{at.isoformat()}"), INSTANTS, st.uuids()),
 )
 
 

@@ -43,7 +43,7 @@ _SEAL_NUMBER = {"ge": 1, "le": 2**63 - 1}
 
 @router.get("/ledger", summary="The lines behind the figures")
 def ledger(tenant: Tenant, roi: Answers, wanted: Filtered, cursor: Cursored = None, limit: Limit = 50) -> Page[LedgerLine]:
-    """Append-only facts in seconds and money, newest booking first."""
+    """Append-only facts in seconds and money, newest booking first. All pages are of the period of the first one."""
     return roi.ledger(tenant, wanted, Cursor.decode(cursor), limit)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from services.roi.period import RECENT, Period, moment
 from shared.web.pagination import Cursor
 
 if TYPE_CHECKING:
@@ -19,9 +17,6 @@ _PAGE = 2000
 
 def lines(roi: Roi, tenant: str, wanted: LedgerQuestion) -> Iterator[LedgerLine]:
     """Newest booking first. The first page is read at once, so that a question that cannot be answered is refused before any answer."""
-    period = Period.of(wanted.start, wanted.end, now=moment(wanted.as_of, roi.clock.now()), default=RECENT)
-    # Once: a period by default moves on with the hour, and the oldest lines would fall out of it between two pages.
-    wanted = replace(wanted, start=period.start, end=period.end)
     page = roi.ledger(tenant, wanted, None, _PAGE)
     return chain(page.items, _rest(roi, tenant, wanted, page.next_cursor))
 
