@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from psycopg import sql
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
@@ -131,6 +132,10 @@ def main(
         # Of the driver, without the statement; it names host and port, not the password.
         typer.echo(f"RECOUP_DATABASE_ADMIN_URL: {str(error.orig).partition(chr(10))[0]}", err=True)
         raise typer.Exit(1) from None
+    except CommandError as error:
+        # Of alembic: there is no such revision, or the database is at one that only a newer version knows.
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     except RecoupError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(1) from None
@@ -139,10 +144,10 @@ def main(
 def _carry_out(url: str, revision: str, *, down: bool, admin: _AdminSettings, kafka: KafkaSettings) -> None:
     if down:
         downgrade(url, revision)
-        return
-    upgrade(url, revision, app_password=admin.app_password.get_secret_value() if admin.app_password else None)
-    if kafka.bootstrap_servers:
-        ensure_topics(kafka)
+    else:
+        upgrade(url, revision, app_password=admin.app_password.get_secret_value() if admin.app_password else None)
+        if kafka.bootstrap_servers:
+            ensure_topics(kafka)
     typer.echo(f"schema is at {revision}")
 
 

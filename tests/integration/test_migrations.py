@@ -12,8 +12,9 @@ import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import make_url
+from typer.testing import CliRunner
 
-from migrations.run import check_drift, downgrade, upgrade
+from migrations.run import app, check_drift, downgrade, upgrade
 from tests.database_sessions import connected
 from tests.patience import HANG_SECONDS, eventually
 from tests.servers import ROOT
@@ -51,6 +52,19 @@ def test_an_empty_database_comes_up_goes_down_and_comes_up_without_drift(empty_d
 def test_a_second_migration_of_a_database_that_is_up_to_date_changes_nothing(database: Database) -> None:
     upgrade(database.admin_url)
     check_drift(database.admin_url)
+
+
+def test_a_revision_that_there_is_not_gets_one_line(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOUP_DATABASE_ADMIN_URL", database.admin_url)
+    for options in (["--revision", "nonsense"], ["--down", "--revision", "nonsense"]):
+        done = CliRunner().invoke(app, options)
+        assert (done.exit_code, done.stderr, done.stdout) == (1, "Can't locate revision identified by 'nonsense'\n", "")
+
+
+def test_going_back_says_where_the_schema_is(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOUP_DATABASE_ADMIN_URL", database.admin_url)
+    done = CliRunner().invoke(app, ["--down", "--revision", "0023"])
+    assert (done.exit_code, done.stdout) == (0, "schema is at 0023\n")
 
 
 def test_two_migrations_of_one_database_wait_for_each_other(empty_database: Database) -> None:

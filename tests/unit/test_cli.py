@@ -80,6 +80,7 @@ def test_every_command_helps_under_its_own_name(name: str) -> None:
         (["baselines", "list", "--url", "foo"], "foo is no address: it begins with http:// or https://"),
         (["baselines", "study", "latin.csv", *STUDY], "latin.csv is not in UTF-8"),
         (["up", "--data-dir", "good.jsonl/x"], "good.jsonl/x cannot be used: Not a directory"),
+        (["demo", "--data-dir", "good.jsonl/x"], "good.jsonl/x cannot be used: Not a directory"),
     ],
 )
 def test_input_that_cannot_be_used_is_named_in_words(

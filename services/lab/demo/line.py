@@ -35,7 +35,10 @@ class RunningLine:
 @contextmanager
 def running(data_dir: Path, *, kafka: bool) -> Iterator[RunningLine]:
     """The whole line, ready; stopped when the block ends, however it ends."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{data_dir} cannot be used: {error.strerror}", param_hint="--data-dir") from None
     ready_file = data_dir / "ready.json"
     ready_file.unlink(missing_ok=True)
     log = data_dir / "up.log"
