@@ -13,9 +13,9 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
+from services.dispatcher.lag import Lags
 from services.dispatcher.records import Raw
 from shared.errors import Retryable
-from shared.telemetry import metrics
 
 if TYPE_CHECKING:
     from threading import Event
@@ -87,6 +87,7 @@ class Loop:
         self._progress = progress
         self._pulse = pulse
         self._clock = clock
+        self._lags = Lags()
         self._next_look = clock.monotonic()
         self.kafka_answers = False
         self.database_answers = True
@@ -169,8 +170,7 @@ class Loop:
             positions = {}
         self._next_look = self._clock.monotonic() + LOOK_SECONDS
         known = {p: (position, end) for p, (position, end) in positions.items() if position is not None}
-        for partition, (position, end) in known.items():
-            metrics.consumer_lag.labels(str(partition)).set(end - position)
+        self._lags.tell((p.partition for p in partitions), known)
         self._progress.observe(known)
 
 
