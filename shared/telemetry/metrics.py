@@ -34,8 +34,9 @@ open_cases = Gauge("recoup_open_cases", "Cases not decided yet.", ["state"])
 outbox_age = Gauge("recoup_oldest_outbox_seconds", "Age of the oldest decision not yet delivered or published.")
 redispatched = Counter("recoup_redispatched", "Cases sent to the workers again.", ["why"])  # waiting lease_expired
 quarantined = Counter("recoup_quarantined", "Cases given up after the attempt cap.")
-job_seconds = Histogram("recoup_job_seconds", "Time of one periodic job.", ["job"], buckets=_SECONDS)
-job_last_success = Gauge("recoup_job_last_success_timestamp_seconds", "When a periodic job last succeeded.", ["job"])
+# Not `job`: Prometheus gives every series a label of that name, and renames ours.
+job_seconds = Histogram("recoup_job_seconds", "Time of one periodic job.", ["name"], buckets=_SECONDS)
+job_last_success = Gauge("recoup_job_last_success_timestamp_seconds", "When a periodic job last succeeded.", ["name"])
 invariants_broken = Gauge("recoup_invariants_broken", "Standing invariants that do not hold now.", ["invariant"])
 late_outcomes = Counter("recoup_late_outcomes", "What business systems said later about cases, when it was applied.", ["result"])
 braked = Gauge("recoup_braked_automations", "Brakes that are on: people decide everything.", ["automation"])
