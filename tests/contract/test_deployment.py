@@ -23,7 +23,11 @@ from pydantic_settings import BaseSettings
 
 import services
 from services.cli.main import COMMANDS
+from services.courier.settings import CourierSettings
+from services.steward.tasks import STOP_SECONDS
 from services.supervisor.plan import SERVICES
+from shared.settings import RedisSettings
+from shared.taskqueue.app import celery_app
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = {"gateway", "dispatcher", "worker", "courier", "steward", "ops", "roi"}
@@ -101,6 +105,26 @@ def test_the_compose_file_has_every_process_and_a_health_check_for_each() -> Non
     services = compose()["services"]
     assert set(services) == PROCESSES | {"postgres", "redis", "kafka", "migrate"}
     assert all("healthcheck" in service for name, service in services.items() if name != "migrate")
+
+
+def seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
+
+
+def test_every_process_gets_the_time_that_it_takes_to_end() -> None:
+    # A request in flight, an attempt of a callback, a job of the steward; of a worker the task's hard limit.
+    needed = dict.fromkeys(PROCESSES, 10.0) | {
+        "courier": CourierSettings().timeout.total_seconds(),
+        "steward": STOP_SECONDS,
+        "worker": celery_app(RedisSettings.model_validate({"url": "redis://127.0.0.1/0"})).conf.task_time_limit,
+    }
+    for name, service in compose()["services"].items():
+        if name in PROCESSES:
+            assert seconds(service["stop_grace_period"]) > needed[name] + 5, name
+    for document in rendered("base"):
+        if document["kind"] == "Deployment":
+            name = document["metadata"]["name"]
+            assert document["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > needed[name] + 5, name
 
 
 def requirements(extras: set[str]) -> set[str]:
