@@ -127,6 +127,14 @@ def test_every_process_gets_the_time_that_it_takes_to_end() -> None:
             assert document["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > needed[name] + 5, name
 
 
+def test_a_worker_starts_as_many_children_as_it_asks_for_cores() -> None:
+    (worker,) = [d for d in rendered("base") if d["kind"] == "Deployment" and d["metadata"]["name"] == "worker"]
+    (container,) = worker["spec"]["template"]["spec"]["containers"]
+    (variable,) = container["env"]
+    assert variable == {"name": "RECOUP_WORKER_PROCESSES", "valueFrom": {"resourceFieldRef": {"resource": "requests.cpu"}}}
+    assert variable["name"] in known_variables()
+
+
 def requirements(extras: set[str]) -> set[str]:
     """Names that ``pip install 'recoup[extras]'`` asks for by itself, transitively over installed metadata."""
     found: set[str] = set()
