@@ -80,6 +80,15 @@ def test_the_edge_has_neither_kafka_nor_dispatcher() -> None:
     assert config["data"]["RECOUP_KAFKA_BOOTSTRAP_SERVERS"] == ""
 
 
+@pytest.mark.parametrize("folder", ["base", "overlays/edge", "overlays/production"])
+def test_replicas_are_set_by_the_manifest_or_by_an_autoscaler_and_never_by_both(folder: str) -> None:
+    documents = rendered(folder)
+    scaled = {d["spec"]["scaleTargetRef"]["name"] for d in documents if d["kind"] == "HorizontalPodAutoscaler"}
+    fixed = {d["metadata"]["name"] for d in documents if d["kind"] == "Deployment" and "replicas" in d["spec"]}
+    assert not scaled & fixed
+    assert scaled | fixed == {d["metadata"]["name"] for d in documents if d["kind"] == "Deployment"}
+
+
 def test_every_container_runs_a_command_that_exists() -> None:
     commands = {command.name for command in COMMANDS}
     for document in rendered("base"):
