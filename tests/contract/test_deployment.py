@@ -136,6 +136,19 @@ def test_every_process_gets_the_time_that_it_takes_to_end() -> None:
             assert document["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > needed[name] + 5, name
 
 
+def test_whoever_answers_requests_still_does_while_others_learn_that_it_ends() -> None:
+    documents = rendered("base")
+    behind_a_service = {d["spec"]["selector"]["app.kubernetes.io/component"] for d in documents if d["kind"] == "Service"}
+    assert behind_a_service == {"gateway", "ops", "roi"}
+    for document in documents:
+        if document["kind"] == "Deployment" and document["metadata"]["name"] in behind_a_service:
+            (container,) = document["spec"]["template"]["spec"]["containers"]
+            program, wait = container["lifecycle"]["preStop"]["exec"]["command"]
+            assert program == "sleep"
+            # What uvicorn gives requests in flight, and what the event log takes to close.
+            assert int(wait) + 10 + 5 < document["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+
+
 def test_a_worker_starts_as_many_children_as_it_asks_for_cores() -> None:
     (worker,) = [d for d in rendered("base") if d["kind"] == "Deployment" and d["metadata"]["name"] == "worker"]
     (container,) = worker["spec"]["template"]["spec"]["containers"]
