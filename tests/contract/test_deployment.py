@@ -136,6 +136,21 @@ def test_every_process_gets_the_time_that_it_takes_to_end() -> None:
             assert document["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > needed[name] + 5, name
 
 
+def test_secrets_reach_only_those_who_need_them() -> None:
+    secrets: dict[str, set[str]] = {}
+    for document in rendered("overlays/production"):
+        if document["kind"] in {"Deployment", "Job"}:
+            (container,) = document["spec"]["template"]["spec"]["containers"]
+            for source in container["envFrom"]:
+                if "secretRef" in source:
+                    secrets.setdefault(source["secretRef"]["name"], set()).add(document["metadata"]["name"])
+    vault = {"gateway", "courier", "ops"}
+    assert secrets == {"recoup": PROCESSES, "recoup-vault": vault, "recoup-models": {"worker"}, "recoup-admin": {"migrate"}}
+    services = compose()["services"]
+    assert {name for name in services if "RECOUP_SECRET_KEY" in services[name]["environment"]} == vault
+    assert {name for name in services if "RECOUP_DATABASE_ADMIN_URL" in services[name]["environment"]} == {"migrate"}
+
+
 def test_whoever_answers_requests_still_does_while_others_learn_that_it_ends() -> None:
     documents = rendered("base")
     behind_a_service = {d["spec"]["selector"]["app.kubernetes.io/component"] for d in documents if d["kind"] == "Service"}
