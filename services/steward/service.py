@@ -208,6 +208,7 @@ def check_invariants(engine: Engine, pending_limit: timedelta) -> int:
         "decision_not_sent_once": watch.decision_not_sent_once,
         "hole_in_consumed_ranges": watch.holes_in_consumed_ranges,
         "conservation_difference": watch.conservation_difference,
+        "horizon_ahead_of_transactions": watch.horizon_ahead_of_transactions,
         "pending_too_long": lambda connection: watch.pending_too_long(connection, pending_limit),
     }
     broken = {}

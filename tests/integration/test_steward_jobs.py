@@ -152,6 +152,7 @@ def test_a_healthy_line_breaks_no_invariant(engine: Engine) -> None:
         (ONE_RECEIVED_TOO_MANY, {"conservation_difference"}),
         ("UPDATE cases SET received_at = received_at - interval '20 minutes' WHERE state = 'pending'", {"pending_too_long"}),
         (RANGES_WITH_A_HOLE, {"hole_in_consumed_ranges"}),
+        ("UPDATE rollup_horizons SET horizon = '4294967296' WHERE name = 'seals'", {"horizon_ahead_of_transactions"}),
     ],
 )
 def test_damage_is_found_and_named(engine: Engine, damage: str, invariants: set[str]) -> None:

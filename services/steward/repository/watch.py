@@ -54,6 +54,11 @@ def decision_without_case(connection: Connection) -> int:
     )
 
 
+def horizon_ahead_of_transactions(connection: Connection) -> int:
+    """Horizons that the server's transaction ids have not reached, as after a dump came into a new one: what is booked lies behind them."""
+    return _count(connection, "SELECT count(*) FROM rollup_horizons WHERE horizon > pg_snapshot_xmax(pg_current_snapshot())")
+
+
 def decision_not_sent_once(connection: Connection) -> int:
     """Decisions made lately without exactly one row in the outbox."""
     return _count(
