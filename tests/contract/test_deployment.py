@@ -8,6 +8,7 @@ import pkgutil
 import re
 import shutil
 import subprocess
+import tomllib
 from importlib import import_module
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -26,7 +27,7 @@ from services.cli.main import COMMANDS
 from services.courier.settings import CourierSettings
 from services.steward.tasks import STOP_SECONDS
 from services.supervisor.plan import SERVICES
-from shared.settings import RedisSettings
+from shared.settings import DatabaseSettings, RedisSettings
 from shared.taskqueue.app import celery_app
 
 ROOT = Path(__file__).parents[2]
@@ -149,6 +150,35 @@ def test_secrets_reach_only_those_who_need_them() -> None:
     services = compose()["services"]
     assert {name for name in services if "RECOUP_SECRET_KEY" in services[name]["environment"]} == vault
     assert {name for name in services if "RECOUP_DATABASE_ADMIN_URL" in services[name]["environment"]} == {"migrate"}
+
+
+def test_overlays_name_images_of_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    wanted = {f"registry.example.com/recoup-{target}:{version}" for target in ("api", "line", "worker")}
+    for folder in ("overlays/edge", "overlays/production"):
+        pods = [d["spec"]["template"]["spec"] for d in rendered(folder) if d["kind"] in {"Deployment", "Job"}]
+        assert {container["image"] for pod in pods for container in pod["containers"]} == wanted, folder
+    assert f"recoup-$target:{version}" in (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
+
+
+def test_a_selector_finds_the_migration_alone() -> None:
+    labelled = [
+        d for d in rendered("overlays/production") if d["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "migrate"
+    ]
+    assert [d["kind"] for d in labelled] == ["Job"]
+
+
+def test_the_connections_that_are_documented_are_those_that_the_overlay_can_take() -> None:
+    documents = rendered("overlays/production")
+    most = {d["spec"]["scaleTargetRef"]["name"]: d["spec"]["maxReplicas"] for d in documents if d["kind"] == "HorizontalPodAutoscaler"}
+    pool = DatabaseSettings.model_fields["pool_size"].default
+    total = 0
+    for document in documents:
+        if document["kind"] == "Deployment":
+            name, spec = document["metadata"]["name"], document["spec"]
+            cores = int(spec["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"].removesuffix("m")) // 1000
+            total += most.get(name, spec.get("replicas")) * (2 + 2 * cores if name == "worker" else pool)
+    assert f"at most {total} connections" in (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
 
 
 def test_whoever_answers_requests_still_does_while_others_learn_that_it_ends() -> None:
