@@ -25,7 +25,9 @@ from services.lab.synth import TASKS, SyntheticEvent, generate
 from shared.automations.registry import installed
 from shared.errors import RecoupError
 
-app = typer.Typer(help="Synthesise, train and evaluate models.", no_args_is_help=True, pretty_exceptions_show_locals=False)
+app = typer.Typer(
+    add_completion=False, help="Synthesise, train and evaluate models.", no_args_is_help=True, pretty_exceptions_show_locals=False
+)
 _SHIPPED = Path(__file__).parents[1] / "worker" / "models"
 _NAMED = "NAME or task of a shipped pack, a FOLDER with one, or FOLDER:NAME; where there are several versions, NAME@VERSION"
 

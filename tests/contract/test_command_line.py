@@ -59,6 +59,8 @@ def test_every_command_explains_itself(command: object) -> None:
     done = CliRunner().invoke(import_module(command.module).app, ["--help"])  # type: ignore[attr-defined]  # a Command; parametrize knows no types
     assert done.exit_code == 0
     assert "Usage" in done.output
+    # Of a part of `recoup` a shell could complete nothing.
+    assert "completion" not in done.output
 
 
 @pytest.mark.parametrize("name", [command.name for command in HERE])
