@@ -125,7 +125,7 @@ def listing(tenant: Tenant, *, as_json: Json = False) -> None:
         _print_json([key.model_dump(mode="json") for key in found])
         return
     table = Table(
-        Column("id", min_width=36), *(Column(title, overflow="fold") for title in ("name", "prefix", "roles", "last used", "revoked"))
+        Column("id", no_wrap=True), *(Column(title, overflow="fold") for title in ("name", "prefix", "roles", "last used", "revoked"))
     )
     for key in found:
         table.add_row(str(key.id), key.name, f"rk_{key.prefix}", ", ".join(key.roles), _moment(key.last_used_at), _moment(key.revoked_at))

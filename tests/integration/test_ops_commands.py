@@ -70,6 +70,7 @@ def test_a_key_from_the_command_line_works_until_it_is_revoked(database: Databas
     made = json.loads(_keys(database, "create", "--tenant", "acme", "--role", "operator", "--name", "Console", "--json"))
     token = _keys(database, "create", "--tenant", "acme", "--role", "integrator", "--role", "executive", "--name", "ERP").strip()
     _keys(database, "revoke", made["id"], "--tenant", "acme")
+    shown = _keys(database, "list", "--tenant", "acme").splitlines()
     listed = {key["name"]: key for key in json.loads(_keys(database, "list", "--tenant", "acme", "--json"))}
 
     def status(key: str) -> int:
@@ -78,6 +79,8 @@ def test_a_key_from_the_command_line_works_until_it_is_revoked(database: Databas
     assert (status(token), status(made["token"])) == (200, 401)
     assert listed["ERP"]["roles"] == ["executive", "integrator"]
     assert listed["Console"]["revoked_at"]
+    # Nothing is cut off at the right of eighty columns, where it stands whether a key was revoked.
+    assert {line[-1] for line in shown} == set("┓┃┩│┘")
     assert {row["actor"] for row in desk.rows("SELECT actor FROM audit_log")} == {"recoup keys"}
 
 
