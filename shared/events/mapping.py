@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-import jmespath
 import orjson
 from jmespath.exceptions import JMESPathError
 
 from shared.errors import Malformed, Rejected
+from shared.events import bounded_jmespath
 from shared.events.attributes import Fault, checked
 from shared.events.parse import structured
 
@@ -101,7 +101,9 @@ class PayloadMapping:
 
     def _found(self, name: str, payload: object) -> object:
         try:
-            return self.expressions[name].compiled.search(payload)
+            return bounded_jmespath.search(self.expressions[name].compiled, payload)
+        except bounded_jmespath.TooCostly:
+            raise self._failed(name, "makes too much of this payload") from None
         except (JMESPathError, ValueError, TypeError, ArithmeticError, RecursionError):
             raise self._failed(name, "cannot be applied to this payload") from None
 
@@ -123,7 +125,8 @@ def compiled(expressions: Mapping[str, str | None] | None) -> PayloadMapping:
 
 def _compiled(name: str, text: str) -> ParsedResult:
     try:
-        return jmespath.compile(text)
-    except JMESPathError:
-        fault = Fault(field=name, problem=f"the expression `{text}` is not valid JMESPath")
+        return bounded_jmespath.compiled(text)
+    except (JMESPathError, RecursionError) as error:
+        problem = "is nested too deep" if isinstance(error, RecursionError) else "is not valid JMESPath"
+        fault = Fault(field=name, problem=f"the expression `{text}` {problem}")
         raise MappingFailed("The mapping of this source is not valid; correct the source.", errors=[fault]) from None

@@ -160,6 +160,15 @@ def test_a_mapping_that_cannot_be_parsed_or_a_type_nobody_handles_is_refused(des
     assert desk.call("POST", "/v1/sources", SOURCE).status_code == 409
 
 
+def test_a_mapping_that_no_process_could_carry_out_is_an_answer_and_not_a_crash(desk: Desk) -> None:
+    deep = desk.call("POST", "/v1/sources", SOURCE | {"mapping": {"id": "!" * 1500 + "a"}})
+    assert (deep.status_code, deep.json()["code"]) == (422, "mapping_failed")
+    doubling = desk.post("/v1/sources", SOURCE | {"mapping": {"data": "|".join(["[@,@]"] * 20)}}, role="integrator")
+    tried = desk.post(f"/v1/sources/{doubling['id']}/try", {"payload": {"a": "x"}}, role="integrator")
+    assert not tried["accepted"]
+    assert tried["errors"][0]["problem"].endswith("makes too much of this payload")
+
+
 def test_a_trial_shows_the_event_or_what_to_fix(desk: Desk) -> None:
     source = desk.post("/v1/sources", SOURCE)["id"]
     good = {"sent_at": "2026-11-23T08:00:00Z", "claim": {"number": "C-1", "fields": CLAIM}}
