@@ -126,6 +126,30 @@ def test_a_fact_committed_late_by_an_older_transaction_is_not_skipped(engine: En
     assert_rolled_up(engine)
 
 
+def _claims_to_know(engine: Engine) -> bool:
+    """Whether the sums are said to hold every fact that there is."""
+    with unit_of_work(engine) as connection:
+        return bool(
+            connection.exec_driver_sql(
+                "SELECT rolled_at > (SELECT max(booked_at) FROM decisions) FROM rollup_horizons WHERE name = 'rollups'"
+            ).scalar_one()
+        )
+
+
+def test_facts_held_back_by_a_transaction_that_was_left_open_are_not_said_to_be_summed_up(engine: Engine) -> None:
+    with engine.connect() as forgotten:
+        with forgotten.begin():
+            forgotten.exec_driver_sql("SELECT pg_current_xact_id()")
+            with unit_of_work(engine) as quick:
+                decide(quick, receive(quick, 10))
+            service.roll_up(engine)
+            assert _cases_rolled_up(engine) == 0
+            assert not _claims_to_know(engine)
+        roll_up(engine)
+    assert _cases_rolled_up(engine) == 10
+    assert _claims_to_know(engine)
+
+
 def test_work_after_a_case_was_rolled_up_corrects_sum_and_squares(engine: Engine) -> None:
     with unit_of_work(engine) as connection:
         (case,) = [c for c in receive(connection, 40) if c.arm == "control"][:1]

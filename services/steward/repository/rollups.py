@@ -15,6 +15,8 @@ from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, LINE_MEASURES, TI
 from shared.measure.forecasts import BORROWED, FIRST_LOOK
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
 _WINDOW = "{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8"
@@ -28,6 +30,8 @@ _MONEY_BUCKET = "tenant_id, grain, period, automation, kind, grade, currency"
 TRANSACTIONS = 2000
 ROLLUPS = "rollups"
 FACTS = ("decisions", "ledger_lines", "intake_batches")
+# When the transaction of a fact began, where no `booked_at` says it.
+_BEGAN = {"audit_findings": "created_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,16 @@ class Window:
 
     Attributes:
         empty: no fact is in it.
-        complete: there is no later committed fact; the roll-ups are as new as they can be.
+        complete: the next window, if any, begins with the oldest transaction that still runs.
+        through: every fact that was committed before lies below the oldest transaction that still runs. One that is left open, by whomever
+            on this server, holds back what is committed after it began.
     """
 
     lower: int
     upper: int
     empty: bool
     complete: bool
+    through: datetime
 
     def bounds(self) -> dict[str, str]:
         return {"lower": str(self.lower), "upper": str(self.upper)}
@@ -63,21 +70,31 @@ def lock_window(connection: Connection, name: str = ROLLUPS, facts: Sequence[str
     lower = int(row[0])
     firsts = ", ".join(f"(SELECT xid FROM {table} WHERE xid >= %(lower)s::xid8 ORDER BY xid LIMIT 1)" for table in facts)  # noqa: S608  # ours
     # A second statement: its snapshot is newer than the lock.
-    first, oldest_running = connection.exec_driver_sql(
-        f"SELECT least({firsts})::text, pg_snapshot_xmin(pg_current_snapshot())::text", {"lower": str(lower)}
+    first, oldest_running, through = connection.exec_driver_sql(
+        f"SELECT least({firsts})::text, pg_snapshot_xmin(pg_current_snapshot())::text, least(now(), {_held_back(facts)})",
+        {"lower": str(lower)},
     ).one()
     newest = max(int(oldest_running), lower)
     if first is None or int(first) >= newest:
-        return Window(lower, newest, empty=True, complete=True)
+        return Window(lower, newest, empty=True, complete=True, through=through)
     upper = min(newest, int(first) + TRANSACTIONS)
-    return Window(lower, upper, empty=False, complete=upper == newest)
+    return Window(lower, upper, empty=False, complete=upper == newest, through=through)
+
+
+def _held_back(facts: Sequence[str]) -> str:
+    """When the first committed fact beyond the oldest running transaction was begun: it was committed later, and so were all after it."""
+    return ", ".join(
+        f"(SELECT {_BEGAN.get(table, 'booked_at')} FROM {table}"  # noqa: S608  # ours
+        " WHERE xid >= greatest(pg_snapshot_xmin(pg_current_snapshot()), %(lower)s::xid8) ORDER BY xid LIMIT 1)"
+        for table in facts
+    )
 
 
 def advance(connection: Connection, window: Window, name: str = ROLLUPS) -> None:
     connection.exec_driver_sql(
-        "UPDATE rollup_horizons SET horizon = %(upper)s::xid8, rolled_at = CASE WHEN %(complete)s THEN now() ELSE rolled_at END"
+        "UPDATE rollup_horizons SET horizon = %(upper)s::xid8, rolled_at = CASE WHEN %(complete)s THEN %(through)s ELSE rolled_at END"
         " WHERE name = %(name)s",
-        {"upper": str(window.upper), "complete": window.complete, "name": name},
+        {"upper": str(window.upper), "complete": window.complete, "through": window.through, "name": name},
     )
 
 
