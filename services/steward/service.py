@@ -190,6 +190,11 @@ def measure_waiting(engine: Engine, orders: Orders) -> int:
         metrics.open_cases.labels(state).set(found.open_cases.get(state, 0))
     metrics.pending_age.set(found.pending_age)
     metrics.outbox_age.set(found.outbox_age)
+    metrics.delivery_age.set(found.delivery_age)
+    metrics.review_age.set(found.review_age)
+    metrics.failing_endpoints.set(found.failing_endpoints)
+    for horizon, seconds in found.behind.items():
+        metrics.behind.labels(horizon).set(seconds)
     depth = orders.depth()
     if depth is not None:
         metrics.queue_depth.set(depth)

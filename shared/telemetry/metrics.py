@@ -29,9 +29,13 @@ models_taken_back = Counter("recoup_models_taken_back", "Versions of models that
 fenced = Counter("recoup_fenced", "Results dropped because the case had been taken over.")
 failed = Counter("recoup_failed_cases", "Cases whose run raised.", ["automation"])
 
-pending_age = Gauge("recoup_oldest_pending_seconds", "Age of the oldest case that waits for a worker.")
+pending_age = Gauge("recoup_oldest_pending_seconds", "Age of the oldest case that waits for a worker, but for paused automations.")
 open_cases = Gauge("recoup_open_cases", "Cases not decided yet.", ["state"])
-outbox_age = Gauge("recoup_oldest_outbox_seconds", "Age of the oldest decision not yet delivered or published.")
+outbox_age = Gauge("recoup_oldest_outbox_seconds", "Age of the oldest message whose deliveries are not planned, or that is not published.")
+delivery_age = Gauge("recoup_oldest_delivery_seconds", "Age of the oldest message that an endpoint has not taken yet.")
+failing_endpoints = Gauge("recoup_failing_endpoints", "Enabled endpoints of which nothing but failures was heard lately.")
+review_age = Gauge("recoup_oldest_review_seconds", "Age of the oldest review that nobody has answered.")
+behind = Gauge("recoup_horizon_behind_seconds", "Age of the oldest committed fact that a horizon has not passed.", ["horizon"])
 redispatched = Counter("recoup_redispatched", "Cases sent to the workers again.", ["why"])  # waiting lease_expired
 quarantined = Counter("recoup_quarantined", "Cases given up after the attempt cap.")
 # Not `job`: Prometheus gives every series a label of that name, and renames ours.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import REGISTRY
 
-from services.steward import service
+from services.steward import braking, service
 from services.steward.repository import runs, upkeep, watch
 from services.steward.schedule import Job
 from services.steward.tasks import Runner
@@ -194,6 +194,72 @@ def test_the_ages_of_what_waits_are_measured(engine: Engine) -> None:
     assert found.open_cases == {"pending": 2}
     assert found.pending_age == pytest.approx(3600, abs=60)
     assert found.outbox_age == pytest.approx(30, abs=20)
+    assert (found.delivery_age, found.review_age, found.failing_endpoints) == (0, 0, 0)
+
+
+def test_cases_of_a_paused_automation_wait_without_an_age(engine: Engine) -> None:
+    with unit_of_work(engine) as connection:
+        receive(connection, 2, at=hours_ago(1))
+        connection.exec_driver_sql("UPDATE automation_settings SET paused = true")
+        found = watch.waiting(connection)
+    assert (found.open_cases, found.pending_age) == ({"pending": 2}, 0)
+
+
+PLANNED = "UPDATE outbox SET created_at = now() - interval '10 minutes', planned_at = now()"
+DELIVERY = """
+    WITH hook AS (INSERT INTO endpoints (id, tenant_id, url, failing_since)
+        VALUES (gen_random_uuid(), 'acme', 'https://erp.example/hook', now()) RETURNING id)
+    INSERT INTO deliveries (id, tenant_id, outbox_id, endpoint_id, state, next_attempt_at, created_at)
+    SELECT gen_random_uuid(), 'acme', o.id, hook.id, %(state)s, now() + interval '5 hours', now() - interval '10 minutes'
+    FROM outbox o, hook"""
+
+
+@pytest.mark.parametrize(("state", "age"), [("pending", 600), ("sending", 600), ("delivered", 0), ("dead", 0)])
+def test_a_message_that_an_endpoint_does_not_take_grows_old_although_its_deliveries_are_planned(
+    engine: Engine, state: str, age: float
+) -> None:
+    with unit_of_work(engine) as connection:
+        decide(connection, receive(connection, 1))
+        connection.exec_driver_sql(PLANNED + ", published_at = now()")
+        connection.exec_driver_sql(DELIVERY, {"state": state})
+        found = watch.waiting(connection)
+    assert (found.outbox_age, found.failing_endpoints) == (0, 1)
+    assert found.delivery_age == pytest.approx(age, abs=1)
+
+
+def test_a_message_that_the_decisions_topic_does_not_take_grows_old(engine: Engine) -> None:
+    with unit_of_work(engine) as connection:
+        decide(connection, receive(connection, 1))
+        connection.exec_driver_sql(PLANNED)
+        assert watch.waiting(connection).outbox_age == pytest.approx(600, abs=1)
+        connection.exec_driver_sql("UPDATE outbox SET published_at = now()")
+        assert watch.waiting(connection).outbox_age == 0
+
+
+def test_a_review_that_nobody_answers_grows_old(engine: Engine) -> None:
+    with unit_of_work(engine) as connection:
+        (case,) = receive(connection, 1)
+        connection.exec_driver_sql(
+            "INSERT INTO reviews (id, tenant_id, case_id, automation, kind, reasons, created_at)"
+            " VALUES (gen_random_uuid(), 'acme', %(case)s, 'claims', 'exception', '[]', now() - interval '2 days')",
+            {"case": case.id},
+        )
+        assert watch.waiting(connection).review_age == pytest.approx(2 * 86400, abs=1)
+        connection.exec_driver_sql("UPDATE reviews SET state = 'cancelled'")
+        assert watch.waiting(connection).review_age == 0
+
+
+def test_every_horizon_tells_how_old_the_facts_are_that_it_has_not_passed(engine: Engine) -> None:
+    with unit_of_work(engine) as connection:
+        decide(connection, receive(connection, 3))
+    time.sleep(1)
+    with unit_of_work(engine) as connection:
+        assert all(seconds > 0.9 for seconds in watch.waiting(connection).behind.values())
+    roll_up(engine)
+    service.seal_ledger(engine)
+    braking.judge_audits(engine)
+    with unit_of_work(engine) as connection:
+        assert watch.waiting(connection).behind == {"rollups": 0, "evidence": 0, "audits": 0, "seals": 0}
 
 
 def _environment(database: Database, redis_url: str, port: int) -> dict[str, str]:

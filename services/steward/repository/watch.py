@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
 
     from sqlalchemy import Connection
 
@@ -14,24 +15,77 @@ if TYPE_CHECKING:
 RECENT = "15 minutes"
 
 
+# Of facts that a horizon has not passed: the job that moves it is late, or a transaction is open somewhere on the server.
+_BEHIND = {
+    "rollups": ("decisions", "ledger_lines", "intake_batches"),
+    "evidence": ("decisions", "intake_batches"),
+    "audits": ("decisions",),
+    "seals": ("ledger_lines",),
+}
+
+_CASES = """
+SELECT c.state, count(*), extract(epoch FROM now() - min(c.received_at) FILTER (WHERE s.paused IS NOT TRUE))::float8
+FROM cases c LEFT JOIN automation_settings s ON s.tenant_id = c.tenant_id AND s.automation = c.automation
+WHERE c.state <> 'decided' GROUP BY 1
+"""
+_AGES = """
+SELECT (SELECT min(created_at) FROM outbox WHERE planned_at IS NULL) AS unplanned,
+       (SELECT min(created_at) FROM outbox WHERE published_at IS NULL) AS unpublished,
+       (SELECT min(created_at) FROM deliveries WHERE state = 'pending') AS undelivered,
+       (SELECT min(created_at) FROM deliveries WHERE state = 'sending') AS sending,
+       (SELECT min(created_at) FROM reviews WHERE state IN ('open', 'claimed')) AS unreviewed,
+       now() AS now
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Attributes: open_cases: by state; the ages are seconds, 0 where nothing waits."""
+    """The ages are seconds, 0 where nothing waits.
+
+    Attributes:
+        open_cases: by state.
+        pending_age: of cases, but for paused automations.
+        outbox_age: of messages for which no deliveries are planned yet, or that the decisions topic has not acknowledged.
+        delivery_age: of messages that an endpoint has not taken yet.
+        review_age: of reviews that nobody has answered.
+        failing_endpoints: those that are called and have only failed since some moment.
+        behind: by horizon, of facts that it has not passed.
+    """
 
     open_cases: dict[str, int]
     pending_age: float
     outbox_age: float
+    delivery_age: float
+    review_age: float
+    failing_endpoints: int
+    behind: dict[str, float]
 
 
 def waiting(connection: Connection) -> Waiting:
-    rows = connection.exec_driver_sql(
-        "SELECT state, count(*), extract(epoch FROM now() - min(received_at))::float8 FROM cases WHERE state <> 'decided' GROUP BY state"
-    ).all()
-    outbox_age = connection.exec_driver_sql(
-        "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox WHERE planned_at IS NULL"
-    ).scalar_one()
-    ages = {state: age for state, _, age in rows}
-    return Waiting({state: count for state, count, _ in rows}, max(0.0, ages.get("pending", 0.0)), max(0.0, outbox_age))
+    rows = connection.exec_driver_sql(_CASES).all()
+    ages = connection.exec_driver_sql(_AGES).one()
+    failing = connection.exec_driver_sql("SELECT count(*) FROM endpoints WHERE state = 'enabled' AND failing_since IS NOT NULL")
+    return Waiting(
+        open_cases={state: count for state, count, _ in rows},
+        pending_age=max(0.0, next((age or 0.0 for state, _, age in rows if state == "pending"), 0.0)),
+        outbox_age=_age(ages.now, ages.unplanned, ages.unpublished),
+        delivery_age=_age(ages.now, ages.undelivered, ages.sending),
+        review_age=_age(ages.now, ages.unreviewed),
+        failing_endpoints=failing.scalar_one(),
+        behind={horizon: _behind(connection, horizon, facts) for horizon, facts in _BEHIND.items()},
+    )
+
+
+def _behind(connection: Connection, horizon: str, facts: Sequence[str]) -> float:
+    firsts = ", ".join(
+        f"(SELECT booked_at FROM {table} WHERE xid >= (SELECT horizon FROM rollup_horizons WHERE name = %(name)s) ORDER BY xid LIMIT 1)"  # noqa: S608  # ours
+        for table in facts
+    )
+    return _age(*connection.exec_driver_sql(f"SELECT now(), {firsts}", {"name": horizon}).one())
+
+
+def _age(now: datetime, *moments: datetime | None) -> float:
+    return max((max(0.0, (now - moment).total_seconds()) for moment in moments if moment is not None), default=0.0)
 
 
 def decided_without_decision(connection: Connection) -> int:
