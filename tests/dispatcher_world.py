@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +85,15 @@ class Dispatcher:
     @property
     def ready(self) -> bool:
         return bool(self.readiness) and all(self.readiness.values())
+
+    @property
+    def lags(self) -> list[str]:
+        """Partitions whose lag it shows; none while it does not answer."""
+        try:
+            text = httpx.get(f"http://127.0.0.1:{self.port}/metrics").text
+        except httpx.TransportError:
+            return []
+        return sorted(re.findall(r'^recoup_consumer_lag\{partition="(\d+)"\}', text, re.MULTILINE))
 
     def kill(self) -> None:
         self.process.kill()

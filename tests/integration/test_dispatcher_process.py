@@ -119,6 +119,17 @@ def test_another_dispatcher_takes_over_from_a_killed_one(
     assert_every_offset_is_covered(database, settings)
 
 
+def test_a_partition_that_goes_to_another_dispatcher_has_one_lag_and_not_two(
+    database: Database, empty_redis_url: str, kafka_bootstrap: str, tmp_path: Path
+) -> None:
+    add_tenant(database)
+    settings = kafka_settings(kafka_bootstrap)
+    with dispatcher(database, empty_redis_url, settings, tmp_path) as one:
+        eventually(lambda: one.lags == ["0", "1", "2"])
+        with dispatcher(database, empty_redis_url, settings, tmp_path) as two:
+            eventually(lambda: two.lags and sorted([*one.lags, *two.lags]) == ["0", "1", "2"])
+
+
 def test_a_database_that_is_away_delays_the_batch_and_nothing_else(
     database: Database, postgres_admin_url: str, empty_redis_url: str, kafka_bootstrap: str, tmp_path: Path
 ) -> None:
