@@ -36,9 +36,14 @@ class Runner:
         self._clock = clock
         self._name = name
         self._stopped = Event()
+        self._jobs = jobs
         self._threads = [Thread(target=self._loop, args=(job,), name=job.name, daemon=True) for job in jobs]
 
     def start(self) -> None:
+        for job in self._jobs:
+            metrics.job_period.labels(job.name).set(job.period.total_seconds())
+            # A job that never succeeds is late too.
+            metrics.job_last_success.labels(job.name).set(self._clock.now().timestamp())
         for thread in self._threads:
             thread.start()
 

@@ -40,7 +40,8 @@ redispatched = Counter("recoup_redispatched", "Cases sent to the workers again."
 quarantined = Counter("recoup_quarantined", "Cases given up after the attempt cap.")
 # Not `job`: Prometheus gives every series a label of that name, and renames ours.
 job_seconds = Histogram("recoup_job_seconds", "Time of one periodic job.", ["name"], buckets=_SECONDS)
-job_last_success = Gauge("recoup_job_last_success_timestamp_seconds", "When a periodic job last succeeded.", ["name"])
+job_last_success = Gauge("recoup_job_last_success_timestamp_seconds", "When a periodic job last succeeded, or its steward began.", ["name"])
+job_period = Gauge("recoup_job_period_seconds", "How often a periodic job runs.", ["name"])
 invariants_broken = Gauge("recoup_invariants_broken", "Standing invariants that do not hold now.", ["invariant"])
 late_outcomes = Counter("recoup_late_outcomes", "What business systems said later about cases, when it was applied.", ["result"])
 braked = Gauge("recoup_braked_automations", "Brakes that are on: people decide everything.", ["automation"])

@@ -90,6 +90,19 @@ def test_a_failed_job_is_noted_and_does_not_end_the_steward(engine: Engine) -> N
     assert rows(engine, "SELECT job, touched, error FROM job_runs") == [("fail", None, "InvariantBroken")]
 
 
+def test_a_job_that_never_succeeds_is_late_from_the_start_of_its_steward(engine: Engine) -> None:
+    def fail() -> int:
+        raise ValueError
+
+    steward = Runner(engine, SystemClock(), "steward", [Job("never", MINUTE, fail, everywhere=True)])
+    steward.start()
+    steward.stop()
+    labels = {"name": "never"}
+    assert REGISTRY.get_sample_value("recoup_job_period_seconds", labels) == 60
+    began = REGISTRY.get_sample_value("recoup_job_last_success_timestamp_seconds", labels)
+    assert began == pytest.approx(SystemClock().now().timestamp(), abs=30)
+
+
 def test_the_diary_is_pruned_but_for_the_last_run_of_each_job(engine: Engine) -> None:
     with unit_of_work(engine) as connection:
         for hours in (1, 5, 6):
