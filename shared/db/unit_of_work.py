@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.errors import Retryable
+from shared.telemetry import metrics
 
 _SET = text("SELECT set_config(name, value, true) FROM unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS given (name, value)")
 
@@ -45,8 +46,18 @@ def unit_of_work(
                     connection.execute(_SET, {"names": list(given), "values": list(given.values())})
                 yield connection
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise DatabaseUnavailable(cause=type(error).__name__) from error
+        raise _unavailable(error) from error
     except DBAPIError as error:
         if error.connection_invalidated:
-            raise DatabaseUnavailable(cause=type(error).__name__) from error
+            raise _unavailable(error) from error
         raise
+
+
+def _unavailable(error: DBAPIError | PoolTimeout) -> DatabaseUnavailable:
+    if isinstance(error, PoolTimeout):
+        why = "pool"
+    else:
+        # A connect that failed has no statement and invalidates nothing.
+        why = "connection" if error.connection_invalidated or error.statement is None else "statement"
+    metrics.database_unavailable.labels(why).inc()
+    return DatabaseUnavailable(cause=type(error).__name__)

@@ -10,6 +10,8 @@ events = Counter(
     "recoup_events", "Events by what became of them at the door.", ["result"]
 )  # accepted duplicate conflict rejected unavailable
 http_seconds = Histogram("recoup_http_seconds", "Time to answer a request.", ["service", "method", "route", "status"], buckets=_SECONDS)
+# pool: all connections of the process in use; connection: none to be had, or lost; statement: timeout, lock or deadlock
+database_unavailable = Counter("recoup_database_unavailable", "Transactions that the database did not carry out.", ["why"])
 append_seconds = Histogram("recoup_append_seconds", "Time until the event log has acknowledged.", buckets=_SECONDS)
 pending_appends = Gauge("recoup_pending_appends", "Records that wait for the event log's acknowledgement.", multiprocess_mode="livesum")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
@@ -274,6 +275,29 @@ def test_a_statement_that_runs_too_long_is_given_up(database: Database) -> None:
         unit_of_work(engine) as connection,
     ):
         connection.execute(text("SELECT pg_sleep(30)"))
+
+
+def _outages() -> dict[str, float]:
+    return {
+        why: REGISTRY.get_sample_value("recoup_database_unavailable_total", {"why": why}) or 0
+        for why in ("pool", "connection", "statement")
+    }
+
+
+def test_outages_are_counted_by_what_was_missing(engine: Engine, database: Database) -> None:
+    before = _outages()
+    with unit_of_work(engine), pytest.raises(DatabaseUnavailable), unit_of_work(engine):
+        pytest.fail("the only connection was taken")
+    with pytest.raises(DatabaseUnavailable), unit_of_work(engine, tenant="a") as connection:
+        _ask_after_the_end(connection, database)
+    nowhere = f"postgresql+psycopg://recoup_app:x@127.0.0.1:{free_port()}/recoup"
+    with _engine(nowhere) as other, pytest.raises(DatabaseUnavailable), unit_of_work(other):
+        pytest.fail("there is no database")
+    quick = _engine(database.app_url, statement_timeout=timedelta(milliseconds=50))
+    with quick as other, pytest.raises(DatabaseUnavailable), unit_of_work(other) as connection:
+        connection.execute(text("SELECT pg_sleep(30)"))
+    after = _outages()
+    assert {why: after[why] - before[why] for why in after} == {"pool": 1, "connection": 2, "statement": 1}
 
 
 def test_an_error_of_the_database_does_not_repeat_the_values_of_its_statement(engine: Engine) -> None:
