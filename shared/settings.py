@@ -144,8 +144,6 @@ class PackSettings(BaseSettings):
 class ProcessSettings(PackSettings):
     """Read by every process."""
 
-    # `local` is the embedded profile: everything on this machine, for one team.
-    profile: Literal["local", "production"] = "production"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # Empty: nothing leaves the machine.
     sentry_dsn: Annotated[SecretStr, AfterValidator(_sentry)] | None = None

@@ -93,7 +93,6 @@ class Connections:
 
 # Defaults of the embedded profile; what the user has set wins. Receivers of decisions run on the same machine there.
 LOCAL_DEFAULTS = {
-    "RECOUP_PROFILE": "local",
     "RECOUP_ENVIRONMENT": "local",
     "RECOUP_HOST": "127.0.0.1",
     "RECOUP_COURIER_ALLOWED_NETWORKS": '["127.0.0.0/8", "::1/128"]',

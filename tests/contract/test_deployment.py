@@ -27,6 +27,7 @@ from services.cli.main import COMMANDS
 from services.courier.settings import CourierSettings
 from services.steward.tasks import STOP_SECONDS
 from services.supervisor.plan import SERVICES
+from services.supervisor.settings import Ports
 from shared.settings import DatabaseSettings, RedisSettings
 from shared.taskqueue.app import celery_app
 
@@ -236,14 +237,17 @@ def test_images_run_as_an_ordinary_user() -> None:
     assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)
 
 
-def known_variables() -> set[str]:
-    """Every variable that some settings class reads."""
+def settings_classes() -> set[type[BaseSettings]]:
     modules = ["shared.settings", "migrations.run", "services.cli.importing", "services.cli.ops_api"]
     modules += [f"services.{found.name}.settings" for found in pkgutil.iter_modules(services.__path__) if found.name not in {"cli", "lab"}]
-    classes = {
+    return {
         kind for name in modules for kind in vars(import_module(name)).values() if isinstance(kind, type) and issubclass(kind, BaseSettings)
     }
-    return {f"{kind.model_config.get('env_prefix', '')}{field}".upper() for kind in classes for field in kind.model_fields}
+
+
+def known_variables() -> set[str]:
+    """Every variable that some settings class reads."""
+    return {f"{kind.model_config.get('env_prefix', '')}{field}".upper() for kind in settings_classes() for field in kind.model_fields}
 
 
 def test_every_variable_that_a_container_gets_is_read_by_somebody() -> None:
@@ -257,6 +261,13 @@ def test_every_variable_that_a_container_gets_is_read_by_somebody() -> None:
                 assert set(document["data"]) <= known, folder
     set_in_images = re.findall(r"RECOUP_\w+(?==)", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"))
     assert set(set_in_images) <= known
+
+
+def test_every_setting_is_read_by_more_than_its_class() -> None:
+    sources = [path.read_text(encoding="utf-8") for root in ("services", "shared", "migrations") for path in (ROOT / root).rglob("*.py")]
+    read = {word for source in sources for word in re.findall(r"\.(\w+)", source)}
+    # `Ports` are read by the name of their process.
+    assert {(kind.__name__, field) for kind in settings_classes() - {Ports} for field in kind.model_fields if field not in read} == set()
 
 
 @pytest.mark.parametrize("name", ["production.md", "callbacks.md", "operating.md"])

@@ -34,7 +34,7 @@ def test_a_missing_variable_is_named(
 @pytest.mark.parametrize(
     ("kind", "variable"),
     [
-        (ProcessSettings, "RECOUP_PROFILE"),
+        (ProcessSettings, "RECOUP_SENTRY_DSN"),
         (ProcessSettings, "RECOUP_LOG_LEVEL"),
         (DatabaseSettings, "RECOUP_DATABASE_POOL_SIZE"),
         (KafkaSettings, "RECOUP_KAFKA_PARTITIONS"),
@@ -56,11 +56,11 @@ def test_a_wrong_value_is_named_and_not_repeated(
 
 
 def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("RECOUP_PROFILE", "x")
+    monkeypatch.setenv("RECOUP_SENTRY_DSN", "x")
     monkeypatch.setenv("RECOUP_LOG_LEVEL", "x")
     with pytest.raises(SystemExit):
         load(ProcessSettings)
-    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == ["RECOUP_PROFILE", "RECOUP_LOG_LEVEL"]
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == ["RECOUP_LOG_LEVEL", "RECOUP_SENTRY_DSN"]
 
 
 def test_settings_are_read_frozen_and_hide_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

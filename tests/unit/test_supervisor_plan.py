@@ -77,7 +77,7 @@ def test_processes_are_told_everything_but_the_administrators_secrets() -> None:
     assert environment["RECOUP_DATABASE_URL"] == OWN.database_url
     assert environment["RECOUP_STEWARD_PORT"] == "9104"
     assert environment["RECOUP_WORKER_PROCESSES"] == "3"
-    assert environment["RECOUP_PROFILE"] == "local"
+    assert environment["RECOUP_ENVIRONMENT"] == "local"
     assert environment["RECOUP_COURIER_ALLOWED_NETWORKS"] == '["127.0.0.0/8", "::1/128"]'
     assert not [name for name in environment if "ADMIN" in name or "APP_PASSWORD" in name]
 
@@ -92,7 +92,7 @@ def test_what_the_user_has_set_wins_over_the_local_defaults_but_not_over_the_ser
 def test_a_given_database_gets_no_local_defaults() -> None:
     given_database = Connections(database_url="a", redis_url="b", secret_key="c", embedded=False)
     environment = service_environment({}, given_database, PORTS, workers=1)
-    assert "RECOUP_PROFILE" not in environment
+    assert "RECOUP_ENVIRONMENT" not in environment
     assert "RECOUP_COURIER_REQUIRE_HTTPS" not in environment
 
 
