@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from datetime import timedelta
 from importlib import import_module
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -20,6 +21,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings
 
 import services
@@ -270,7 +272,28 @@ def test_every_setting_is_read_by_more_than_its_class() -> None:
     assert {(kind.__name__, field) for kind in settings_classes() - {Ports} for field in kind.model_fields if field not in read} == set()
 
 
-@pytest.mark.parametrize("name", ["production.md", "callbacks.md", "operating.md"])
+def test_every_variable_that_is_read_is_documented() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]]
+    assert known_variables() - set(re.findall(r"RECOUP_[A-Z0-9_]+", " ".join(texts))) == set()
+
+
+@pytest.mark.parametrize("name", ["settings.md", "callbacks.md"])
+def test_defaults_that_are_documented_are_those_of_the_settings(name: str) -> None:
+    defaults: dict[str, set[str]] = {}
+    for kind in settings_classes():
+        for field, info in kind.model_fields.items():
+            shown = (
+                TypeAdapter(timedelta).dump_python(info.default, mode="json") if isinstance(info.default, timedelta) else str(info.default)
+            )
+            defaults.setdefault(f"{kind.model_config.get('env_prefix', '')}{field}".upper(), set()).add(shown)
+    rows = re.findall(r"^\| `(RECOUP_\w+)` \| `([^`]+)` \|", (ROOT / "docs" / name).read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) > 5
+    # JSON of lists and booleans has no counterpart in Python's words.
+    plain = [(variable, value) for variable, value in rows if value[0] != "[" and value != "true"]
+    assert [(variable, value) for variable, value in plain if value not in defaults[variable]] == []
+
+
+@pytest.mark.parametrize("name", ["production.md", "callbacks.md", "operating.md", "settings.md"])
 def test_every_variable_that_is_documented_is_read_by_somebody(name: str) -> None:
     # Not a prefix, as in `RECOUP_<PROCESS>_PORT`.
     named = set(re.findall(r"RECOUP_[A-Z0-9_]*[A-Z0-9]\b(?!_)", (ROOT / "docs" / name).read_text(encoding="utf-8")))
