@@ -53,3 +53,13 @@ queue_depth = Gauge("recoup_queue_depth", "Orders waiting in Redis.")
 delivered = Counter("recoup_deliveries", "Callback attempts by result.", ["result"])  # delivered retry dead blocked
 delivery_seconds = Histogram("recoup_delivery_seconds", "Time of one callback attempt.", buckets=_SECONDS)
 published = Counter("recoup_published_decisions", "Decisions acknowledged by the decisions topic.")
+
+# A series that begins with its first event has not risen: what alarms are about is there from the start.
+for _metric, _values in (
+    (events, ("accepted", "duplicate", "conflict", "rejected", "unavailable")),
+    (consumed, ("new", "duplicate", "poison")),
+    (delivered, ("delivered", "retry", "dead", "blocked")),
+    (database_unavailable, ("pool", "connection", "statement")),
+):
+    for _value in _values:
+        _metric.labels(_value)
