@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -33,6 +34,16 @@ def test_no_text_begins_like_a_formula(text: str) -> None:
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://evil.example")', "\uff1d1"])
 def test_what_a_spreadsheet_would_run_is_quoted(text: str) -> None:
     assert cell(text) == f"'{text}"
+
+
+@given(st.text(alphabet="a1;,\t\r\n\"'=+-@\uff1d "))
+@example("a;=1+1")
+@example('a;"=1+1;')
+@example("a\n@SUM(A1)")
+def test_no_part_of_a_text_is_a_formula_where_semicolons_part_cells_and_commas_decimals(text: str) -> None:
+    first, *others = re.split("[;\t\r\n]", written(cell(text)))
+    assert not [part for part in (first, *(other.lstrip('"') for other in others)) if part.startswith(("=", "+", "-", "@", "\uff1d"))]
+    assert written(cell(text)).replace("'", "") == text.replace("'", "")
 
 
 @given(decimals)

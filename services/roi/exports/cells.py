@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,6 +13,8 @@ Cell = str | int | Decimal | bool | None
 
 # A spreadsheet takes text that begins so for a formula, which may call out: text of other people is never run. OWASP, "CSV Injection".
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Where commas part decimals, spreadsheets part the cells of a file at semicolons or tabs, and our quotes then mean nothing to them.
+_NEXT_CELL = re.compile('([;\t\r\n]"*)(?=[=+@\uff1d\uff0b\uff0d\uff20-])')
 # Digits that a double holds for certain.
 _DIGITS = 15
 
@@ -39,7 +42,7 @@ def harmless(text: str) -> str:
 
 
 def written(value: Cell) -> str:
-    """As in CSV: decimals with every digit and without an exponent."""
+    """As in CSV: decimals with every digit and without an exponent; no text that is a formula wherever the file is cut into cells."""
     match value:
         case None:
             return ""
@@ -47,6 +50,8 @@ def written(value: Cell) -> str:
             return "true" if value else "false"
         case Decimal():
             return f"{value:f}"
+        case str():
+            return _NEXT_CELL.sub(r"\1'", value)
         case _:
             return str(value)
 
