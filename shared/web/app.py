@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from shared.web import problem
+from shared.web import docs_page, problem
 from shared.web.exposition import exposition
 from shared.web.limits import BodyLimit
 from shared.web.observe import Observe
@@ -42,8 +42,9 @@ def create_app(  # noqa: PLR0913  # keyword-only, one call per service
         readiness: parts by name and whether each is usable now; asked on every ``/readyz``, in a thread.
         body_limit: bytes.
     """
-    app = FastAPI(title=title, version="1", description=description, lifespan=lifespan)
+    app = FastAPI(title=title, version="1", description=description, lifespan=lifespan, docs_url=None, redoc_url=None)
     problem.install(app)
+    docs_page.install(app)
     _add_health(app, readiness)
     app.add_middleware(BodyLimit, limit=body_limit)
     app.add_middleware(Observe, service=service, clock=clock)
