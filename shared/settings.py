@@ -9,11 +9,11 @@ import sys
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import AfterValidator, DirectoryPath, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, DirectoryPath, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 if TYPE_CHECKING:
@@ -177,6 +177,13 @@ class KafkaSettings(BaseSettings):
 
     # Comma separated host:port.
     bootstrap_servers: Brokers = ""
+    # How the brokers want to be spoken to. SASL needs username and password; without SSL both lie open on the way, PLAIN's as they are.
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password: SecretStr | None = None
+    # PEM bundle to trust instead of the system's, for brokers with certificates of a private authority.
+    ca_file: FilePath | None = None
     events_topic: str = "recoup.events.v1"
     decisions_topic: str = "recoup.decisions.v1"
     dead_topic: str = "recoup.dead.v1"
@@ -186,6 +193,36 @@ class KafkaSettings(BaseSettings):
     replication_factor: int = Field(default=1, ge=1, le=9)
     # Longer than the longest outage of Postgres that must be survived.
     retention: timedelta = timedelta(days=7)
+
+    @model_validator(mode="after")
+    def _says_who_asks(self) -> KafkaSettings:
+        if self._is_sasl and (self.username is None or self.password is None):
+            raise ValueError(
+                f"RECOUP_KAFKA_SECURITY_PROTOCOL={self.security_protocol} needs RECOUP_KAFKA_USERNAME and RECOUP_KAFKA_PASSWORD"
+            )
+        if not self._is_sasl and (self.username is not None or self.password is not None):
+            raise ValueError(
+                "RECOUP_KAFKA_USERNAME and RECOUP_KAFKA_PASSWORD are told to nobody: RECOUP_KAFKA_SECURITY_PROTOCOL must be SASL_SSL"
+            )
+        if "SSL" not in self.security_protocol and self.ca_file is not None:
+            raise ValueError("RECOUP_KAFKA_CA_FILE protects nothing: RECOUP_KAFKA_SECURITY_PROTOCOL must be SSL or SASL_SSL")
+        return self
+
+    @property
+    def _is_sasl(self) -> bool:
+        return self.security_protocol.startswith("SASL_")
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What every client of kafka-python is told about the brokers."""
+        told: dict[str, Any] = {"bootstrap_servers": self.bootstrap_servers.split(","), "security_protocol": self.security_protocol}
+        if self._is_sasl:
+            assert self.password is not None
+            told |= {"sasl_mechanism": self.sasl_mechanism, "sasl_plain_username": self.username}
+            told["sasl_plain_password"] = self.password.get_secret_value()
+        if self.ca_file is not None:
+            told["ssl_cafile"] = str(self.ca_file)
+        return told
 
 
 class SecretSettings(BaseSettings):

@@ -67,7 +67,7 @@ class DecisionsTopic:
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self._settings.bootstrap_servers.split(","),
+                **self._settings.connection,
                 client_id="recoup-courier",
                 acks="all",
                 # A producer with idempotence does not survive an outage longer than its delivery timeout (3.0.12); duplicates carry the

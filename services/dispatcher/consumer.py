@@ -52,7 +52,7 @@ def consumer(settings: KafkaSettings, batch: int) -> KafkaConsumer:
     """Blocks for seconds. Raises: KafkaError: no broker answers."""
     return KafkaConsumer(
         settings.events_topic,
-        bootstrap_servers=settings.bootstrap_servers.split(","),
+        **settings.connection,
         client_id="recoup-dispatcher",
         group_id=settings.consumer_group,
         enable_auto_commit=False,

@@ -201,7 +201,7 @@ class KafkaSender:
 
 def _configuration(settings: KafkaSettings, client_id: str) -> dict[str, object]:
     return {
-        "bootstrap_servers": settings.bootstrap_servers.split(","),
+        **settings.connection,
         "client_id": client_id,
         "acks": "all",
         # Idempotence kills the producer for ever after an outage longer than the delivery timeout; the inbox drops duplicates.

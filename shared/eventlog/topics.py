@@ -23,7 +23,7 @@ def ensure_topics(settings: KafkaSettings) -> None:
     from kafka.errors import KafkaError, TopicAlreadyExistsError  # noqa: PLC0415
 
     try:
-        admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers.split(","), client_id="recoup-migrate")
+        admin = KafkaAdminClient(**settings.connection, client_id="recoup-migrate")
     except KafkaError as error:
         raise KafkaAway from error
     try:

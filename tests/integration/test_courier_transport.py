@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
+from datetime import timedelta
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from services.courier.transport import Sender
 from shared.clock import SystemClock
 from shared.security.guard import Policy
+from tests.certificates import certificate
 from tests.courier_sink import Answer, Sink
 from tests.servers import free_port
 
@@ -52,29 +48,6 @@ def post(url: str, *, names: Names | None = None, policy: Policy = LOOPBACK, ca_
             await asyncio.sleep(0)
 
     return asyncio.run(work())
-
-
-def certificate(folder: Path, *names: str) -> tuple[ssl.SSLContext, Path]:
-    """A server's context with a certificate for the names, signed by itself, and the file to trust it by."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink")])
-    now = datetime.now(UTC)  # noqa: TID251  # certificates are checked against the real clock
-    alternatives = [x509.IPAddress(ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    return context, folder / "certificate.pem"
 
 
 def test_a_name_that_turns_private_at_the_second_look_is_looked_up_once_and_called_at_the_checked_address() -> None:

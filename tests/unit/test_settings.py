@@ -71,3 +71,42 @@ def test_settings_are_read_frozen_and_hide_their_secrets(monkeypatch: pytest.Mon
     assert "canary" not in repr(settings)
     with pytest.raises(ValueError, match="frozen"):
         settings.url = SecretStr("other")
+
+
+KAFKA = {"RECOUP_KAFKA_USERNAME": "gateway", "RECOUP_KAFKA_PASSWORD": "canary-4711", "RECOUP_KAFKA_BOOTSTRAP_SERVERS": "b1:9093,b2:9093"}
+
+
+def test_clients_of_kafka_are_told_who_they_are_and_whom_to_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (KAFKA | {"RECOUP_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "RECOUP_KAFKA_CA_FILE": __file__}).items():
+        monkeypatch.setenv(name, value)
+    settings = load(KafkaSettings)
+    assert "canary" not in repr(settings)
+    assert settings.connection == {
+        "bootstrap_servers": ["b1:9093", "b2:9093"],
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "gateway",
+        "sasl_plain_password": "canary-4711",
+        "ssl_cafile": __file__,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"RECOUP_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "RECOUP_KAFKA_PASSWORD"),
+        (KAFKA, "RECOUP_KAFKA_SECURITY_PROTOCOL"),
+        (KAFKA | {"RECOUP_KAFKA_SECURITY_PROTOCOL": "SSL"}, "RECOUP_KAFKA_SECURITY_PROTOCOL"),
+        ({"RECOUP_KAFKA_CA_FILE": __file__}, "RECOUP_KAFKA_CA_FILE"),
+    ],
+)
+def test_what_would_protect_nothing_is_refused(
+    given: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        load(KafkaSettings)
+    said = capsys.readouterr().err
+    assert named in said
+    assert "canary" not in said

@@ -80,12 +80,16 @@ class Kafka(EmbeddedServer):
     def url(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
+    def properties(self, logs: Path) -> str:
+        """Of the broker; of a name that comes twice the last value counts."""
+        return PROPERTIES.format(host=LOOPBACK, port=self.port, controller_port=self._controller_port, logs=logs)
+
     def _prepare(self) -> Command:
         program, jars = java(), kafka_jars(self._cache)
         logs = self._home / "log"
         logs.mkdir(parents=True, exist_ok=True)
         properties, logging = self._home / "server.properties", self._home / "log4j2.properties"
-        properties.write_text(PROPERTIES.format(host=LOOPBACK, port=self.port, controller_port=self._controller_port, logs=logs))
+        properties.write_text(self.properties(logs))
         logging.write_text(LOGGING)
         options = ("-Xmx512m", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars}/*")
         if not (logs / "meta.properties").exists():

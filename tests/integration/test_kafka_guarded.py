@@ -1,0 +1,180 @@
+"""A broker that asks who is there: over TLS, by password, and each process with the rights of docs/production.md and no more."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
+from kafka.errors import KafkaError
+from pydantic import SecretStr
+
+from services.courier.topic import DecisionsTopic, TopicUnavailable
+from services.courier.values import Unpublished
+from services.dispatcher.consumer import consumer
+from services.supervisor.embedded.kafka import Kafka
+from services.supervisor.errors import MissingTool
+from shared.clock import SystemClock
+from shared.eventlog.kafka_record import KafkaRecord
+from shared.eventlog.kafka_sender import KafkaSender
+from shared.eventlog.port import LogUnavailable
+from shared.eventlog.topics import ensure_topics
+from shared.settings import KafkaSettings
+from tests.certificates import certificate
+from tests.patience import HANG_SECONDS, eventually
+from tests.servers import KAFKA_CACHE, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from services.supervisor.process import Command
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed .socket:ResourceWarning")]
+
+# What is in the properties of the embedded broker and comes again counts as it comes last.
+GUARDED = """
+listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=SASL_SSL://127.0.0.1:{port}
+listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=SASL_SSL
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\
+  username="migrate" password="secret of migrate" {users};
+ssl.keystore.type=PEM
+ssl.keystore.location={folder}/keystore.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={folder}/certificate.pem
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:migrate;User:ANONYMOUS
+"""
+USERS = ("migrate", "gateway", "dispatcher", "courier")
+# `process | operation | topic or group` of the table.
+RIGHTS = re.findall(
+    r"^\| (\w+) \| (READ|WRITE) \| (topic|group) `RECOUP_KAFKA_(\w+)` \|$", (ROOT / "docs" / "production.md").read_text(), re.MULTILINE
+)
+
+
+class GuardedKafka(Kafka):
+    def _prepare(self) -> Command:
+        folder = self.data
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "keystore.pem").exists():
+            certificate(folder, "127.0.0.1")
+            (folder / "keystore.pem").write_bytes((folder / "key.pem").read_bytes() + (folder / "certificate.pem").read_bytes())
+        return super()._prepare()
+
+    def properties(self, logs: Path) -> str:
+        users = " ".join(f'user_{name}="secret of {name}"' for name in USERS)
+        guarded = GUARDED.format(port=self.port, controller=self._controller_port, users=users, folder=self.data)
+        return super().properties(logs) + guarded
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, kafka_bootstrap: str) -> Iterator[GuardedKafka]:
+    """Asks for the shared broker so that a missing Java is reported in one way."""
+    try:
+        broker = GuardedKafka(tmp_path_factory.mktemp("guarded"), cache=KAFKA_CACHE)
+    except MissingTool as error:
+        pytest.fail(error.message)
+    broker.start()
+    settings = _as(broker, "migrate")
+    ensure_topics(settings)
+    admin = KafkaAdminClient(**settings.connection)
+    admin.create_acls([_right(settings, *right) for right in RIGHTS])
+    admin.close()
+    yield broker
+    broker.kill()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def _as(broker: GuardedKafka, user: str, **other: object) -> KafkaSettings:
+    told = {
+        "bootstrap_servers": broker.url,
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "PLAIN",
+        "username": user,
+        "password": SecretStr(f"secret of {user}"),
+        "ca_file": broker.data / "certificate.pem",
+    }
+    return KafkaSettings.model_validate(told | other)
+
+
+def _right(settings: KafkaSettings, process: str, operation: str, kind: str, setting: str) -> ACL:
+    resource = ResourcePattern(ResourceType[kind.upper()], getattr(settings, setting.lower()))
+    return ACL(f"User:{process}", "*", ACLOperation[operation], ACLPermissionType.ALLOW, resource)
+
+
+def _sends(settings: KafkaSettings, topic: str) -> bool:
+    sender, landed = KafkaSender(settings, "test"), list[object]()
+    try:
+        sender.connect(topic)
+        sender.send([[KafkaRecord(topic, b"k", b"{}", [("tenant", b"acme")])]], landed.extend)
+        eventually(lambda: landed)
+    except LogUnavailable:
+        return False
+    finally:
+        sender.close(1.0)
+    return landed == [None]
+
+
+def _reads(settings: KafkaSettings) -> bool:
+    try:
+        client = consumer(settings, 10)
+        try:
+            for _ in range(int(HANG_SECONDS)):
+                if client.poll(timeout_ms=1000):
+                    return True
+        finally:
+            client.close(autocommit=False, timeout_ms=1000)
+    except KafkaError:
+        pass
+    return False
+
+
+def test_each_process_may_do_its_own_work_and_nothing_else(broker: GuardedKafka) -> None:
+    assert {process for process, *_ in RIGHTS} == {"gateway", "dispatcher", "courier"}
+    gateway, dispatcher, courier = (_as(broker, name) for name in ("gateway", "dispatcher", "courier"))
+    # A broker learns of new rights a moment after it was told.
+    eventually(lambda: _sends(gateway, gateway.events_topic))
+    assert _reads(dispatcher)
+    assert _sends(dispatcher, dispatcher.dead_topic)
+    decision = Unpublished(uuid4(), uuid4(), b"{}", None)
+    topic = DecisionsTopic(courier, SystemClock())
+    assert topic.send([decision]) == [decision.id]
+    topic.close()
+    # Whoever may write events speaks for every tenant.
+    assert not _sends(courier, courier.events_topic)
+    assert not _sends(dispatcher, dispatcher.events_topic)
+    assert not _reads(gateway)
+    with pytest.raises(TopicUnavailable):
+        DecisionsTopic(gateway, SystemClock()).send([decision])
+
+
+MIGRATE = (
+    "from shared.eventlog.topics import ensure_topics; from shared.settings import KafkaSettings, load; ensure_topics(load(KafkaSettings))"
+)
+
+
+@pytest.mark.parametrize(("other", "error"), [({}, None), ({"PASSWORD": "wrong"}, "KafkaAway"), ({"CA_FILE": ""}, "KafkaAway")])
+def test_whoever_cannot_say_who_it_is_or_does_not_know_the_broker_stays_outside(
+    broker: GuardedKafka, other: dict[str, str], error: str | None
+) -> None:
+    """In a process of its own: the client leaves sockets of refused connections to the garbage collector."""
+    told = {"BOOTSTRAP_SERVERS": broker.url, "SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "USERNAME": "migrate"}
+    told |= {"PASSWORD": "secret of migrate", "CA_FILE": str(broker.data / "certificate.pem")} | other
+    environment = os.environ | {f"RECOUP_KAFKA_{name}": value for name, value in told.items()}  # noqa: TID251  # a child gets ours
+    ended = subprocess.run([sys.executable, "-c", MIGRATE], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode == 0) == (error is None), ended.stderr
+    assert (error or "") in ended.stderr
+    assert "secret of" not in ended.stderr
