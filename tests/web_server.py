@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from shared.web.serve import OPTIONS
 from tests.patience import HANG_SECONDS
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Its address while it is served."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", **OPTIONS))
     thread = Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + HANG_SECONDS

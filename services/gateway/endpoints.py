@@ -42,7 +42,7 @@ def router(gateway: Gateway, find_principal: FindPrincipal, find_source: FindSou
         "/v1/events",
         status_code=202,
         response_model=Received,
-        responses={**_RECEIVED, **openapi.problems(401, 403, 409, 413, 415, 422, 429, 503)},
+        responses={**_RECEIVED, **openapi.problems(401, 403, 408, 409, 413, 415, 422, 429, 503)},
         openapi_extra=openapi.EVENTS,
         summary="Send CloudEvents: one, a batch, or in binary mode",
     )
@@ -54,7 +54,7 @@ def router(gateway: Gateway, find_principal: FindPrincipal, find_source: FindSou
         "/v1/webhooks/{source}",
         status_code=202,
         response_model=Received,
-        responses={**_RECEIVED, **openapi.problems(401, 404, 409, 410, 413, 415, 422, 429, 503)},
+        responses={**_RECEIVED, **openapi.problems(401, 404, 408, 409, 410, 413, 415, 422, 429, 503)},
         openapi_extra=openapi.WEBHOOK,
         summary="Receive a webhook signed after Standard Webhooks",
     )

@@ -105,6 +105,7 @@ def build(settings: GatewaySettings, engine: Engine, vault: Vault, event_log: Ev
         readiness=lambda: {"event_log": event_log.ready()},
         description=DESCRIPTION,
         body_limit=settings.body_limit,
+        body_seconds=settings.body_timeout.total_seconds(),
         lifespan=_lifespan(event_log, rejections),
     )
     api.include_router(router(Gateway(event_log, buckets, rejections, clock), keys.get, sources.get, buckets.per_minute))

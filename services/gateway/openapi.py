@@ -112,5 +112,7 @@ WEBHOOK: Final[dict[str, Any]] = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Those of the usual errors that a route can answer with."""
-    gone = {"description": "The source was disabled.", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    return {status: {**PROBLEMS, 410: gone}[status] for status in statuses}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    gone = {"description": "The source was disabled.", "content": content}
+    slow = {"description": "The body did not arrive in time; `Retry-After` says when to come back.", "content": content}
+    return {status: {**PROBLEMS, 408: slow, 410: gone}[status] for status in statuses}

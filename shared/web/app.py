@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Readiness = Callable[[], Mapping[str, bool]]
 
 BODY_LIMIT = 256 * 1024
+# 9 KB a second for the largest body: any link is faster.
+BODY_SECONDS = 30.0
 
 
 def create_app(  # noqa: PLR0913  # keyword-only, one call per service
@@ -33,6 +35,7 @@ def create_app(  # noqa: PLR0913  # keyword-only, one call per service
     readiness: Readiness,
     description: str = "",
     body_limit: int = BODY_LIMIT,
+    body_seconds: float = BODY_SECONDS,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """An application with problem+json errors, a body limit, traces, metrics and health.
@@ -41,12 +44,13 @@ def create_app(  # noqa: PLR0913  # keyword-only, one call per service
         service: label of its metrics.
         readiness: parts by name and whether each is usable now; asked on every ``/readyz``, in a thread.
         body_limit: bytes.
+        body_seconds: that a body may take to arrive.
     """
     app = FastAPI(title=title, version="1", description=description, lifespan=lifespan, docs_url=None, redoc_url=None)
     problem.install(app)
     docs_page.install(app)
     _add_health(app, readiness)
-    app.add_middleware(BodyLimit, limit=body_limit)
+    app.add_middleware(BodyLimit, limit=body_limit, seconds=body_seconds)
     app.add_middleware(Observe, service=service, clock=clock)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app

@@ -1,7 +1,8 @@
-"""Refuses a body that is too large, while it arrives, or compressed: an ASGI middleware, because frameworks read a body whole first."""
+"""Refuses a body that is too large, too slow or compressed, while it arrives: an ASGI middleware, as frameworks read a body whole first."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from shared.errors import Malformed, Rejected, TooLarge, UnsupportedMedia
@@ -11,12 +12,20 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class BodyLimit:
-    """Reads at most ``limit`` bytes of a request body, then hands it on whole."""
+class TooSlow(Rejected):
+    """The body did not arrive in time."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    status = 408
+    code = "too_slow"
+
+
+class BodyLimit:
+    """Reads at most ``limit`` bytes of a request body for at most ``seconds``, then hands it on whole."""
+
+    def __init__(self, app: ASGIApp, limit: int, seconds: float) -> None:
         self._app = app
         self._limit = limit
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
@@ -28,7 +37,11 @@ class BodyLimit:
             await problem.of(refusal)(scope, receive, send)
             return
         try:
-            body = await self._read(receive, headers.get(b"content-length"))
+            async with asyncio.timeout(self._seconds):
+                body = await self._read(receive, headers.get(b"content-length"))
+        except TimeoutError:
+            await self._too_slow(scope, receive, send)
+            return
         except Rejected as refusal:
             await problem.of(refusal)(scope, receive, send)
             return
@@ -56,6 +69,15 @@ class BodyLimit:
             if not message.get("more_body", False):
                 break
         return b"".join(parts)
+
+    async def _too_slow(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = TooSlow(
+            f"The body took longer than {self._seconds:g} seconds; send it again, or fewer events at once.", seconds=self._seconds
+        )
+        answer = problem.of(refusal)
+        # Whoever trickles on is not listened to (RFC 9110 section 15.5.9).
+        answer.headers["Connection"] = "close"
+        await answer(scope, receive, send)
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body is larger than {self._limit} bytes; send fewer events at once.", limit=self._limit)

@@ -73,16 +73,21 @@ PROBLEMS: Mapping[int | str, dict[str, Any]] = dict(
 )
 
 _TITLES = {
-    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
-    410: "Gone", 413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content", 429: "Too Many Requests",
-    500: "Internal Server Error", 503: "Service Unavailable",
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
+    409: "Conflict", 410: "Gone", 413: "Content Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Content",
+    429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip
+
+
+def title(status: int) -> str:
+    """The words that HTTP has for a status."""
+    return _TITLES.get(status, "Error")
 
 
 def response(status: int, code: str, detail: str, /, **extra: object) -> Response:
     """A problem as an HTTP response; ``extra`` members (``errors``, ``known``, …) are added as they are."""
-    body = {**extra, "type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "code": code, "detail": detail}
-    headers = {"Retry-After": str(extra.get("retry_after", RETRY_AFTER_SECONDS))} if status in {429, 503} else {}
+    body = {**extra, "type": "about:blank", "title": title(status), "status": status, "code": code, "detail": detail}
+    headers = {"Retry-After": str(extra.get("retry_after", RETRY_AFTER_SECONDS))} if status in {408, 429, 503} else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     # The standard library's, because a field name that a client made up may be a lone surrogate, which stricter encoders refuse.

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from shared.web.connection import Connection
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+# Of `uvicorn.Config`, for each of our APIs.
+OPTIONS: Final[dict[str, Any]] = {
+    "http": Connection,
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "timeout_graceful_shutdown": 10,
+    "timeout_keep_alive": 75,
+    # Behind a proxy its addresses are of no use to us, and trusting its headers would be.
+    "proxy_headers": False,
+}
 
 
 def run(app: FastAPI, host: str, port: int) -> None:
@@ -20,15 +34,4 @@ def run(app: FastAPI, host: str, port: int) -> None:
     # At each of its statements a thread waits this long for another that computes. At Python's 5 ms, answers that overlapped took a third
     # longer (median of two years of series at 20 a second).
     sys.setswitchinterval(0.0005)
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-        timeout_keep_alive=75,
-        # Behind a proxy its addresses are of no use to us, and trusting its headers would be.
-        proxy_headers=False,
-    )
+    uvicorn.run(app, host=host, port=port, **OPTIONS)
