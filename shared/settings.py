@@ -225,6 +225,19 @@ class KafkaSettings(BaseSettings):
         return told
 
 
+# A clock that shows local time and is read as UTC is up to 14 hours ahead; what is further ahead than that, and some drift, is no clock.
+TIME_AHEAD = timedelta(days=1)
+
+
+class EventSettings(BaseSettings):
+    """Read by every door for events, so that they agree."""
+
+    model_config = prefixed("RECOUP_EVENT_")
+
+    # How far an event's own time may be ahead of its arrival; what is further ahead is refused over HTTP, and a dead letter over Kafka.
+    time_ahead: timedelta = Field(default=TIME_AHEAD, ge=timedelta(0))
+
+
 class SecretSettings(BaseSettings):
     model_config = prefixed("RECOUP_")
 

@@ -23,7 +23,7 @@ from shared.errors import InvariantBroken
 from shared.eventlog.kafka_sender import refuse_slow_checksums
 from shared.eventlog.reachable import some_broker_listens
 from shared.intake.announcer import Announcer
-from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings, load_all
+from shared.settings import DatabaseSettings, EventSettings, KafkaSettings, ProcessSettings, RedisSettings, load_all
 from shared.taskqueue.app import celery_app
 from shared.taskqueue.orders import Orders
 from shared.telemetry import logs
@@ -47,6 +47,7 @@ class Settings:
     redis: RedisSettings
     kafka: KafkaSettings
     dispatcher: DispatcherSettings
+    event: EventSettings
 
 
 class Health:
@@ -87,7 +88,8 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
 
 def _run(settings: Settings, engine: Engine, client: KafkaConsumer, readiness: Health, stopped: Event) -> None:
     clock = SystemClock()
-    line = Line(Intake(engine, clock), Announcer(Orders(celery_app(settings.redis))), DeadLetters(settings.kafka))
+    intake = Intake(engine, clock, settings.event.time_ahead)
+    line = Line(intake, Announcer(Orders(celery_app(settings.redis))), DeadLetters(settings.kafka))
     pulse = Pulse(clock, settings.dispatcher.hang_after)
     loop = Loop(client, line, Progress(clock, settings.dispatcher.stall_after), pulse, clock)
     readiness.loop, readiness.pulse = loop, pulse

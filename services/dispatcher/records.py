@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.errors import Rejected, SchemaViolation
+from shared.errors import Rejected
 from shared.eventlog.kafka_record import BODY_SHA256, RECEIVED_AT, TENANT, TRACEPARENT
-from shared.events.admission import admit
+from shared.events.admission import admit, refuse_ahead
 from shared.events.envelope import Event
 from shared.events.parse import structured
 from shared.intake.record import Incoming
@@ -73,18 +73,20 @@ class Poison:
         return cls(raw, tenant, automation, _text(error), received_at(raw, now))
 
 
-def read(raw: Raw, now: datetime) -> Incoming | Poison:
-    """Never raises: whatever is wrong with a record is wrong with this record only."""
+def read(raw: Raw, now: datetime, time_ahead: timedelta) -> Incoming | Poison:
+    """Never raises: whatever is wrong with a record is wrong with this record only.
+
+    Args:
+        time_ahead: how far an event's own time may be ahead of its arrival.
+    """
     tenant = _tenant(raw)
     if tenant is None:
         return Poison.because(raw, NoTenant(), now, tenant=None)
     try:
-        return _incoming(raw, tenant, now)
-    except SchemaViolation as error:
+        return _incoming(raw, tenant, now, time_ahead)
+    except Rejected as error:
         automation = error.context.get("automation")
         return Poison.because(raw, error, now, tenant=tenant, automation=automation if isinstance(automation, str) else None)
-    except Rejected as error:
-        return Poison.because(raw, error, now, tenant=tenant)
     except Exception as error:  # noqa: BLE001  # automations may come from other distributions; their mistake must not stop a partition
         return Poison.because(raw, error, now, tenant=tenant)
 
@@ -97,12 +99,13 @@ def received_at(raw: Raw, now: datetime) -> datetime:
     return now
 
 
-def _incoming(raw: Raw, tenant: str, now: datetime) -> Incoming:
+def _incoming(raw: Raw, tenant: str, now: datetime, time_ahead: timedelta) -> Incoming:
     if not raw.value:
         raise NoValue
     event = structured(raw.value)
     automation, _ = admit(event)
     received = received_at(raw, now)
+    refuse_ahead(event, automation, received, time_ahead)
     body, digest = _body(raw, raw.value, event)
     return Incoming(
         tenant=tenant,

@@ -19,6 +19,8 @@ from shared.taskqueue.orders import Order
 from shared.telemetry import metrics, trace
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from sqlalchemy import Connection, Engine
 
     from shared.clock import Clock
@@ -48,9 +50,12 @@ class Outcome:
 
 
 class Intake:
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    """Args: time_ahead: how far an event's own time may be ahead of its arrival."""
+
+    def __init__(self, engine: Engine, clock: Clock, time_ahead: timedelta) -> None:
         self._engine = engine
         self._clock = clock
+        self._time_ahead = time_ahead
 
     def put_away(self, records: Sequence[Raw]) -> Outcome:
         """Store records of any partitions, with the offsets that they cover.
@@ -62,7 +67,7 @@ class Intake:
             DatabaseUnavailable: nothing of the batch, or some of it, is stored; putting away all of it again is safe.
         """
         now = self._clock.now()
-        return self._put_away([Entry(raw, read(raw, now)) for raw in records])
+        return self._put_away([Entry(raw, read(raw, now, self._time_ahead)) for raw in records])
 
     def _put_away(self, entries: Sequence[Entry]) -> Outcome:
         try:

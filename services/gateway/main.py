@@ -27,7 +27,16 @@ from shared.db import engine_for, refuse_unsafe_database
 from shared.errors import InvariantBroken
 from shared.eventlog.direct import DirectLog
 from shared.security.vault import Vault
-from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings, SecretSettings, load_all
+from shared.settings import (
+    TIME_AHEAD,
+    DatabaseSettings,
+    EventSettings,
+    KafkaSettings,
+    ProcessSettings,
+    RedisSettings,
+    SecretSettings,
+    load_all,
+)
 from shared.taskqueue.app import celery_app
 from shared.taskqueue.orders import Orders
 from shared.telemetry import logs
@@ -38,6 +47,7 @@ from shared.web.serve import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from datetime import timedelta
     from uuid import UUID
 
     from fastapi import FastAPI
@@ -55,6 +65,7 @@ app = typer.Typer(add_completion=False, help="HTTP in: webhooks and CloudEvents 
 class Configuration:
     process: ProcessSettings
     gateway: GatewaySettings
+    event: EventSettings
     database: DatabaseSettings
     redis: RedisSettings
     kafka: KafkaSettings
@@ -73,7 +84,8 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     report_errors(configuration.process, "gateway")
     engine = engine_for(configuration.database, role="recoup_api", application="gateway")
     _wait_for_safe_database(engine)
-    api = build(configuration.gateway, engine, vault, event_log(engine, configuration.redis, configuration.kafka), SystemClock())
+    log = event_log(engine, configuration.redis, configuration.kafka)
+    api = build(configuration.gateway, engine, vault, log, SystemClock(), time_ahead=configuration.event.time_ahead)
     run(api, configuration.process.host, configuration.gateway.port)
     engine.dispose()
 
@@ -89,7 +101,9 @@ def event_log(engine: Engine, redis: RedisSettings, kafka: KafkaSettings) -> Eve
     return KafkaLog(kafka, KnownEvents(engine, redis))
 
 
-def build(settings: GatewaySettings, engine: Engine, vault: Vault, event_log: EventLog, clock: Clock) -> FastAPI:
+def build(
+    settings: GatewaySettings, engine: Engine, vault: Vault, event_log: EventLog, clock: Clock, *, time_ahead: timedelta = TIME_AHEAD
+) -> FastAPI:
     """The application; the log is started and closed with it."""
     repository = Repository(engine)
     rejections = Rejections(repository.count_rejected, clock)
@@ -108,7 +122,8 @@ def build(settings: GatewaySettings, engine: Engine, vault: Vault, event_log: Ev
         body_seconds=settings.body_timeout.total_seconds(),
         lifespan=_lifespan(event_log, rejections),
     )
-    api.include_router(router(Gateway(event_log, buckets, rejections, clock), keys.get, sources.get, buckets.per_minute))
+    gateway = Gateway(event_log, buckets, rejections, clock, time_ahead)
+    api.include_router(router(gateway, keys.get, sources.get, buckets.per_minute))
     return api
 
 

@@ -13,7 +13,7 @@ from services.gateway.schemas import EventStatus, Received
 from services.gateway.signature import verify
 from shared.automations.registry import automations
 from shared.errors import Conflict, Rejected, Retryable, SchemaViolation, TooLarge, UnknownEventType
-from shared.events.admission import admit, automation_for
+from shared.events.admission import TimeAhead, admit, automation_for, refuse_ahead
 from shared.events.envelope import Event
 from shared.events.parse import faults_of, parse_json
 from shared.intake.record import Incoming, Receipt
@@ -21,6 +21,7 @@ from shared.telemetry import metrics, trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from services.gateway.buckets import Buckets
@@ -43,13 +44,18 @@ class Sender(NamedTuple):
 
 
 class Gateway:
-    """The one way in for every transport."""
+    """The one way in for every transport.
 
-    def __init__(self, log: EventLog, buckets: Buckets, rejections: Rejections, clock: Clock) -> None:
+    Args:
+        time_ahead: how far an event's own time may be ahead of ours.
+    """
+
+    def __init__(self, log: EventLog, buckets: Buckets, rejections: Rejections, clock: Clock, time_ahead: timedelta) -> None:
         self._log = log
         self._buckets = buckets
         self._rejections = rejections
         self._clock = clock
+        self._time_ahead = time_ahead
 
     async def receive(self, sender: Sender, headers: Mapping[str, str], raw: bytes) -> Received:
         """One event or a batch from a sender whose key was verified.
@@ -93,11 +99,11 @@ class Gateway:
         return self._incoming(sender, event, hashlib.sha256(raw).digest())
 
     def _incoming(self, sender: Sender, event: Event, digest: bytes | None = None) -> Incoming:
-        automation = self._automation(sender, event)
+        now = self._clock.now()
+        automation = self._automation(sender, event, now)
         body = event.canonical()
         if len(body) > LONGEST_RECORD:
             raise TooLarge("The event is too large when its numbers are written out; send large numbers as strings.")
-        now = self._clock.now()
         sent = event.extensions.get("traceparent")
         return Incoming(
             tenant=sender.tenant,
@@ -112,12 +118,14 @@ class Gateway:
             traceparent=trace.continued(sent) if isinstance(sent, str) else trace.current.get(),
         )
 
-    def _automation(self, sender: Sender, event: Event) -> Automation:
+    def _automation(self, sender: Sender, event: Event, now: datetime) -> Automation:
         try:
-            return admit(event)[0]
-        except SchemaViolation as error:
+            automation = admit(event)[0]
+            refuse_ahead(event, automation, now, self._time_ahead)
+        except (SchemaViolation, TimeAhead) as error:
             self._rejections.add(sender.tenant, str(error.context["automation"]))
             raise
+        return automation
 
     def _admitted(self, sender: Sender, members: Batch) -> list[Incoming]:
         """All members, or InvalidBatch with what is wrong with each bad one."""

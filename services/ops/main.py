@@ -18,7 +18,7 @@ from shared.clock import SystemClock
 from shared.db import engine_for, refuse_unsafe_database, unit_of_work
 from shared.errors import InvariantBroken, Retryable
 from shared.security.vault import Vault
-from shared.settings import DatabaseSettings, ProcessSettings, SecretSettings, load_all
+from shared.settings import DatabaseSettings, EventSettings, ProcessSettings, SecretSettings, load_all
 from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
 from shared.web import serve
@@ -37,6 +37,7 @@ class Settings:
     ops: OpsSettings
     database: DatabaseSettings
     secret: SecretSettings
+    event: EventSettings
 
 
 @app.command()
@@ -52,7 +53,7 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     engine = engine_for(database, role="recoup_api", application="ops")
     _refuse_unsafe(engine)
     clock = SystemClock()
-    ops = Ops(engine, clock, vault, Authenticator(engine, clock), settings.ops.claim_duration)
+    ops = Ops(engine, clock, vault, Authenticator(engine, clock), settings.ops.claim_duration, settings.event.time_ahead)
     serve.run(api(ops, threads=database.pool_size, readiness=lambda: _readiness(engine)), process.host, settings.ops.port)
     engine.dispose()
 

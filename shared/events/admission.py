@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import orjson
 from pydantic import BaseModel, ValidationError
 
 from shared.automations import registry
-from shared.errors import SchemaViolation, UnknownEventType
+from shared.errors import Rejected, SchemaViolation, UnknownEventType
 from shared.events.attributes import Fault
 from shared.events.outcome import OUTCOME_TYPE, OUTCOMES
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 # Enough to fix a mapping, few enough to read.
 _MOST_FAULTS = 20
+
+
+class TimeAhead(Rejected):
+    """The event's time is further ahead of its arrival than a wrong clock explains."""
+
+    code = "time_ahead"
 
 
 def admit(event: Event) -> tuple[Automation, BaseModel]:
@@ -36,6 +43,18 @@ def admit(event: Event) -> tuple[Automation, BaseModel]:
     except (orjson.JSONEncodeError, RecursionError):
         fault = Fault(field="data", problem="holds a value that JSON cannot carry, or is nested too deep")
         raise SchemaViolation(errors=[fault], automation=automation.name) from None
+
+
+def refuse_ahead(event: Event, automation: Automation, arrived: datetime, allowance: timedelta) -> None:
+    """Nothing is too long ago. But of several late outcomes the latest holds: one from the future would hold for ever.
+
+    Raises:
+        TimeAhead: the event's time is more than ``allowance`` after it arrived.
+    """
+    if event.time is not None and event.time - arrived > allowance:
+        hours = allowance.total_seconds() / 3600
+        fault = Fault(field="time", problem=f"is more than {hours:g} hours after the event arrived; is the sender's clock right?")
+        raise TimeAhead(errors=[fault], automation=automation.name)
 
 
 def automation_for(event_type: str) -> Automation:

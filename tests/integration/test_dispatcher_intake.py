@@ -14,6 +14,7 @@ from services.dispatcher.service import Intake
 from shared.clock import SystemClock
 from shared.db import unit_of_work
 from shared.db.unit_of_work import DatabaseUnavailable
+from shared.settings import TIME_AHEAD
 from tests.dispatcher_world import ACME, claim, count
 from tests.intake_data import add_tenant, engine_of, rows
 
@@ -36,7 +37,7 @@ def engine(database: Database) -> Iterator[Engine]:
 
 @pytest.fixture
 def intake(engine: Engine) -> Intake:
-    return Intake(engine, SystemClock())
+    return Intake(engine, SystemClock(), TIME_AHEAD)
 
 
 def raw(offset: int, value: bytes | None, headers: Headers = ACME, partition: int = 0) -> Raw:

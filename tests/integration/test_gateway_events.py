@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
-from tests.gateway_app import BATCH, CLAIM, CLAIM_TYPE, Running, claim, running
+from tests.gateway_app import BATCH, CLAIM, CLAIM_TYPE, NOW, Running, claim, running
 from tests.patience import eventually
 
 if TYPE_CHECKING:
@@ -29,6 +30,24 @@ def test_a_new_event_is_accepted_and_stored_as_it_was_sent(gateway: Running) -> 
     (body,) = gateway.tenant.bodies()
     assert orjson.loads(body)["data"] == CLAIM
     assert gateway.tenant.query("SELECT automation, occurred_at::text FROM cases") == [("claims", "2026-11-23 08:00:00+00")]
+
+
+OUTCOME: dict[str, Any] = {"type": "com.recoup.case.outcome.v1", "data": {"event": {"source": "/erp", "id": "0"}, "result": "refunded"}}
+
+
+@pytest.mark.parametrize("members", [{}, OUTCOME])
+def test_an_event_from_the_future_is_refused_and_counted(gateway: Running, members: dict[str, Any]) -> None:
+    """Of several late outcomes the latest holds: one with such a time would hold for ever."""
+    later = NOW + timedelta(hours=24, seconds=1)
+    answer = gateway.send(claim(time=later.isoformat(), **members))
+    assert (answer.status_code, answer.json()["code"], answer.json()["errors"][0]["field"]) == (422, "time_ahead", "time")
+    batch = gateway.send([claim("2"), claim("3", time="9999-12-31T23:59:59Z", **members)], BATCH)
+    assert [(fault["index"], fault["field"]) for fault in batch.json()["errors"]] == [(1, "time")]
+    assert gateway.tenant.query("SELECT FROM cases UNION ALL SELECT FROM case_outcomes") == []
+    gateway.clock.advance(1)
+    assert gateway.send(claim(time=later.isoformat(), **members)).status_code == 202
+    counted = "SELECT sum(received)::int, sum(rejected)::int FROM intake_batches"
+    eventually(lambda: gateway.tenant.query(counted) == [(3, 2)])
 
 
 def test_the_same_event_again_is_a_duplicate_and_changes_nothing(gateway: Running) -> None:

@@ -42,6 +42,12 @@ def test_a_payload_becomes_an_event_by_the_mapping_of_its_source(gateway: Runnin
     }
 
 
+def test_a_payload_from_the_future_is_refused(gateway: Running) -> None:
+    answer = gateway.webhook(*gateway.tenant.source(MAPPING), {**PAYLOAD, "created": int((NOW + timedelta(days=2)).timestamp())})
+    assert (answer.status_code, answer.json()["code"], answer.json()["errors"][0]["field"]) == (422, "time_ahead", "time")
+    assert gateway.tenant.bodies() == []
+
+
 def test_without_a_mapping_the_payload_is_the_data_and_the_message_id_the_event_id(gateway: Running) -> None:
     answer = gateway.webhook(*gateway.tenant.source(), CLAIM, message_id="msg_77")
     assert answer.json()["events"] == [{"id": "msg_77", "source": "/sources/erp", "status": "accepted"}]

@@ -178,6 +178,8 @@ def test_a_trial_shows_the_event_or_what_to_fix(desk: Desk) -> None:
     assert (wrong["accepted"], wrong["errors"][0]["field"], wrong["event"]["data"]["line"]) == (False, "data.line", "boat")
     missing = desk.post(f"/v1/sources/{source}/try", {"payload": {}})
     assert (missing["event"], missing["errors"][0]["field"]) == (None, "id")
+    ahead = desk.post(f"/v1/sources/{source}/try", {"payload": {**good, "sent_at": "9999-12-31T23:59:59Z"}})
+    assert (ahead["accepted"], ahead["errors"][0]["field"]) == (False, "time")
     assert desk.rows("SELECT * FROM cases") == []
 
 

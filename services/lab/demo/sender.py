@@ -49,7 +49,7 @@ async def _lane(
 
 
 async def _send(client: httpx.AsyncClient, story: Story, source: WebhookSource) -> None:
-    body = orjson.dumps({"id": story.event.event_id, "timestamp": story.event.time, "data": story.event.data})
+    body = orjson.dumps({"id": story.event.event_id, "data": story.event.data})
     story.sent_at = time.monotonic()
     for attempt in range(10):
         answer = await client.post(source.url, content=body, headers=_signed(source.secret, story.event.event_id, body))

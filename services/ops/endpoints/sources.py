@@ -64,7 +64,7 @@ def delete(session: Integrator, source_id: UUID) -> Response:
 def try_payload(session: Integrator, source_id: UUID, wanted: Trial) -> TrialResult:
     with session.transaction() as connection:
         source = stored.source(connection, source_id)
-    return trial.run(source, wanted.payload)
+    return trial.run(source, wanted.payload, session.ops.clock.now(), session.ops.time_ahead)
 
 
 @router.get("/{source_id}/secrets", summary="Signing secrets, without the secrets")

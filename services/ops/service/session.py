@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.ops.repository.audit import Author
 from shared.db import unit_of_work
+from shared.settings import TIME_AHEAD
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -27,6 +28,8 @@ class Ops:
     vault: Vault
     authenticator: Authenticator
     claim_duration: timedelta
+    # How far the time of an event that is tried may be ahead of ours: as far as the gateway's.
+    time_ahead: timedelta = TIME_AHEAD
 
 
 @dataclass(frozen=True, slots=True)

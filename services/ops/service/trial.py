@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import uuid4
 
@@ -10,12 +11,12 @@ import orjson
 
 from services.ops.schemas.integration import FieldError, Source, TrialResult
 from shared.errors import Malformed, Rejected
-from shared.events.admission import admit
+from shared.events.admission import admit, refuse_ahead
 from shared.events.mapping import compiled, source_uri
 from shared.events.parse import parse_json
 
 
-def run(source: Source, payload: object) -> TrialResult:
+def run(source: Source, payload: object, now: datetime, time_ahead: timedelta) -> TrialResult:
     """A payload that does not fit is an answer, not an error."""
     event: object = None
     try:
@@ -23,7 +24,7 @@ def run(source: Source, payload: object) -> TrialResult:
         strict = parse_json(_bytes(payload))
         mapped = mapping.event(strict, message_id=f"try-{uuid4()}", source=source_uri(source.name), event_type=source.event_type)
         event = orjson.loads(mapped.canonical())
-        admit(mapped)
+        refuse_ahead(mapped, admit(mapped)[0], now, time_ahead)
     except Rejected as refusal:
         return TrialResult(accepted=False, event=event, errors=_errors(refusal))
     return TrialResult(accepted=True, event=event, errors=[])
