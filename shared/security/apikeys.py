@@ -7,17 +7,22 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Role(StrEnum):
     INTEGRATOR = "integrator"
     """Sends events, manages sources and endpoints."""
     OPERATOR = "operator"
-    """Works reviews, inspects, replays, pauses."""
+    """Works reviews, inspects, replays, pauses; reads figures."""
     EXECUTIVE = "executive"
     """Reads figures."""
     ADMIN = "admin"
     """Everything, and the keys."""
+
+
+# Who may read what automation saved, however it is told; an admin may as well.
+READERS_OF_FIGURES: Final = (Role.EXECUTIVE, Role.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)

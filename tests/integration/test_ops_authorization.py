@@ -175,3 +175,33 @@ def test_lists_and_bulk_orders_never_reach_others(desk: Desk) -> None:
     span = {"created_from": "2020-01-01T00:00:00Z", "created_until": "2100-01-01T00:00:00Z", "endpoint_id": ids["endpoint_id"]}
     assert desk.post("/v1/deliveries/replay", span)["count"] == 0
     assert _everything(desk) == before
+
+
+FIGURES = ("savings.recorded", "savings.restated")
+HOOK = {"url": "https://erp.example.com/hook"}
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_who_may_not_read_figures_does_not_have_them_sent_either(desk: Desk, kind: str) -> None:
+    wanted = HOOK | {"events": ["decision.made", kind]}
+    refused = desk.call("POST", "/v1/endpoints", wanted, role=INTEGRATOR)
+    assert (refused.status_code, refused.json()["needs"]) == (403, [EXECUTIVE, OPERATOR, ADMIN])
+    mine = desk.post("/v1/endpoints", HOOK, role=INTEGRATOR)["id"]
+    assert desk.call("PATCH", f"/v1/endpoints/{mine}", {"events": [kind]}, role=INTEGRATOR).status_code == 403
+    assert desk.get(f"/v1/endpoints/{mine}")["events"] == ["decision.made", "decision.corrected"]
+    assert desk.patch(f"/v1/endpoints/{mine}", {"events": [kind]})["events"] == [kind]
+
+
+def test_where_figures_go_is_not_for_those_who_may_not_read_them(desk: Desk) -> None:
+    """Else another address would get what an admin had sent to a trusted one."""
+    finance = desk.post("/v1/endpoints", HOOK | {"events": [*FIGURES]})["id"]
+    changes: list[dict[str, object]] = [{"url": "https://elsewhere.example.com/hook"}, {"events": ["decision.made"]}, {"automations": []}]
+    for change in changes:
+        assert desk.call("PATCH", f"/v1/endpoints/{finance}", change, role=INTEGRATOR).status_code == 403
+    assert desk.patch(f"/v1/endpoints/{finance}", {"state": "disabled"}, role=INTEGRATOR)["url"] == HOOK["url"]
+
+
+def test_a_key_of_two_roles_has_the_figures_sent(desk: Desk) -> None:
+    token = desk.post("/v1/keys", {"name": "finance", "roles": [INTEGRATOR, EXECUTIVE]})["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert desk.client.post("/v1/endpoints", json=HOOK | {"events": [*FIGURES]}, headers=headers).status_code == 201

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.ops.service.session import Ops, Session
-from shared.security.apikeys import Role
+from shared.security.apikeys import READERS_OF_FIGURES, Role
 from shared.web.auth import require
 
 _BEARER = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer rk_…`. Made with `recoup keys create`.")
@@ -28,5 +28,5 @@ Admin = Annotated[Session, Depends(_session_for())]
 Operator = Annotated[Session, Depends(_session_for(Role.OPERATOR))]
 Integrator = Annotated[Session, Depends(_session_for(Role.INTEGRATOR))]
 Engineer = Annotated[Session, Depends(_session_for(Role.INTEGRATOR, Role.OPERATOR))]
-Analyst = Annotated[Session, Depends(_session_for(Role.EXECUTIVE, Role.OPERATOR))]
+Analyst = Annotated[Session, Depends(_session_for(*READERS_OF_FIGURES))]
 Anyone = Annotated[Session, Depends(_session_for(Role.INTEGRATOR, Role.OPERATOR, Role.EXECUTIVE))]

@@ -26,9 +26,12 @@ def listing(session: Integrator, cursor: Cursored = None, limit: Limit = 50) -> 
 
 @router.post("", status_code=201, summary="Create an endpoint; its secret is shown this once")
 def create(session: Integrator, wanted: NewEndpoint) -> EndpointCreated:
-    """It receives what happens from now on of the kinds in `events` (decisions where it is left out), signed as Standard Webhooks says."""
+    """It receives what happens from now on of the kinds in `events` (decisions where it is left out), signed as Standard Webhooks says.
+
+    Messages about savings are figures: a key that may name them also has the role executive or operator, or is an admin's.
+    """
     with session.transaction() as connection:
-        return integration.create_endpoint(connection, session.author, session.ops.vault, wanted)
+        return integration.create_endpoint(connection, session.author, session.ops.vault, wanted, reads_figures=session.reads_figures)
 
 
 @router.get("/{endpoint_id}", summary="One endpoint")
@@ -39,9 +42,12 @@ def show(session: Integrator, endpoint_id: UUID) -> Endpoint:
 
 @router.patch("/{endpoint_id}", summary="Change, disable or enable an endpoint")
 def change(session: Integrator, endpoint_id: UUID, wanted: EndpointChange) -> Endpoint:
-    """Enabling forgets its failures."""
+    """Enabling forgets its failures.
+
+    Where an endpoint receives messages about savings, before or after, all but its state is for keys that may read figures: see creation.
+    """
     with session.transaction() as connection:
-        return integration.change_endpoint(connection, session.author, endpoint_id, wanted)
+        return integration.change_endpoint(connection, session.author, endpoint_id, wanted, reads_figures=session.reads_figures)
 
 
 @router.delete("/{endpoint_id}", status_code=204, summary="Delete an endpoint and its secrets")

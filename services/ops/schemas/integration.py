@@ -48,6 +48,7 @@ MessageKind = Literal[
     "ledger.sealed",
 ]
 DECISIONS: Final[tuple[MessageKind, ...]] = ("decision.made", "decision.corrected")
+FIGURES: Final[frozenset[MessageKind]] = frozenset({"savings.recorded", "savings.restated"})
 OverlapHours = Annotated[int, Field(ge=0, le=24 * 30, description="How long the old secrets stay valid beside the new one.")]
 
 
@@ -150,7 +151,7 @@ class NewEndpoint(Input):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"url": "https://erp.example.com/recoup", "automations": ["invoices"], "events": ["decision.made", "savings.restated"]}
+                {"url": "https://erp.example.com/recoup", "automations": ["invoices"], "events": ["decision.made", "decision.corrected"]}
             ]
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from services.ops.repository import audit, integration
 from services.ops.repository.audit import Author
 from services.ops.repository.integration import Owner
 from services.ops.schemas.integration import (
+    FIGURES,
     Endpoint,
     EndpointChange,
     EndpointCreated,
@@ -24,9 +26,10 @@ from services.ops.schemas.integration import (
     SourceMapping,
 )
 from shared.automations import registry
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, Forbidden, NotFound
 from shared.events.admission import automation_for
 from shared.events.mapping import compiled
+from shared.security.apikeys import READERS_OF_FIGURES, Role
 from shared.security.vault import new_webhook_secret
 
 if TYPE_CHECKING:
@@ -86,8 +89,14 @@ def _check(event_type: str, mapping: SourceMapping | None) -> None:
         compiled(mapping.model_dump())
 
 
-def create_endpoint(connection: Connection, author: Author, vault: Vault, wanted: NewEndpoint) -> EndpointCreated:
-    """An endpoint with its first secret; raises UnknownAutomation."""
+def create_endpoint(connection: Connection, author: Author, vault: Vault, wanted: NewEndpoint, *, reads_figures: bool) -> EndpointCreated:
+    """An endpoint with its first secret.
+
+    Raises:
+        Forbidden: it would receive figures, and the author may not read them.
+        UnknownAutomation: as it says.
+    """
+    _check_figures(wanted.events, may=reads_figures)
     _check_automations(wanted.automations)
     endpoint = integration.new_endpoint(connection, wanted)
     secret = new_webhook_secret()
@@ -96,12 +105,27 @@ def create_endpoint(connection: Connection, author: Author, vault: Vault, wanted
     return EndpointCreated(**endpoint.model_dump(), secret=secret)
 
 
-def change_endpoint(connection: Connection, author: Author, endpoint_id: UUID, wanted: EndpointChange) -> Endpoint:
-    """Members that are None stay as they are; raises NotFound and UnknownAutomation."""
+def change_endpoint(connection: Connection, author: Author, endpoint_id: UUID, wanted: EndpointChange, *, reads_figures: bool) -> Endpoint:
+    """Members that are None stay as they are.
+
+    Raises:
+        Forbidden: it receives figures or would, more than its state changes, and the author may not read them.
+        NotFound, UnknownAutomation: as they say.
+    """
     _check_automations(wanted.automations or ())
+    if (wanted.url, wanted.automations, wanted.events) != (None, None, None):
+        # Also what it receives now: another address would get those on their way and those that are delivered again.
+        before = integration.endpoint(connection, endpoint_id)
+        _check_figures((*before.events, *(wanted.events or ())), may=reads_figures)
     endpoint = integration.change_endpoint(connection, endpoint_id, wanted)
     audit.record(connection, author, "endpoint.changed", endpoint_id, wanted.model_dump(mode="json", exclude_none=True))
     return endpoint
+
+
+def _check_figures(kinds: Iterable[str], *, may: bool) -> None:
+    if not may and not FIGURES.isdisjoint(kinds):
+        needs = [*READERS_OF_FIGURES, Role.ADMIN]
+        raise Forbidden("Messages about savings hold figures, which this key may not read; use one that also has such a role.", needs=needs)
 
 
 def _check_automations(names: tuple[str, ...]) -> None:

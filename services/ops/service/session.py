@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from services.ops.repository.audit import Author
 from shared.db import unit_of_work
+from shared.security.apikeys import READERS_OF_FIGURES
 from shared.settings import TIME_AHEAD
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Session:
     @property
     def author(self) -> Author:
         return Author(self.principal.tenant, self.principal.key_id)
+
+    @property
+    def reads_figures(self) -> bool:
+        return self.principal.may(*READERS_OF_FIGURES)
 
     def transaction(self, *, snapshot: bool = False) -> AbstractContextManager[Connection]:
         """Sees the rows of the key's tenant and no others."""

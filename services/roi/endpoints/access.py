@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, StringConstraints
 from services.roi.period import RECENT, in_range
 from services.roi.service import Question, Roi
 from shared.measure.baselines import Grade
-from shared.security.apikeys import Role
+from shared.security.apikeys import READERS_OF_FIGURES
 from shared.web.auth import BEARER, Authenticator, require
 from shared.web.problem import PROBLEMS
 
@@ -61,7 +61,7 @@ FAILURES: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status
 
 def _tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> str:
     authenticator = cast("Authenticator", request.app.state.authenticator)
-    return require(authenticator, Role.EXECUTIVE, Role.OPERATOR)(credentials).tenant
+    return require(authenticator, *READERS_OF_FIGURES)(credentials).tenant
 
 
 # What waits for nothing is asynchronous: FastAPI sends whatever else it is given to a thread and back.
