@@ -22,6 +22,8 @@ from shared.web.auth import BEARER, Principal
 FindPrincipal = Callable[[str], Awaitable[Principal]]
 FindSource = Callable[[UUID], Awaitable[Source]]
 Integrator = Callable[..., Awaitable[Principal]]
+# Read by hand, so that a part of an address that is none is answered with 404.
+SourceId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
 _RECEIVED: dict[int | str, dict[str, Any]] = {200: {"model": Received, "description": "All of it was there already; nothing changed."}}
 
@@ -58,7 +60,7 @@ def router(gateway: Gateway, find_principal: FindPrincipal, find_source: FindSou
         openapi_extra=openapi.WEBHOOK,
         summary="Receive a webhook signed after Standard Webhooks",
     )
-    async def receive_webhook(source: Annotated[str, Path(json_schema_extra={"format": "uuid"})], request: Request) -> Response:
+    async def receive_webhook(source: SourceId, request: Request) -> Response:
         return _answer(await gateway.receive_webhook(await find_source(_source_id(source)), request.headers, await request.body()))
 
     routes.include_router(_discovery(integrator, per_minute))
@@ -80,10 +82,12 @@ def _discovery(integrator: Integrator, per_minute: int) -> APIRouter:
     @routes.options("/v1/events", status_code=204, summary="CloudEvents webhook handshake")
     async def allow_sender(request: Request) -> Response:
         """Any origin may ask: what it sends still needs a key."""
-        headers = {"Allow": "POST, OPTIONS"}
-        if "webhook-request-origin" in request.headers:
-            headers |= {"WebHook-Allowed-Origin": "*", "WebHook-Allowed-Rate": str(per_minute)}
-        return Response(status_code=204, headers=headers)
+        return _allowed(request, per_minute)
+
+    @routes.options("/v1/webhooks/{source}", status_code=204, summary="CloudEvents webhook handshake of a source")
+    async def allow_source(source: SourceId, request: Request) -> Response:  # noqa: ARG001  # so that the document names it
+        """Any origin may ask, about any source: what it sends still needs a signature."""
+        return _allowed(request, per_minute)
 
     @routes.get("/v1/event-types", responses=openapi.problems(401, 403, 503), summary="Event types that an automation handles")
     async def event_types(_principal: Annotated[Principal, Depends(integrator)]) -> EventTypes:
@@ -95,6 +99,13 @@ def _discovery(integrator: Integrator, per_minute: int) -> APIRouter:
         )
 
     return routes
+
+
+def _allowed(request: Request, per_minute: int) -> Response:
+    headers = {"Allow": "POST, OPTIONS"}
+    if "webhook-request-origin" in request.headers:
+        headers |= {"WebHook-Allowed-Origin": "*", "WebHook-Allowed-Rate": str(per_minute)}
+    return Response(status_code=204, headers=headers)
 
 
 def _integrator(find_principal: FindPrincipal) -> Integrator:

@@ -200,10 +200,11 @@ def test_a_fast_sender_is_told_when_to_come_back(database: Database, redis_url: 
         assert gateway.send(claim("x")).status_code == 202
 
 
-def test_a_cloudevents_sender_is_allowed_by_the_handshake(gateway: Running) -> None:
-    answer = gateway.client.options("/v1/events", headers={"WebHook-Request-Origin": "erp.example.com", "WebHook-Request-Rate": "120"})
+@pytest.mark.parametrize("address", ["/v1/events", "/v1/webhooks/0192f3c0-a1b2-7c3d-8e4f-5a6b7c8d9e0f", "/v1/webhooks/half"])
+def test_a_cloudevents_sender_is_allowed_by_the_handshake(gateway: Running, address: str) -> None:
+    answer = gateway.client.options(address, headers={"WebHook-Request-Origin": "erp.example.com", "WebHook-Request-Rate": "120"})
     assert (answer.headers["webhook-allowed-origin"], answer.headers["webhook-allowed-rate"]) == ("*", "120000")
-    assert "webhook-allowed-origin" not in gateway.client.options("/v1/events").headers
+    assert "webhook-allowed-origin" not in gateway.client.options(address).headers
 
 
 def test_the_longest_identity_that_is_allowed_can_be_indexed(gateway: Running) -> None:
