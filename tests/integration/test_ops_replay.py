@@ -102,7 +102,12 @@ def test_a_review_of_a_replayed_case_cannot_be_submitted(desk: Desk) -> None:
     desk.post(f"/v1/reviews/{review}/claim", {"reviewer": "ada"})
     desk.post(f"/v1/cases/{case}/replay")
     answer = {"outcome": "adjuster", "active_seconds": 1, "reviewer": "ada"}
-    assert desk.call("POST", f"/v1/reviews/{review}/submit", answer).status_code == 409
+    beat = {"active_seconds": 1, "sequence": 1, "reviewer": "ada"}
+    for action, body in {"submit": answer, "claim": {"reviewer": "ada"}, "heartbeat": beat, "release": {"reviewer": "ada"}}.items():
+        refused = desk.call("POST", f"/v1/reviews/{review}/{action}", body)
+        assert refused.status_code == 409
+        # Told to claim it, somebody would try for ever.
+        assert refused.json()["detail"].startswith("This review was taken back: its case was replayed"), action
     assert desk.rows("SELECT * FROM decisions") == []
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 
 from services.ops.repository.rows import changed, many, one, place, rows
-from services.ops.schemas.reviews import Kind, ReviewHeartbeat, ReviewHeartbeatAnswer, ReviewSummary
+from services.ops.schemas.reviews import Kind, ReviewHeartbeat, ReviewHeartbeatAnswer, ReviewSummary, State
 from shared.measure.human_time import Stopwatch
 
 if TYPE_CHECKING:
@@ -167,8 +167,10 @@ def release(connection: Connection, review_id: UUID, reviewer: str) -> bool:
     return changed(connection, _RELEASE, {"id": review_id, "reviewer": reviewer}) == 1
 
 
-def exists(connection: Connection, review_id: UUID) -> bool:
-    return bool(rows(connection, "SELECT 1 FROM reviews WHERE id = %(id)s", {"id": review_id}))
+def state(connection: Connection, review_id: UUID) -> State | None:
+    """None where there is no such review."""
+    found: State | None = connection.exec_driver_sql("SELECT state FROM reviews WHERE id = %(id)s", {"id": review_id}).scalar_one_or_none()
+    return found
 
 
 def seconds(value: float) -> Decimal:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from shared.automations.contract import Automation
 
 
+# Claiming it is no use, so nobody is told to.
+_TAKEN_BACK = "This review was taken back: its case was replayed, or answered otherwise. What you worked on it is booked; take another one."
 _SHARE = Decimal("0.0001")
 
 
@@ -97,7 +99,7 @@ def submit(connection: Connection, author: Author, review_id: UUID, reviewer: st
     _refuse_unknown(automation, answer.outcome)
     booked = _clocks(work, reviews.stopwatch(connection, review_id, reviewer), answer)
     if not answers.submit(connection, work, reviewer, answer.outcome, (booked.active, booked.span, booked.booked)):
-        raise Conflict("This review is not claimed by you; claim it, then submit.")
+        raise Conflict(_TAKEN_BACK if work.state == "cancelled" else "This review is not claimed by you; claim it, then submit.")
     match work.kind:
         case "audit":
             second_looks.close(connection, author, work, reviewer, answer, booked.booked)
@@ -189,4 +191,7 @@ def _veiled(row: dict[str, Any]) -> ReviewDetail:
 
 
 def _refusal(connection: Connection, review_id: UUID, why: str) -> Conflict | NotFound:
-    return Conflict(why) if reviews.exists(connection, review_id) else NotFound()
+    state = reviews.state(connection, review_id)
+    if state is None:
+        return NotFound()
+    return Conflict(_TAKEN_BACK if state == "cancelled" else why)
