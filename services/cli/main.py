@@ -37,6 +37,7 @@ COMMANDS = (
     Command("roi", "services.roi.main", "api", "API for figures: what automation saved."),
     Command("migrate", "migrations.run", "", "Create roles and bring the schema and the topics up to date."),
     Command("replay", "services.ops.replay", "api", "Send quarantined cases to the workers again."),
+    Command("poison", "services.dispatcher.poison", "", "Records of the event log that could not be read: count, show, replay, discard."),
     Command("import", "services.cli.importing", "", "Send events, or a log of manual handling, from a file."),
     Command("baselines", "services.cli.baselines", "", "What manual handling takes: list, declare, study, renew."),
     Command("ledger", "services.steward.ledger", "", "Verify the sealed ledger."),

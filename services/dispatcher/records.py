@@ -14,6 +14,7 @@ from shared.events.admission import admit, refuse_ahead
 from shared.events.envelope import Event
 from shared.events.parse import structured
 from shared.intake.record import Incoming
+from shared.intake.repository import UnknownTenant
 from shared.telemetry import trace
 
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -70,7 +71,12 @@ class Poison:
 
     @classmethod
     def because(cls, raw: Raw, error: Exception, now: datetime, *, tenant: str | None, automation: str | None = None) -> Poison:
-        return cls(raw, tenant, automation, _text(error), received_at(raw, now))
+        return cls(raw, tenant, automation, said(error), received_at(raw, now))
+
+
+def no_such_tenant(tenant: str) -> UnknownTenant:
+    """With the name, whose form was checked: without it nobody could tell whose record it should have been."""
+    return UnknownTenant(f"There is no tenant {tenant}.")
 
 
 def read(raw: Raw, now: datetime, time_ahead: timedelta) -> Incoming | Poison:
@@ -163,7 +169,8 @@ def _kafka_time(raw: Raw) -> datetime | None:
         return None
 
 
-def _text(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """What stands as the error of a poison record: the code first."""
     if not isinstance(error, Rejected):
         return type(error).__name__
     faults = error.context.get("errors")

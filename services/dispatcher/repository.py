@@ -1,23 +1,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
 
+from psycopg.types.json import Jsonb
 from sqlalchemy.exc import DataError, DBAPIError
 
+from services.dispatcher.records import no_such_tenant, said
 from shared.db import unit_of_work
-from shared.errors import Rejected, Retryable
+from shared.errors import NotFound, Rejected, Retryable
 from shared.ids import uuid7
-from shared.intake.repository import IntakeCount, IntakeKey, count_intake, hour_of
+from shared.intake.repository import IntakeCount, IntakeKey, UnknownTenant, count_intake, hour_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from services.dispatcher.records import Poison
 
+# Who acts in the audit log: there is no key, for whoever runs the installation does this on the machine.
+_BY_HAND = "recoup poison"
 # Classes of SQLSTATE that blame the data: data exception, constraint, program limit (a key too long for its index).
 _ABOUT_DATA = frozenset({"22", "23", "54"})
 
@@ -43,6 +49,42 @@ class Range:
     new: int
     duplicate: int
     poison: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Records of nobody that named the tenant, which did not exist then, are the tenant's.
+
+    Attributes:
+        nobody: also all others of nobody.
+        error: how their error begins.
+        ids: only these, where there are any.
+    """
+
+    tenant: str | None
+    nobody: bool = False
+    error: str = ""
+    ids: Sequence[UUID] | None = None
+
+
+class Buried(NamedTuple):
+    """Attributes: place: topic, partition and offset; size: bytes."""
+
+    id: UUID
+    received_at: datetime
+    place: str
+    size: int
+    error: str
+
+
+class Group(NamedTuple):
+    """Attributes: tenant: None where they are nobody's; since, until: when the first and the last came."""
+
+    tenant: str | None
+    error: str
+    records: int
+    since: datetime
+    until: datetime
 
 
 @contextmanager
@@ -114,6 +156,69 @@ def insert_ranges(connection: Connection, ranges: Sequence[Range]) -> None:
             "poison": [r.poison for r in ranges],
         },
     )
+
+
+def poison_summary(connection: Connection) -> list[Group]:
+    rows = connection.exec_driver_sql(
+        "SELECT tenant_id, error, count(*), min(received_at), max(received_at) FROM poison_records WHERE resolved_at IS NULL"
+        " GROUP BY 1, 2 ORDER BY tenant_id NULLS FIRST, 3 DESC, 2"
+    )
+    return [Group(*row) for row in rows]
+
+
+def waiting_poison(connection: Connection, which: Which, limit: int) -> list[Buried]:
+    """The oldest first."""
+    rows = connection.exec_driver_sql(
+        'SELECT id, received_at, format(\'%%s/%%s@%%s\', topic, "partition", "offset"), octet_length(raw), error FROM poison_records'
+        " WHERE resolved_at IS NULL AND (tenant_id = %(tenant)s OR (tenant_id IS NULL AND (%(nobody)s OR error = %(named)s)))"
+        " AND starts_with(error, %(error)s)"
+        " AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[])) ORDER BY received_at, id LIMIT %(limit)s",
+        {
+            "tenant": which.tenant,
+            "named": said(no_such_tenant(which.tenant or "")),
+            "nobody": which.nobody,
+            "error": which.error,
+            "ids": which.ids or None,
+            "limit": limit,
+        },
+    )
+    return [Buried(*row) for row in rows]
+
+
+def raw_poison(connection: Connection, record: UUID) -> bytes:
+    """Raises NotFound."""
+    found = connection.exec_driver_sql("SELECT raw FROM poison_records WHERE id = %(id)s", {"id": record}).scalar_one_or_none()
+    if found is None:
+        raise NotFound("There is no such record.")
+    return bytes(found)
+
+
+def lock_poison(connection: Connection, record: UUID) -> bytes | None:
+    """Its bytes; None where somebody has dealt with it in the meantime."""
+    found = connection.exec_driver_sql(
+        "SELECT raw FROM poison_records WHERE id = %(id)s AND resolved_at IS NULL FOR UPDATE", {"id": record}
+    ).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+def resolve_poison(connection: Connection, record: UUID, tenant: str | None, action: str, detail: Mapping[str, str]) -> bool:
+    """Note that a record has been dealt with, also in the tenant's audit log; False where it was before."""
+    changed = connection.exec_driver_sql(
+        "UPDATE poison_records SET resolved_at = now() WHERE id = %(id)s AND resolved_at IS NULL", {"id": record}
+    ).rowcount
+    if changed and tenant is not None:
+        connection.exec_driver_sql(
+            "INSERT INTO audit_log (id, tenant_id, actor, action, object_type, object_id, detail)"
+            " VALUES (%(id)s, %(tenant)s, %(actor)s, %(action)s, 'dead_letter', %(record)s, %(detail)s)",
+            {"id": uuid7(), "tenant": tenant, "actor": _BY_HAND, "action": action, "record": str(record), "detail": Jsonb(dict(detail))},
+        )
+    return bool(changed)
+
+
+def require_tenant(connection: Connection, tenant: str) -> None:
+    """Raises UnknownTenant."""
+    if connection.exec_driver_sql("SELECT 1 FROM tenants WHERE id = %(id)s", {"id": tenant}).one_or_none() is None:
+        raise UnknownTenant
 
 
 def _count(connection: Connection, poison: Sequence[Poison]) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from services.dispatcher import repository
-from services.dispatcher.records import Poison, Raw, read
+from services.dispatcher.records import Poison, Raw, no_such_tenant, read
 from shared.errors import InvariantBroken
 from shared.intake.record import Incoming, Receipt, Stored
-from shared.intake.repository import UnknownTenant, store
+from shared.intake.repository import store
 from shared.taskqueue.orders import Order
 from shared.telemetry import metrics, trace
 
@@ -109,7 +109,7 @@ class Intake:
         return [
             entry
             if entry.content.tenant is None or entry.content.tenant in known
-            else entry.buried(UnknownTenant(), self._clock, tenant=None)
+            else entry.buried(no_such_tenant(entry.content.tenant), self._clock, tenant=None)
             for entry in entries
         ]
 

@@ -85,6 +85,8 @@ def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
         Job("apply_outcomes", SECOND, lambda: outcomes.apply_outcomes(engine, settings.steward.outcome_patience)),
         Job("seal_ledger", SECOND, lambda: service.seal_ledger(engine)),
         Job("measure_waiting", 5 * SECOND, lambda: service.measure_waiting(engine, orders), everywhere=True),
+        # Not more often: the table has no index for it, and is large just when much is wrong.
+        Job("count_poison", MINUTE, lambda: service.count_poison(engine), everywhere=True),
         Job("check_invariants", 10 * SECOND, lambda: service.check_invariants(engine, settings.steward.pending_limit), everywhere=True),
         # Books what is not booked yet, so a failed run is made good a minute later, not an hour.
         Job("book_platform_costs", MINUTE, lambda: service.book_platform_costs(engine)),

@@ -201,6 +201,14 @@ def measure_waiting(engine: Engine, orders: Orders) -> int:
     return sum(found.open_cases.values())
 
 
+def count_poison(engine: Engine) -> int:
+    with unit_of_work(engine) as connection:
+        found = watch.poison(connection)
+    for owner, records in found.items():
+        metrics.poison.labels(owner).set(records)
+    return sum(found.values())
+
+
 def check_invariants(engine: Engine, pending_limit: timedelta) -> int:
     """Look at everything that must always hold; returns how many violations there are.
 

@@ -40,6 +40,7 @@ review_age = Gauge("recoup_oldest_review_seconds", "Age of the oldest review tha
 behind = Gauge("recoup_horizon_behind_seconds", "Age of the oldest committed fact that a horizon has not passed.", ["horizon"])
 redispatched = Counter("recoup_redispatched", "Cases sent to the workers again.", ["why"])  # waiting lease_expired
 quarantined = Counter("recoup_quarantined", "Cases given up after the attempt cap.")
+poison = Gauge("recoup_poison_records", "Records that could not be read and that nobody has dealt with.", ["owner"])  # tenant nobody
 # Not `job`: Prometheus gives every series a label of that name, and renames ours.
 job_seconds = Histogram("recoup_job_seconds", "Time of one periodic job.", ["name"], buckets=_SECONDS)
 job_last_success = Gauge("recoup_job_last_success_timestamp_seconds", "When a periodic job last succeeded, or its steward began.", ["name"])

@@ -35,6 +35,7 @@ NEEDS = {
     "roi": {"RECOUP_DATABASE_URL"},
     "migrate": {"RECOUP_DATABASE_ADMIN_URL"},
     "replay": {"RECOUP_DATABASE_URL"},
+    "poison": {"RECOUP_DATABASE_URL"},
     "import": {"RECOUP_API_KEY"},
     "baselines": {"RECOUP_API_KEY"},
     "keys": {"RECOUP_DATABASE_URL"},

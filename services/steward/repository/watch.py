@@ -88,6 +88,14 @@ def _age(now: datetime, *moments: datetime | None) -> float:
     return max((max(0.0, (now - moment).total_seconds()) for moment in moments if moment is not None), default=0.0)
 
 
+def poison(connection: Connection) -> dict[str, int]:
+    """Poison records that nobody has dealt with: those of a ``tenant``, and those of ``nobody``."""
+    rows = connection.exec_driver_sql(
+        "SELECT count(tenant_id), count(*) - count(tenant_id) FROM poison_records WHERE resolved_at IS NULL"
+    ).one()
+    return dict(zip(("tenant", "nobody"), rows, strict=True))
+
+
 def decided_without_decision(connection: Connection) -> int:
     """Cases received lately that say they are decided, and no decision exists."""
     return _count(
