@@ -112,7 +112,7 @@ def _incoming(raw: Raw, tenant: str, now: datetime, time_ahead: timedelta) -> In
     automation, _ = admit(event)
     received = received_at(raw, now)
     refuse_ahead(event, automation, received, time_ahead)
-    body, digest = _body(raw, raw.value, event)
+    body, digest = _body(raw, event)
     return Incoming(
         tenant=tenant,
         source=event.source,
@@ -127,14 +127,13 @@ def _incoming(raw: Raw, tenant: str, now: datetime, time_ahead: timedelta) -> In
     )
 
 
-def _body(raw: Raw, value: bytes, event: Event) -> tuple[bytes, bytes]:
-    """The gateway says which bytes its sender sent (a webhook's own body, unmapped); who does not say has sent the event itself."""
-    digest = hashlib.sha256(value)
-    said = _digest(raw.header(BODY_SHA256))
-    if said == digest.digest():
-        return value, said
+def _body(raw: Raw, event: Event) -> tuple[bytes, bytes]:
+    """Canonical, whatever the header says: what reads a body later finds ``data`` in it, and no ``data_base64``.
+
+    The gateway says which bytes its sender sent (a webhook's own body, unmapped); who does not say has sent the event itself.
+    """
     body = event.canonical()
-    return body, said or hashlib.sha256(body).digest()
+    return body, _digest(raw.header(BODY_SHA256)) or hashlib.sha256(body).digest()
 
 
 def _digest(text: str | None) -> bytes | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -43,6 +45,9 @@ def intake(engine: Engine) -> Intake:
 def raw(offset: int, value: bytes | None, headers: Headers = ACME, partition: int = 0) -> Raw:
     now = SystemClock().now()
     return Raw("events", partition, offset, int(now.timestamp() * 1000), value, headers)
+
+
+OUTCOME: dict[str, object] = {"type": "com.recoup.case.outcome.v1", "data": {"event": {"source": "/erp", "id": "0"}, "result": "refunded"}}
 
 
 def conservation(database: Database) -> tuple[object, ...]:
@@ -90,6 +95,20 @@ def test_poison_is_kept_with_its_reason_and_its_neighbours_become_cases(intake: 
         (4, None, None, claim("3"), "no_tenant"),
     ]
     assert rows(database, "SELECT first_offset, last_offset, new, duplicate, poison FROM consumed_ranges") == [(0, 5, 2, 0, 4)]
+
+
+@pytest.mark.parametrize("kind", ["claim", "outcome"])
+def test_data_in_base64_are_read_however_the_producer_digests_them(intake: Intake, database: Database, kind: str) -> None:
+    """Kept as they came, they have no `data`: an outcome ended the dispatcher, again at each start."""
+    members = json.loads(claim("1")) if kind == "claim" else json.loads(claim("1", **OUTCOME))
+    members["datacontenttype"] = "application/json"
+    members["data_base64"] = base64.b64encode(json.dumps(members.pop("data")).encode()).decode()
+    value = json.dumps(members).encode()
+    digest = ("body_sha256", hashlib.sha256(value).hexdigest().encode())
+    assert intake.put_away([raw(0, value, [*ACME, digest]), raw(1, claim("2"))]).poison == []
+    bodies = [json.loads(body) for (body,) in rows(database, "SELECT body FROM payloads") if isinstance(body, bytes)]
+    assert all("data" in body and "data_base64" not in body for body in bodies)
+    assert count(database, "cases") + count(database, "case_outcomes") == 2
 
 
 def test_what_a_poison_record_says_wrong_is_told_without_repeating_it(intake: Intake, database: Database) -> None:
