@@ -48,7 +48,8 @@ class Loss(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    amount: Annotated[Decimal, Field(gt=0, max_digits=18, decimal_places=4)]
+    # As large as what a ledger line holds: ten digits before the point.
+    amount: Annotated[Decimal, Field(gt=0, lt=10**10, max_digits=14, decimal_places=4)]
     currency: _Code
 
 

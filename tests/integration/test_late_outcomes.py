@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,8 +18,11 @@ from sqlalchemy.exc import IntegrityError
 from services.steward import outcomes
 from services.steward.repository import watch
 from shared.db import unit_of_work
+from shared.errors import SchemaViolation
+from shared.events.admission import admit
 from shared.events.envelope import Event
 from shared.events.outcome import OUTCOME_TYPE
+from shared.ids import uuid7
 from shared.intake.record import Incoming, Receipt
 from shared.intake.repository import store
 from shared.ledger import posting
@@ -180,6 +184,31 @@ def test_the_order_in_which_outcomes_arrive_does_not_matter_only_that_of_what_ha
         " GROUP BY case_id"
     )
     assert {(cash, errors or 0) for _, cash, errors in _rows(engine, net)} == {(Decimal(1000), 0)}
+
+
+def test_an_outcome_that_cannot_be_booked_holds_up_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes first each time, being the oldest. Three are too large for the ledger, as older gateways let them in."""
+    monkeypatch.setattr(outcomes, "BATCH", 2)
+    cases = [_received(engine) for _ in range(10)]
+    for case in cases:
+        _decided(engine, case)
+    _tell(engine, *(_outcome(case, "refunded", loss="1") for case in cases))
+    with unit_of_work(engine) as connection:
+        connection.exec_driver_sql("UPDATE case_outcomes SET amount = 1e11 WHERE id IN (SELECT id FROM case_outcomes ORDER BY id LIMIT 3)")
+    for _ in range(5):
+        with pytest.raises(outcomes.OutcomesFailed) as told:
+            _apply(engine)
+        assert told.value.context == {"outcomes": 3}
+    assert _rows(engine, "SELECT state, count(*) FROM case_outcomes GROUP BY 1 ORDER BY 1") == [("applied", 7), ("waiting", 3)]
+    assert _rows(engine, "SELECT count(*) FROM ledger_lines WHERE kind = 'error'") == [(7,)]
+
+
+@pytest.mark.parametrize(("amount", "fits"), [("9999999999.9999", True), ("10000000000", False)])
+def test_a_loss_that_no_ledger_line_can_hold_is_refused_at_the_door(amount: str, fits: bool) -> None:  # noqa: FBT001  # a parameter
+    data = {"case_id": str(uuid7()), "result": "refunded", "loss": {"amount": amount, "currency": "IDR"}}
+    event = Event(id="1", source="/erp", type=OUTCOME_TYPE, data=data)
+    with nullcontext() if fits else pytest.raises(SchemaViolation):
+        admit(event)
 
 
 def test_every_outcome_is_somewhere_when_records_are_counted(engine: Engine) -> None:

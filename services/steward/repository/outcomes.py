@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -33,12 +34,16 @@ _CASE = (
 )
 
 
-def ready(connection: Connection, limit: int) -> list[tuple[UUID, UUID]]:
-    """(outcome, case) where the case is decided, the longest waiting first; nothing is locked."""
+def ready(connection: Connection, limit: int, *, but: Collection[UUID] = ()) -> list[tuple[UUID, UUID]]:
+    """(outcome, case) where the case is decided, the longest waiting first; nothing is locked.
+
+    Args:
+        but: outcomes that are left out.
+    """
     rows = connection.exec_driver_sql(
         f"SELECT o.id, c.id FROM case_outcomes o CROSS JOIN LATERAL ({_CASE}) c WHERE o.state = 'waiting' AND c.state = 'decided'"  # noqa: S608  # constants
-        " ORDER BY o.received_at, o.id LIMIT %(limit)s",
-        {"limit": limit},
+        " AND o.id <> ALL(%(but)s::uuid[]) ORDER BY o.received_at, o.id LIMIT %(limit)s",
+        {"but": list(but), "limit": limit},
     )
     return [(outcome, case) for outcome, case in rows]
 
