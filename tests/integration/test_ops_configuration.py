@@ -43,6 +43,16 @@ def test_automations_show_their_settings_outcomes_and_open_cases(desk: Desk) -> 
     assert desk.call("GET", "/v1/automations/nonsense/schema").status_code == 404
 
 
+def test_prices_whose_share_no_ledger_line_can_hold_are_refused(desk: Desk) -> None:
+    """The steward books such costs of all tenants together: one that cannot be booked would hold up everybody's."""
+    most = {"platform_monthly": "999999999999.9999"}
+    assert desk.call("PATCH", "/v1/automations/claims", {"platform_monthly": "1000000000000"}).status_code == 422
+    assert Decimal(desk.patch("/v1/automations/claims", most)["platform_monthly"]) == Decimal(most["platform_monthly"])
+    hour = LABOUR | {"name": "cpu_hour", "value": "1000000"}
+    assert desk.call("POST", "/v1/rates", hour).status_code == 422
+    assert desk.post("/v1/rates", hour | {"value": "999999"})["name"] == "cpu_hour"
+
+
 def test_a_change_of_an_automation_keeps_what_it_does_not_name_and_is_audited(desk: Desk) -> None:
     desk.patch("/v1/automations/claims", {"control_share": "0.1", "platform_monthly": "250"})
     changed = desk.patch("/v1/automations/claims", {"paused": True}, role="operator")

@@ -123,6 +123,13 @@ def test_fixed_costs_are_booked_once_for_every_full_hour(engine: Engine) -> None
     assert lines == [(5, 5, "EUR", True)]
 
 
+def test_the_largest_price_that_the_api_takes_can_be_booked(engine: Engine) -> None:
+    with unit_of_work(engine) as connection:
+        price = "UPDATE automation_settings SET platform_monthly = %(most)s, priced_at = now() - interval '5 hours'"
+        connection.exec_driver_sql(price, {"most": Decimal("999999999999.9999")})
+    assert service.book_platform_costs(engine) == 5
+
+
 def test_hours_missed_by_an_outage_are_booked_afterwards(engine: Engine) -> None:
     with unit_of_work(engine) as connection:
         connection.exec_driver_sql("UPDATE automation_settings SET platform_monthly = 720, priced_at = now() - interval '10 hours'")

@@ -14,7 +14,8 @@ from shared.security.apikeys import Role
 
 Share = Annotated[Decimal, Field(ge=0, le=1, max_digits=5, decimal_places=4, examples=["0.05"])]
 ErrorRate = Annotated[Decimal, Field(gt=0, lt=1, max_digits=4, decimal_places=4, examples=["0.05"])]
-Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=4, examples=["250.00"])]
+# An hour of it fits a ledger line. The hours of all tenants are booked together, so one that does not would hold up everybody's.
+Monthly = Annotated[Decimal, Field(ge=0, lt=10**12, max_digits=16, decimal_places=4, examples=["250.00"])]
 
 
 class OutcomeRules(Output):
@@ -50,7 +51,7 @@ class AutomationChange(Input):
 
     paused: bool | None = None
     control_share: Share | None = None
-    platform_monthly: Amount | None = None
+    platform_monthly: Monthly | None = None
     audit_share: Share | None = None
     audit_strata: dict[Line, Share] | None = Field(default=None, max_length=200, description="Replaces those that are set.")
     error_limit: ErrorRate | None = None

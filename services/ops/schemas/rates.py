@@ -14,6 +14,8 @@ EVERY = "*"
 # Of a model: provider and model as the cascade names them, any characters but colons and blanks.
 NAME = r"^(labour_hour|loss_per_error|cpu_hour|fx:[A-Z]{3}:[A-Z]{3}|tokens:[^\s:\x00-\x1f\x7f]{1,150}:(input|output))$"
 RateName = Annotated[str, Field(pattern=NAME, max_length=200, examples=["labour_hour", "fx:EUR:USD", "tokens:openai/gpt-x:input"])]
+# What workers spend on no case is booked for all tenants together: an amount that no ledger line holds would hold up everybody's.
+_MOST_OF_CPU_HOUR = 10**6
 _PER_AUTOMATION = ("labour_hour", "loss_per_error")
 
 
@@ -46,6 +48,8 @@ class NewRate(Input):
             _check_exchange(self)
         elif self.currency is None:
             raise ValueError("this rate is money: say in which `currency`")
+        if self.name == "cpu_hour" and self.value >= _MOST_OF_CPU_HOUR:
+            raise ValueError(f"an hour of one core costs less than {_MOST_OF_CPU_HOUR:,}")
         return self
 
 
