@@ -88,12 +88,18 @@ def test_a_digest_that_is_none_is_worked_out_from_the_canonical_body() -> None:
     assert incoming.traceparent is None
 
 
+OUTCOME = {"type": "com.recoup.case.outcome.v1", "data": {"event": {"source": "/erp", "id": "0"}, "result": "refunded"}}
+
+
 @pytest.mark.parametrize("ahead", [timedelta(days=365 * 7000), TIME_AHEAD + timedelta(seconds=1)])
-def test_a_time_too_far_ahead_of_the_arrival_is_poison_of_its_tenant_and_automation(ahead: timedelta) -> None:
-    event = json.dumps({**json.loads(EVENT), "time": (NOW + ahead).isoformat()}).encode()
+@pytest.mark.parametrize(("members", "automation"), [({}, "claims"), (OUTCOME, "outcomes")])
+def test_a_time_too_far_ahead_of_the_arrival_is_poison_of_its_tenant_and_automation(
+    ahead: timedelta, members: dict[str, object], automation: str
+) -> None:
+    event = json.dumps({**json.loads(EVENT), **members, "time": (NOW + ahead).isoformat()}).encode()
     poison = read(raw(event, tenant="acme"), NOW, TIME_AHEAD)
     assert isinstance(poison, Poison)
-    assert (poison.tenant, poison.automation, poison.raw.value) == ("acme", "claims", event)
+    assert (poison.tenant, poison.automation, poison.raw.value) == ("acme", automation, event)
     assert poison.error.startswith("time_ahead: ")
     assert "time: is more than 24 hours" in poison.error
 
