@@ -12,7 +12,7 @@ from services.roi.period import Bucket
 from shared.casework import repository as casework
 from shared.casework.values import NewReview, ReviewKind
 from shared.db import unit_of_work
-from tests.integration.facts import decide, hours_ago, receive
+from tests.integration.facts import add_work, decide, hours_ago, receive
 from tests.integration.time_travel import set_database_clock
 from tests.roi_world import Board, manual_times, open_board
 
@@ -87,6 +87,17 @@ def test_released_hours_are_those_of_the_summary_over_the_days(board: Board) -> 
     assert float(released["share"]) == pytest.approx(float(saved["point"]) / (float(saved["point"]) + worked), abs=0.001)
     work, low = Decimal(found["total"]["queue"]["waiting_hours_of_work"]), Decimal(released["hours_per_day"]["low"])
     assert float(released["days_to_clear"]) == pytest.approx(float(work / low), rel=0.01)
+
+
+def test_a_second_look_at_what_a_tier_decided_is_work_but_no_part_of_a_case_that_waits(board: Board) -> None:
+    cases = board.work(TIMES, hours=48)
+    manual = manual_times(cases, TIMES)
+    with unit_of_work(board.line) as connection:
+        add_work(connection, next(case for case in cases if case.arm == "automated"), "3600", sequence=1)
+    found = board.ask("capacity")
+    total, days = found["total"], float(found["days"])
+    assert float(total["queue"]["seconds_per_case"]) == pytest.approx(sum(manual) / len(manual), abs=0.001)
+    assert float(total["released"]["worked_hours_per_day"]) == pytest.approx((sum(manual) / 3600 + 1) / days, abs=0.002)
 
 
 def test_automations_have_queues_of_their_own_and_the_total_is_all_of_them(board: Board) -> None:

@@ -75,7 +75,7 @@ def test_labour_value_at_least_is_never_more_than_the_hours_are_worth(found: tup
 
 
 def test_days_to_clear_the_queue_are_as_many_as_the_released_hours_need() -> None:
-    desk = Desk("claims", _estimate(3 * 3600.0, 60.0), Decimal(7200), 2, Queue("claims", 0, 2, 0, None))
+    desk = Desk("claims", _estimate(3 * 3600.0, 60.0), Decimal(7200), 2, Decimal(7200), Queue("claims", 0, 2, 0, None))
     shown = capacity.shown(desk, Measured(Decimal(7), NOW, arrivals=True))
     # Two hours of work wait, three are released in seven days: 4.666… days, and 0.428571… hours a day.
     assert (shown.released.days_to_clear, shown.released.hours_per_day.low) == (Decimal("4.667"), Decimal("0.428"))

@@ -40,13 +40,14 @@ class Desk:
 
     Attributes:
         worked: human seconds on cases decided in the period.
-        completed: cases that a person decided in the period.
+        completed: cases that a person decided in the period; ``spent`` are the human seconds on these.
     """
 
     automation: str | None
     estimate: Estimate
     worked: Decimal
     completed: int
+    spent: Decimal
     queue: Queue
 
 
@@ -90,6 +91,7 @@ def everybody(desks: Sequence[Desk]) -> Desk:
         estimate=combine(desk.estimate for desk in desks),
         worked=sum((desk.worked for desk in desks), Decimal(0)),
         completed=sum(desk.completed for desk in desks),
+        spent=sum((desk.spent for desk in desks), Decimal(0)),
         queue=Queue(
             "*",
             sum(queue.arrived for queue in queues),
@@ -101,7 +103,7 @@ def everybody(desks: Sequence[Desk]) -> Desk:
 
 
 def shown(desk: Desk, measured: Measured) -> AutomationCapacity:
-    each = desk.worked / desk.completed if desk.completed else None
+    each = desk.spent / desk.completed if desk.completed else None
     work = None if each is None else desk.queue.waiting * each
     return AutomationCapacity(
         automation=desk.automation,
@@ -118,6 +120,8 @@ def _desk(name: str, account: Account | None, queue: Queue | None) -> Desk:
         estimate=combine(()) if account is None else account.estimate,
         worked=sum((row.seconds for row in rows), Decimal(0)),
         completed=sum(row.cases for row in by_people),
+        # Second looks and rework of what tiers decided are work, but no part of a case that waits.
+        spent=sum((row.seconds for row in by_people), Decimal(0)),
         queue=queue or Queue(name, 0, 0, 0, None),
     )
 
