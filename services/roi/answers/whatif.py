@@ -173,14 +173,14 @@ def _scenario(chosen: Chosen, rate: ErrorRate | None, known: Known) -> Scenario:
     review = _times(known.people, people)
     errors = _errors(chosen, rate)
     saved = _saved(known.manual, review)
-    value = None if saved.point is None or known.hour is None else amount(saved.point * known.hour)
+    value = None if saved[1] is None or known.hour is None else amount(Decimal(repr(saved[1])) / 3600 * known.hour)
     return Scenario(
         threshold=chosen.threshold,
         automatic=automatic,
         people=people,
         automatic_share=(Decimal(automatic) / known.total).quantize(Decimal("0.0001")) if known.total else None,
         review_hours=_in_hours(*review),
-        saved_hours=saved,
+        saved_hours=_in_hours(*saved),
         errors=errors,
         error_cost=None if known.loss is None else _cost(errors, known.loss),
         labour_value=value,
@@ -200,15 +200,15 @@ def _times(measured: Moments, cases: int) -> tuple[float | None, float | None, f
     return max(point - half, 0.0), point, point + half
 
 
-def _saved(manual: tuple[float | None, ...], review: tuple[float | None, ...]) -> HoursInterval:
+def _saved(manual: tuple[float | None, ...], review: tuple[float | None, ...]) -> tuple[float | None, float | None, float | None]:
     """Manual less review time; their errors are independent, so squares of half-widths add up."""
     if manual[1] is None or review[1] is None:
-        return HoursInterval(low=None, point=None, high=None)
+        return None, None, None
     point = manual[1] - review[1]
     if manual[0] is None or manual[2] is None or review[2] is None:
-        return _in_hours(None, point, None)
+        return None, point, None
     more = review[2] - review[1]
-    return _in_hours(point - math.hypot(manual[1] - manual[0], more), point, point + math.hypot(manual[2] - manual[1], more))
+    return point - math.hypot(manual[1] - manual[0], more), point, point + math.hypot(manual[2] - manual[1], more)
 
 
 def _errors(chosen: Chosen, rate: ErrorRate | None) -> ErrorCount:
