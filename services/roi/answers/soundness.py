@@ -74,8 +74,10 @@ def headline(total: Figures, soundness: Soundness) -> str:
 def _claim(saved: Saved) -> str:
     if saved.at_least_hours > 0:
         return f"At least {saved.at_least_hours:f} hours saved"
-    if saved.hours.high is not None and saved.hours.high < 0:
-        return f"At least {-saved.hours.high:f} hours lost"
+    # A loss is claimed as a saving is: by the interval that holds however often one looks, where there is one.
+    most = (saved.always_valid or saved.hours).high
+    if most is not None and most < 0:
+        return f"At least {-most:f} hours lost"
     return "It is not shown that time was saved"
 
 

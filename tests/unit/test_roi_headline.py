@@ -1,0 +1,31 @@
+"""What may be said aloud about a figure."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.roi import figures
+from services.roi.answers import soundness
+from services.roi.schemas import Soundness
+from services.roi.valuation import Valuation
+from shared.measure.baselines import Grade
+from shared.measure.integrity import Verdict
+from shared.measure.savings import Estimate
+from shared.measure.sequence import Bounds
+
+SOUND = Soundness(integrity=Verdict.SOUND, reasons=[])
+
+
+@pytest.mark.parametrize(("held", "claim"), [(600.0, "It is not shown"), (-360.0, "At least 0.100 hours lost")])
+def test_a_loss_is_claimed_by_the_interval_that_holds_at_every_look(held: float, claim: str) -> None:
+    nothing = figures.total([], [], Valuation.of([], "EUR"), Grade.D)
+    estimate = Estimate(100, 100, -1800.0, -2880.0, -720.0, Grade.A, None)
+    lost = nothing.model_copy(update={"saved": figures.saved(estimate, -4200.0, Bounds(-4200.0, -1800.0, held))})
+    assert soundness.headline(lost, SOUND).startswith(claim)
+
+
+def test_without_such_an_interval_a_loss_is_claimed_by_the_other_one() -> None:
+    nothing = figures.total([], [], Valuation.of([], "EUR"), Grade.D)
+    estimate = Estimate(100, 100, -1800.0, -2880.0, -720.0, Grade.B, None)
+    lost = nothing.model_copy(update={"saved": figures.saved(estimate, -2880.0, None)})
+    assert soundness.headline(lost, SOUND).startswith("At least 0.200 hours lost")
