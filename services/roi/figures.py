@@ -130,7 +130,10 @@ def total(found: Sequence[Account], parts: Sequence[Figures], prices: Valuation,
     # An interval that leaves a part out would be one of nothing.
     whole = None if any(account.estimate.point for account in others) else held
     value = valuation.total_labour_value(
-        figure.money.labour_value for account, figure in zip(found, parts, strict=True) if account.estimate.point is not None
+        figure.money.labour_value
+        for account, figure in zip(found, parts, strict=True)
+        # Where nothing was automated there is nothing to value, so no rate is missing.
+        if account.estimate.point is not None and (account.estimate.cases or figure.money.labour_value is not None)
     )
     converted = prices.convert(credited((row for account in found for row in account.money), min_grade))
     return Figures(

@@ -96,19 +96,20 @@ class Valuation:
         """As `convert`, for each bucket."""
         cost: dict[int, Decimal] = defaultdict(Decimal)
         cash: dict[int, Decimal] = defaultdict(Decimal)
-        foreign: dict[str, dict[int, Decimal]] = {}
+        foreign: set[str] = set()
         for money in sums:
             factor, _ = self._factor(money.currency)
             if factor is None:
-                found, factor = foreign.setdefault(money.currency, defaultdict(Decimal)), _ONE
-            elif money.kind in COSTS or money.kind == CASH:
-                found = cash if money.kind == CASH else cost
-            else:
+                # Of each by itself: cash that is as large as a cost is left out all the same.
+                foreign |= {money.currency} if any(money.by_bucket().values()) else set()
                 continue
+            if money.kind not in COSTS and money.kind != CASH:
+                continue
+            found = cash if money.kind == CASH else cost
             amounts = money.amounts if factor == _ONE else [value * factor for value in money.amounts]
             for bucket, value in zip(money.buckets, amounts, strict=True):
                 found[bucket] += value
-        return Flows(cost, cash, tuple(sorted(name for name, values in foreign.items() if any(values.values()))))
+        return Flows(cost, cash, tuple(sorted(foreign)))
 
     def labour(self, automation: str) -> tuple[Decimal, tuple[DatedRate, ...]] | None:
         """Price of an hour and the rates behind it; None where none is known in this currency."""

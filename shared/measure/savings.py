@@ -12,7 +12,7 @@ Sample Average Treatment Effects", Journal of the American Statistical Associati
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -155,6 +155,14 @@ def combine(estimates: Iterable[Estimate]) -> Estimate:
         spreads=tuple(spread for part in known for spread in part.spreads) if measured else None,
         note="; ".join(dict.fromkeys(notes)) or None,
     )
+
+
+def worth(found: Estimate, price: float) -> Estimate:
+    """What the seconds are worth at a price of one, with its interval."""
+    ends = (None if end is None else end * price for end in (found.point, found.low, found.high))
+    point, low, high = ends
+    spreads = tuple(Spread(s.variance * price**2, s.degrees, s.third * price**3) for s in found.spreads)
+    return replace(found, point=point, low=low, high=high, spreads=spreads)
 
 
 def quantile(degrees: Number) -> Number:

@@ -15,7 +15,7 @@ from services.roi.period import Bucket, moment
 from services.roi.service import asked
 from services.roi.valuation import AMOUNT, Valuation, amount
 from shared.measure.rounding import at_least
-from shared.measure.savings import combine
+from shared.measure.savings import combine, worth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -86,7 +86,7 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     ]
     into = Investment(plan.investment, invested_on, plan.rate, invested_on + timedelta(days=int(plan.months * _MONTH_DAYS)))
     valued = bool(accounts) and all(week.value is not None for week in weeks)
-    share = _careful_share(accounts)
+    share = careful_share(accounts, prices)
     return Payback(
         **dict(asked(question, period, tally)),
         investment=amount(plan.investment),
@@ -119,9 +119,13 @@ def _value(place: int, worked: Sequence[_Worked]) -> Decimal | None:
     return total
 
 
-def _careful_share(accounts: Sequence[Account]) -> Decimal | None:
-    """Lower bound over point of the whole period: weeks share their baseline, so they have no bounds of their own."""
-    together = combine(account.estimate for account in accounts)
+def careful_share(accounts: Sequence[Account], prices: Valuation) -> Decimal | None:
+    """Lower bound over point of what the whole period is worth: weeks share their baseline, so they have no bounds of their own.
+
+    None where the hours have no interval, or are worth nothing.
+    """
+    hours = [(account.estimate, prices.labour(account.automation)) for account in accounts]
+    together = combine(worth(estimate, float(hour[0])) for estimate, hour in hours if hour is not None)
     if together.low is None or together.point is None or together.point <= 0:
         return None
     return Decimal(repr(together.low)) / Decimal(repr(together.point))

@@ -1,0 +1,81 @@
+"""What an auditor adds up by hand: money that is left out, and hours of several automations at several rates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from services.roi import figures
+from services.roi.answers.payback import careful_share
+from services.roi.facts import BucketSums, CaseSum, DatedRate, MoneyBuckets, MoneySum, Tally
+from services.roi.valuation import Valuation
+from shared.measure.baselines import Grade
+from shared.measure.savings import combine
+
+AT = datetime(2026, 3, 31, tzinfo=UTC)
+NONE = Decimal(0)
+
+
+def rate(value: str, automation: str = "*", code: str = "EUR") -> DatedRate:
+    return DatedRate("labour_hour", automation, Decimal(value), code, AT, "payroll")
+
+
+def flow(kind: str, amount: str, automation: str = "claims") -> MoneyBuckets:
+    return MoneyBuckets(automation, kind, "A", "USD", [0], [Decimal(amount)])
+
+
+def test_money_that_cannot_be_converted_is_named_although_it_nets_to_nothing() -> None:
+    prices = Valuation.of([], "EUR")
+    assert prices.flows([flow("platform", "100"), flow("cash", "-100")]).unconverted == ("USD",)
+    assert prices.flows([flow("cash", "100"), flow("cash", "-100", "invoices")]).unconverted == ("USD",)
+    assert prices.flows([MoneyBuckets("claims", "cash", "A", "USD", [0, 0], [Decimal(5), Decimal(-5)])]).unconverted == ()
+
+
+def measured(automation: str, control: int, mean: int, deviation: int) -> BucketSums:
+    """A hundred cases that a tier decided, and control cases."""
+    seconds, squares = control * mean, (control - 1) * deviation**2 + control * mean**2
+    return BucketSums(automation, "s", Decimal("0.5"), [0], [control], [0], [100], [0.0], Decimal(seconds), Decimal(squares))
+
+
+def test_what_is_saved_at_least_is_worth_what_its_own_hours_cost() -> None:
+    # Many sure hours that cost little, and few unsure ones that cost much.
+    rows = [measured("claims", 400, 900, 30), measured("invoices", 40, 100, 90)]
+    rates = [rate("1", "claims"), rate("400", "invoices")]
+    tally = Tally([], [], [], rates, "EUR", AT, buckets=rows)
+    accounts = figures.accounts(tally, Grade.D)
+    prices = Valuation.of(rates, "EUR")
+    share = careful_share(accounts, prices)
+    assert share is not None
+    points = [(account.estimate.point or 0.0) * hour for account, hour in zip(accounts, (1, 400), strict=True)]
+    reach = [
+        ((account.estimate.point or 0.0) - (account.estimate.low or 0.0)) * hour for account, hour in zip(accounts, (1, 400), strict=True)
+    ]
+    # Nearly all of the worth is unsure, though nearly all of the hours are sure.
+    assert float(share) * sum(points) == pytest.approx(sum(points) - sum(part**2 for part in reach) ** 0.5, rel=0.02)
+    same = Valuation.of([rate("40")], "EUR")
+    total = combine(account.estimate for account in accounts)
+    assert float(careful_share(accounts, same) or 0) == pytest.approx((total.low or 0.0) / (total.point or 1.0))
+    assert careful_share(accounts, Valuation.of([], "EUR")) is None
+
+
+def decided(arm: str, cases: int, seconds: int, squares: int) -> CaseSum:
+    tier = "human" if arm == "control" else "nano"
+    moments = Decimal(seconds), Decimal(squares)
+    return CaseSum("claims", arm, "s", tier, "", "", Decimal("0.5"), cases, *moments, NONE, NONE, NONE, NONE, NONE, NONE)
+
+
+def test_an_automation_without_a_case_needs_no_rate_for_the_total_to_have_a_value() -> None:
+    cases = [decided("control", 40, 4000, 410_000), decided("automated", 100, 0, 0)]
+    platform = [MoneySum(name, "-", "platform", "A", "EUR", Decimal(10), NONE) for name in ("claims", "invoices")]
+    tally = Tally(cases, platform, [], [rate("36", "claims")], "EUR", AT)
+    prices = Valuation.of(tally.rates, "EUR")
+    accounts = figures.accounts(tally, Grade.D)
+    parts = [figures.figures(account, prices, Grade.D) for account in accounts]
+    assert [part.automation for part in parts] == ["claims", "invoices"]
+    total = figures.total(accounts, parts, prices, Grade.D)
+    assert total.money.labour_value == parts[0].money.labour_value
+    assert total.money.labour_value is not None
+    # Ten thousand seconds at a cent each.
+    assert total.money.labour_value.point == 100
