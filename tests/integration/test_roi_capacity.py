@@ -126,6 +126,8 @@ def test_as_of_a_moment_days_end_with_it_and_later_records_do_not_begin_them(boa
     assert then["days"] == str(round((as_of - first.replace(minute=0)) / timedelta(days=1), 3))
     queue = then["total"]["queue"]
     assert (queue["arrivals_per_day"], queue["growth_per_day"]) == (None, None)
+    assert then["note"].startswith("with as_of no arrivals and no growth")
+    assert board.ask("capacity", **period)["note"] is None
     assert Decimal(queue["completions_per_day"]) > 0
     # Of the hour of its booking one by one, and at least one hour.
     known = board.ask("capacity", as_of=(first + timedelta(minutes=1)).isoformat(), **period)

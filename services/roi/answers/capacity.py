@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 _DAY = Decimal(86_400)
 _THOUSANDTH = Decimal("0.001")
+UNTOLD = (
+    "with as_of no arrivals and no growth: of the cases that were undecided then, nobody can tell any more which needed a person, because"
+    " neither when a case was quarantined nor when a replay took its review back is kept"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def capacity(roi: Roi, tenant: str, question: Question) -> Capacity:
         days=days.quantize(_THOUSANDTH),
         total=shown(everybody(desks), measured),
         automations=[shown(desk, measured) for desk in desks],
+        note=None if measured.arrivals else UNTOLD,
     )
 
 

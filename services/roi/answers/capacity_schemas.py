@@ -19,7 +19,7 @@ class MeasuredQueue(Output):
     waiting_others: int = Field(description="Open reviews of decided cases now: audits and rework.", examples=[4])
     oldest_hours: Hours | None = Field(description="Age of the oldest open review; null where none is open.")
     arrivals_per_day: PerDay | None = Field(
-        description="Cases received in the period that needed a person. Null with `as_of`: who needed one while undecided is not kept."
+        description="Cases received in the period that needed a person, decided or not. Null with `as_of`; `note` says why."
     )
     completions_per_day: PerDay = Field(description="Cases that a person decided in the period.")
     growth_per_day: Plain | None = Field(
@@ -56,3 +56,4 @@ class Capacity(Asked):
     days: Plain = Field(description="From the first record of the period to its end, or to now or `as_of`.", examples=["30.0"])
     total: AutomationCapacity
     automations: list[AutomationCapacity]
+    note: str | None = Field(default=None, description="What is null with `as_of`, and why; null without it.", examples=[None])

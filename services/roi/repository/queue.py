@@ -65,7 +65,8 @@ def queues(connection: Connection, tenant: str, period: Period, automation: str 
     """One for each automation that anything arrived for or waits in; what waits is of now, whatever the period.
 
     Args:
-        as_of: with a moment nothing is counted as arrived, because which cases that were undecided then needed a person is not kept.
+        as_of: with a moment nothing is counted as arrived: which cases that were undecided then needed a person is not kept. Reviews
+            say when they were opened and answered, but not when a replay took them back, and cases not when they were quarantined.
     """
     first = min(Grain.DAY.up(period.start), period.end)
     values = {
