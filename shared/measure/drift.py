@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from shared.measure.mixture import Floats
 
@@ -95,4 +95,4 @@ def homogeneity(before: Floats, now: Floats) -> float:
     if table.shape[1] < 2 or not table.sum(axis=1).all():
         return 1.0
     fitted = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
-    return float(chi2.sf(((table - fitted) ** 2 / fitted).sum(), table.shape[1] - 1))
+    return float(chdtrc(table.shape[1] - 1, ((table - fitted) ** 2 / fitted).sum()))
