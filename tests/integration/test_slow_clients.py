@@ -146,3 +146,10 @@ def test_headers_without_end_are_answered_with_431(address: tuple[str, int]) -> 
 def test_what_trickles_after_the_answer_is_not_listened_to(address: tuple[str, int], start: bytes) -> None:
     with _connected(address) as client:
         assert _trickle(client, start, [b"x"] * 10_000).startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 413 "))
+
+
+def test_requests_in_a_row_are_all_answered_also_where_the_last_one_never_ends(address: tuple[str, int]) -> None:
+    whole = POST + b"Content-Length: 1\r\n\r\nx"
+    with _connected(address) as client:
+        said = _trickle(client, 3 * whole + POST + b"Content-Length: 9\r\n\r\n", [b"x"])
+    assert (said.count(b"HTTP/1.1 200 OK\r\n"), said.count(b"HTTP/1.1 408 ")) == (3, 1)
