@@ -152,7 +152,7 @@ def _reason(answer: httpx.Response) -> str:
 def _post(client: httpx.Client, body: bytes, content_type: str) -> httpx.Response:
     """Tries again while the gateway says that it is busy or down; an answer that is about the request itself is final."""
     retrying = Retrying(
-        retry=retry_if_result(lambda answer: answer is None or answer.status_code in {429, 502, 503, 504}),
+        retry=retry_if_result(lambda answer: answer is None or answer.status_code in {408, 429, 502, 503, 504}),
         wait=wait_random_exponential(multiplier=0.4, max=10),
         stop=stop_after_attempt(12),
     )

@@ -33,7 +33,7 @@ def call(url: str | None, method: str, path: str, *, body: object = None, query:
     url = url or settings.ops_url
     with client_of(url, settings.api_key.get_secret_value()) as client:
         retrying = Retrying(
-            retry=retry_if_result(lambda answer: answer is None or answer.status_code in {429, 502, 503, 504}),
+            retry=retry_if_result(lambda answer: answer is None or answer.status_code in {408, 429, 502, 503, 504}),
             wait=wait_random_exponential(multiplier=0.2, max=5),
             stop=stop_after_attempt(6),
         )

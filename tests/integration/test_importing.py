@@ -132,7 +132,7 @@ def test_a_compressed_file_and_empty_lines_are_read(tmp_path: Path) -> None:
     assert len(gateway.requests) == 1
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 def test_a_gateway_that_is_busy_is_asked_again_with_the_same_bytes(tmp_path: Path, status: int) -> None:
     with _gateway(lambda request, count: (status, b"{}") if count <= 2 else _accept(request, count)) as gateway:
         done = _import(_file(tmp_path, [_event(1)]), gateway.url)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from services.lab.demo.tally import Story, Tally
 
 CONCURRENCY = 12
-_TRY_AGAIN = {429, 502, 503, 504}
+_TRY_AGAIN = {408, 429, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
