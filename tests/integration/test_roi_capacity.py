@@ -100,6 +100,16 @@ def test_a_second_look_at_what_a_tier_decided_is_work_but_no_part_of_a_case_that
     assert float(total["released"]["worked_hours_per_day"]) == pytest.approx((sum(manual) / 3600 + 1) / days, abs=0.002)
 
 
+def test_days_of_a_period_in_which_nothing_came_count_once_something_had_come_before(board: Board) -> None:
+    period = {"from": hours_ago(20 * 24).replace(minute=0, second=0, microsecond=0).isoformat()}
+    board.work(TIMES[:60], hours=48)
+    assert float(board.ask("capacity", **period)["days"]) == pytest.approx(2, abs=0.05)
+    board.work(TIMES[:60], hours=40 * 24, automation="invoices")
+    assert float(board.ask("capacity", automation="claims", **period)["days"]) == pytest.approx(2, abs=0.05)
+    for asked in ({}, {"automation": "invoices"}, {"as_of": hours_ago(0).isoformat()}):
+        assert float(board.ask("capacity", **period, **asked)["days"]) == pytest.approx(20, abs=0.05)
+
+
 def test_automations_have_queues_of_their_own_and_the_total_is_all_of_them(board: Board) -> None:
     board.work(TIMES[:90], hours=30)
     board.work(TIMES[:60], hours=3, automation="invoices")

@@ -68,7 +68,7 @@ def capacity(roi: Roi, tenant: str, question: Question) -> Capacity:
     with snapshot(roi.engine, tenant) as connection:
         period, tally = roi.tally_in(connection, tenant, question)
         queues = {queue.automation: queue for queue in repository.queues(connection, tenant, period, question.automation, question.as_of)}
-        first = repository.began(connection, tenant, period, question.automation, question.as_of)
+        first = repository.began(connection, tenant, period.end, question.automation, question.as_of)
     found = {account.automation: account for account in figures.accounts(tally, question.min_grade)}
     desks = [_desk(name, found.get(name), queues.get(name)) for name in sorted({*found, *queues})]
     now = roi.clock.now()
@@ -84,8 +84,8 @@ def capacity(roi: Roi, tenant: str, question: Question) -> Capacity:
 
 
 def _elapsed_days(first: datetime, period: Period, now: datetime) -> Decimal:
-    """From the first hour with a record, because before it nothing ran; at least one hour."""
-    seconds = (min(period.end, now) - first).total_seconds()
+    """From the first hour with a record, because before it nothing ran; at least one hour. A quiet beginning of the period counts."""
+    seconds = (min(period.end, now) - max(first, period.start)).total_seconds()
     return Decimal(max(seconds, 3600.0)) / _DAY
 
 

@@ -53,7 +53,10 @@ class AutomationCapacity(Output):
 class Capacity(Asked):
     """Capacity released, against the measured queue and throughput. Hours that nobody uses are worth nothing."""
 
-    days: Plain = Field(description="From the first record of the period to its end, or to now or `as_of`.", examples=["30.0"])
+    days: Plain = Field(
+        description="From the beginning of the period, or from the first record of all where that is later, to its end, now or `as_of`.",
+        examples=["30.0"],
+    )
     total: AutomationCapacity
     automations: list[AutomationCapacity]
     note: str | None = Field(default=None, description="What is null with `as_of`, and why; null without it.", examples=[None])

@@ -30,25 +30,21 @@ _ARRIVED = (
     "   AND state <> 'decided' AND received_at >= %(start)s AND received_at < %(end)s"
     f" ) AS came WHERE {OF_ITS_AUTOMATION} GROUP BY automation"
 )
-# Of the period: when the first record came.
+# When the first record came; `{0}` names the automation, so that it is the first row of an index.
 _BEGAN = (
-    "SELECT min(hour) FROM ("  # noqa: S608  # constants
-    "  (SELECT hour FROM conservation_hourly WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s"
-    f"   AND {OF_ITS_AUTOMATION} ORDER BY hour LIMIT 1)"
+    "SELECT min(hour) FROM ("
+    "  (SELECT hour FROM conservation_hourly WHERE tenant_id = %(tenant)s AND hour < %(end)s{0} ORDER BY hour LIMIT 1)"
     "  UNION ALL SELECT hour FROM intake_batches WHERE tenant_id = %(tenant)s AND xid >= rollup_horizon('rollups')"
-    f"   AND hour >= %(start)s AND hour < %(end)s AND {OF_ITS_AUTOMATION}"
+    "   AND hour < %(end)s{0}"
     " ) AS came"
 )
 # As known at a moment, by booking as in the sums of `case_sums`: the facts of its own hour, and those that are not summed up yet.
 _LATELY, _FRESH = ">= %(hour)s AND booked_at <= %(as_of)s", "< %(hour)s AND xid >= rollup_horizon('rollups')"
-_OF_BATCHES = (
-    "SELECT min(hour) FROM intake_batches WHERE tenant_id = %(tenant)s AND booked_at {0}"  # noqa: S608  # constants
-    f" AND hour >= %(start)s AND hour < %(end)s AND {OF_ITS_AUTOMATION}"
-)
+_OF_BATCHES = "SELECT min(hour) FROM intake_batches WHERE tenant_id = %(tenant)s AND booked_at {0} AND hour < %(end)s{{0}}"
 _BEGAN_THEN = (
     "SELECT min(hour) FROM ("  # noqa: S608  # constants
-    "  (SELECT hour FROM conservation_hourly WHERE tenant_id = %(tenant)s AND hour >= %(start)s AND hour < %(end)s"
-    f"   AND booked < %(hour)s AND {OF_ITS_AUTOMATION} ORDER BY hour LIMIT 1)"
+    "  (SELECT hour FROM conservation_hourly WHERE tenant_id = %(tenant)s AND hour < %(end)s"
+    "   AND booked < %(hour)s{0} ORDER BY hour LIMIT 1)"
     f"  UNION ALL {_OF_BATCHES.format(_LATELY)}"
     f"  UNION ALL {_OF_BATCHES.format(_FRESH)}"
     " ) AS came"
@@ -88,8 +84,9 @@ def queues(connection: Connection, tenant: str, period: Period, automation: str 
     return found
 
 
-def began(connection: Connection, tenant: str, period: Period, automation: str | None, as_of: datetime | None) -> datetime | None:
-    """The hour of the first record in the period that is known, or was at a moment; None without any."""
-    values = {"tenant": tenant, "start": period.start, "end": period.end, "automation": automation, **starts(as_of)}
-    found: datetime | None = connection.exec_driver_sql(_BEGAN if as_of is None else _BEGAN_THEN, values).scalar_one()
+def began(connection: Connection, tenant: str, end: datetime, automation: str | None, as_of: datetime | None) -> datetime | None:
+    """The hour of the first record before the end that is known, or was at a moment; None without any."""
+    values = {"tenant": tenant, "end": end, "automation": automation, **starts(as_of)}
+    statement = (_BEGAN if as_of is None else _BEGAN_THEN).format("" if automation is None else " AND automation = %(automation)s")
+    found: datetime | None = connection.exec_driver_sql(statement, values).scalar_one()
     return found
