@@ -25,6 +25,7 @@ Kind = Literal["linear", "trees", "transformer"]
 # Above every probability: a tier with this threshold decides nothing.
 NEVER: Final = 1.01
 _TENTHS: Final = 10
+_BESIDE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +317,10 @@ def _check(pack: Pack) -> None:
             len(counts) == _TENTHS for found in pack.certificates for counts in found.scores.values()
         ),
         "a tier mixes answers that it cannot have": all(set(tier.mix) <= earlier[tier.name] for tier in pack.tiers),
+        # Somebody else's manifest may name any file of whoever moves, clears or reads packs.
+        "a file does not lie beside the manifest": all(
+            _BESIDE.fullmatch(name) for name in (*pack.files, *filter(None, (pack.card, pack.notice)))
+        ),
         "a tier lacks what its kind needs": all(_is_complete(tier) for tier in pack.tiers),
         "a tier's output is none of its graph, or not one number for each label": all(_fits(tier, pack.labels) for tier in pack.tiers),
     }

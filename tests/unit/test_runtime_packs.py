@@ -287,8 +287,20 @@ def test_a_broken_manifest_stops_the_start(text: str) -> None:
         (b"buckets = 131072", b"buckets = 100"),
         (b"buckets = 131072", b'buckets = "131072"'),
         (b'task = "claims"', b'task = "cl\xe4ims"'),
+        (b'file = "claims-nano.onnx"', b'file = "../claims-nano.onnx"'),
+        (b'file = "claims-nano.onnx"', b'file = "/etc/hostname"'),
+        (b'card = "claims.md"', b'card = "cards/claims.md"'),
     ],
-    ids=["a label removed", "no such output", "too few buckets", "buckets in writing", "not UTF-8"],
+    ids=[
+        "a label removed",
+        "no such output",
+        "too few buckets",
+        "buckets in writing",
+        "not UTF-8",
+        "a file above",
+        "any file",
+        "a card below",
+    ],
 )
 def test_a_manifest_that_was_edited_by_hand_stops_the_start(tmp_path: Path, before: bytes, after: bytes) -> None:
     content = (SHIPPED / MANIFEST).read_bytes()
