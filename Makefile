@@ -32,8 +32,9 @@ $(TRAIN)/.ready: pyproject.toml docker/requirements.lock | $(READY)
 demo: $(READY) ## Run the whole line once on this machine and print what it saved (KAFKA=1: over a real broker)
 	@$(BIN)/recoup demo $(if $(KAFKA),--kafka,) $(DEMO_FLAGS)
 
+# Some shells forbid Python to keep what it compiles: then every worker compiles all tests anew.
 test: $(READY) ## Every test but the long suites
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --durations 25 tests --ignore tests/bench --ignore tests/train
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadscope --durations 25 tests --ignore tests/bench --ignore tests/train
 
 test-train: $(TRAIN)/.ready ## What needs torch, in an environment of its own with the extra `train`
 	@$(TRAIN)/bin/python -m pytest -n 0 tests/train
