@@ -33,6 +33,7 @@ NAMES = (
     "roi",
     "migrate",
     "replay",
+    "poison",
     "import",
     "baselines",
     "ledger",
