@@ -95,6 +95,15 @@ def test_what_comes_is_worth_what_it_is_worth_at_the_moment_of_the_answer(board:
         assert float(total["labour_value"]["point"]) == pytest.approx(hour * float(total["hours"]["point"]), rel=0.001), asked
 
 
+def test_quiet_days_at_the_beginning_count_once_something_had_come_before(board: Board) -> None:
+    days_of_work(board, 9, cases=60)
+    period = {"from": (today() - 21 * DAY).isoformat()}
+    assert (board.ask("forecast", **period)["block"], board.ask("forecast", **period)["blocks"]) == ("day", 9)
+    board.work(["100"] * 20, hours=40 * 24, automation="invoices")
+    for asked, blocks in (({}, 21), ({"as_of": hours_ago(0).isoformat()}, 21), ({"automation": "claims"}, 9)):
+        assert board.ask("forecast", **period, **asked)["blocks"] == blocks, asked
+
+
 def test_before_anything_ran_nothing_is_forecast(board: Board) -> None:
     found = board.ask("forecast")
     assert (found["block"], found["blocks"], found["automations"], found["total"]["hours"]) == (None, 0, [], None)

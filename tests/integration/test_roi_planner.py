@@ -70,6 +70,17 @@ def test_as_of_a_moment_days_count_from_the_first_that_was_known(board: Board, d
     assert answers[0]["process"]["cases_per_day"] == "50.000"
 
 
+def test_quiet_days_at_the_beginning_count_once_something_had_come_before(board: Board) -> None:
+    start = Bucket.DAY.start(hours_ago(20 * 24))
+    asked = {"automation": "claims", "from": start.isoformat()}
+    board.work(TIMES, hours=20)
+    recent = (hours_ago(0) - Bucket.DAY.start(hours_ago(20))) / timedelta(days=1)
+    assert float(board.ask("planner", **asked)["process"]["cases_per_day"]) == pytest.approx(240 / max(recent, 1.0), rel=0.01)
+    board.work(TIMES[:60], hours=30 * 24)
+    whole = (hours_ago(0) - start) / timedelta(days=1)
+    assert float(board.ask("planner", **asked)["process"]["cases_per_day"]) == pytest.approx(240 / whole, rel=0.01)
+
+
 def test_a_share_that_is_said_to_suffice_does(board: Board) -> None:
     board.work(TIMES)
     found = board.ask("planner", automation="claims", weeks=4, precision="0.06")

@@ -14,6 +14,7 @@ from services.roi.answers.forecast_schemas import AutomationForecast, Forecast, 
 from services.roi.facts import placed
 from services.roi.period import Bucket, moment
 from services.roi.repository import figures as repository
+from services.roi.repository.queue import began
 from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import HoursInterval, LabourValue
 from services.roi.service import asked
@@ -63,8 +64,10 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
         period, tally = roi.tally_in(connection, tenant, _recent(question, now), Bucket.DAY)
         # The measured days end before this one, what comes is worth what it is worth now.
         rates = repository.rates(connection, tenant, now, question.as_of)
+        earlier = began(connection, tenant, period.start, question.automation, question.as_of)
     accounts = figures.accounts(tally, question.min_grade)
-    blocks = Blocks.of(first_day(accounts), period, now)
+    # Quiet days count where something had run before them.
+    blocks = Blocks.of(period.start if earlier and accounts else first_day(accounts), period, now)
     prices = Valuation.of(rates, question.currency or tally.currency)
     ahead = Ahead(blocks, timedelta(days=days_ahead) / blocks.length, prices)
     flows = [prices.flows(figures.credited(account.flows, question.min_grade)) for account in accounts]

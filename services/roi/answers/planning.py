@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from services.roi import figures
 from services.roi.answers.planning_schemas import Holdout, HoldoutPlan, MeasuredProcess
 from services.roi.repository.snapshots import snapshot
+from services.roi.repository.queue import began
 from services.roi.repository.sums import first_day
 from services.roi.service import asked
 from shared.errors import Conflict
@@ -69,7 +70,9 @@ def plan(roi: Roi, tenant: str, question: Question, automation: str, wanted: Wan
     """Raises NothingMeasured."""
     with snapshot(roi.engine, tenant) as connection:
         period, tally = roi.tally_in(connection, tenant, replace(question, automation=automation))
-        first = first_day(connection, tenant, automation, period, question.as_of)
+        # Quiet days count where something had run before them.
+        earlier = began(connection, tenant, period.start, automation, question.as_of)
+        first = period.start if earlier else first_day(connection, tenant, automation, period, question.as_of)
     found = figures.accounts(tally, question.min_grade)
     until = min(period.end, question.as_of or roi.clock.now())
     process = wanted.assumed.over(measured(found[0], until - max(first or until, period.start)) if found else None)
@@ -94,7 +97,7 @@ def measured(account: Account, ran: timedelta) -> Process | None:
     """Of one automation, weighted as its automated cases fall into strata; None without a baseline that has a spread.
 
     Args:
-        ran: since the beginning of the first day with a decided case, because before it nothing ran; at least a day counts.
+        ran: since the beginning of the period, or of the first day with a decided case where nothing ran before; at least a day counts.
     """
     automated = [row for row in account.cases if row.arm == "automated"]
     known = [(row, account.fitted.baseline_of(row.stratum)) for row in automated]
