@@ -25,7 +25,7 @@ Kind = Literal["linear", "trees", "transformer"]
 # Above every probability: a tier with this threshold decides nothing.
 NEVER: Final = 1.01
 _TENTHS: Final = 10
-_BESIDE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_BESIDE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

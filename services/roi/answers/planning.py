@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from services.roi import figures
 from services.roi.answers.planning_schemas import Holdout, HoldoutPlan, MeasuredProcess
-from services.roi.repository.snapshots import snapshot
 from services.roi.repository.queue import began
+from services.roi.repository.snapshots import snapshot
 from services.roi.repository.sums import first_day
 from services.roi.service import asked
 from shared.errors import Conflict
