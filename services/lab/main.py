@@ -155,6 +155,8 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
             declares=replace(plan.declares, event_type=event_type) if plan.declares and event_type else plan.declares,
             seed=seed,
         )
+        if plan.declares is not None:
+            versions.refuse_other_events(plan.declares, plan, manifest.packs(out))
         made_in = draft(out, versions.stem(plan.name, plan.version))
         pack = training.train(plan, found, made_in, stage)
         judged = judge(pack, made_in, found, seed, installed().get(task), own_events=not (text or fields))

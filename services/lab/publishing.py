@@ -79,11 +79,17 @@ def publish(judged: Sequence[Published], made_in: Path, folder: Path) -> list[Pu
 
     Returns:
         What was judged; packs as the manifest has them.
+
+    Raises:
+        OtherEvents: a pack takes other events than another version of its task; nothing is published.
     """
     with files.locked(folder):
         before = manifest.packs(folder)
         passed = {_identity(found.pack): _final(found.pack, made_in) for found in judged if not found.failed}
         others = {_identity(pack): pack for pack in before if _identity(pack) not in passed}
+        for pack in passed.values():
+            if pack.declares is not None:
+                versions.refuse_other_events(pack.declares, pack, before, versions.numbers_of(pack))
         told = [found for found in judged if _identity(found.pack) not in others]
         if passed:
             moved = _moved([found.pack for found in judged if not found.failed], list(passed.values()))

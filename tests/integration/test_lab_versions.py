@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from services.lab import manifest
+from services.lab.versions import OtherEvents, numbers_of, refuse_other_events
 from services.worker.runtime.pack import versions
-from shared.automations.declared import declared
 from shared.inference.files import verified
 from tests.lab_world import TICKETS, evaluated, lab, refusal_of
 
@@ -35,7 +35,7 @@ def test_a_new_version_is_trained_beside_the_present_one_which_decides_on(ticket
     rows = (tickets / "rows.csv").read_text(encoding="utf-8").split("\n")
     (tmp_path / "later.csv").write_text("\n".join(rows[:2_001]), encoding="utf-8")
     train = ("train", "--task", "tickets", *TICKETS, "--no-mini", "--out", folder, "--data")
-    result = lab(*train, tmp_path / "later.csv", "--version", "2.10.0", "--event-type", "com.example.later.v1")
+    result = lab(*train, tmp_path / "later.csv", "--version", "2.10.0")
     assert result.exit_code == 0, result.output
     assert "tickets@2.10.0-report.html" in result.output
     assert {name: (folder / name).read_bytes() for name in before} == before
@@ -49,10 +49,27 @@ def test_a_new_version_is_trained_beside_the_present_one_which_decides_on(ticket
         assert (found["version"], found["accuracy"]) == (version, 1.0)
     against = lab("compare", f"{folder}:tickets@2.0.0", f"{folder}:tickets@2.10.0", "--data", tickets / "rows.csv", *TICKETS, "--json")
     assert json.loads(against.stdout)["difference"] == 0
-    # Trained anew, the older one still stands before the newer one, which says what events look like.
+    # Trained anew, the older one still stands before the newer one.
     assert lab(*train, tickets / "rows.csv").exit_code == 0
     assert manifest.packs(folder) == (old, new)
-    assert declared(folder)["tickets"].event_type == "com.example.later.v1"
+
+
+def test_a_version_that_takes_other_events_is_refused_because_the_one_that_decides_would_be_asked_otherwise(
+    tickets: Path, packs: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in packs.iterdir()}
+    train = ("train", "--task", "tickets", *TICKETS, "--no-mini", "--out", packs, "--data", tickets / "rows.csv", "--version", "2.1.0")
+    assert "take the same events" in refusal_of(*train, "--event-type", "com.example.later.v1")
+    assert {path.name: path.read_bytes() for path in packs.iterdir()} == before
+    # What a field holds is known only once the pack is made.
+    other, pack = manifest.packs(packs)
+    assert pack.declares is not None
+    told = replace(pack.declares, fields=("age",))
+    known = replace(pack, declares=told, version="2.1.0", numbers=("age",))
+    with pytest.raises(OtherEvents) as refused:
+        refuse_other_events(told, known, [other, replace(pack, declares=told)], numbers_of(known))
+    assert refused.value.context["in_what"] == ["age"]
+    refuse_other_events(told, known, [other, replace(known, version="2.0.0")], numbers_of(known))
 
 
 def test_a_pack_that_is_proven_anew_under_another_version_stays_as_it_was_too(tickets: Path, packs: Path) -> None:
