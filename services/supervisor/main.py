@@ -159,6 +159,7 @@ def _connections(given: GivenServers, embedded: Embedded, options: Options) -> p
         kafka=own_kafka if options.kafka else "",
         secret_key=_text(given.secret_key) or secrets.get("secret_key", lambda: Fernet.generate_key().decode()),
         embedded=embedded.postgres is not None,
+        own_kafka=embedded.kafka is not None,
     )
     return _with_own_database(connections, embedded.postgres, secrets) if embedded.postgres else connections
 

@@ -66,6 +66,7 @@ class Connections:
         kafka: bootstrap servers; empty: the inbox itself is the event log.
         secret_key: Fernet keys, comma separated.
         embedded: the database is ours, on this machine.
+        own_kafka: the broker is.
     """
 
     database_url: str
@@ -75,6 +76,7 @@ class Connections:
     admin_url: str | None = None
     app_password: str | None = None
     embedded: bool = True
+    own_kafka: bool = False
 
     def environment(self) -> dict[str, str]:
         """What every process is told."""
@@ -98,6 +100,8 @@ LOCAL_DEFAULTS = {
     "RECOUP_COURIER_ALLOWED_NETWORKS": '["127.0.0.0/8", "::1/128"]',
     "RECOUP_COURIER_REQUIRE_HTTPS": "false",
 }
+
+KAFKA_LOGIN = tuple(f"RECOUP_KAFKA_{name}" for name in ("SECURITY_PROTOCOL", "SASL_MECHANISM", "USERNAME", "PASSWORD", "CA_FILE"))
 
 
 def chosen(*, kafka: bool, only: Collection[str]) -> tuple[Service, ...]:
@@ -130,9 +134,14 @@ def service_environment(
     """The whole environment of every process of the line (one for all: each reads its own prefix)."""
     told = {service.port_variable: str(port) for service, port in ports.items()} | {WORKERS_VARIABLE: str(workers)}
     defaults = LOCAL_DEFAULTS if connections.embedded else {}
-    merged = defaults | dict(inherited) | connections.environment() | told
+    merged = defaults | _without_a_login(inherited, connections) | connections.environment() | told
     return {name: value for name, value in merged.items() if name not in ADMINISTRATIVE}
 
 
 def migration_environment(inherited: Mapping[str, str], connections: Connections) -> dict[str, str]:
-    return dict(inherited) | connections.environment() | connections.administrative_environment()
+    return _without_a_login(inherited, connections) | connections.environment() | connections.administrative_environment()
+
+
+def _without_a_login(inherited: Mapping[str, str], connections: Connections) -> dict[str, str]:
+    """A broker of our own asks for none."""
+    return {name: value for name, value in inherited.items() if not (connections.own_kafka and name in KAFKA_LOGIN)}

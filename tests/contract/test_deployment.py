@@ -149,7 +149,10 @@ def test_secrets_reach_only_those_who_need_them() -> None:
                 if "secretRef" in source:
                     secrets.setdefault(source["secretRef"]["name"], set()).add(document["metadata"]["name"])
     vault = {"gateway", "courier", "ops"}
-    assert secrets == {"recoup": PROCESSES, "recoup-vault": vault, "recoup-models": {"worker"}, "recoup-admin": {"migrate"}}
+    speak_kafka = {"gateway", "dispatcher", "courier", "migrate"}
+    assert secrets == {
+        "recoup": PROCESSES, "recoup-vault": vault, "recoup-models": {"worker"}, "recoup-kafka": speak_kafka, "recoup-admin": {"migrate"}
+    }  # fmt: skip
     services = compose()["services"]
     assert {name for name in services if "RECOUP_SECRET_KEY" in services[name]["environment"]} == vault
     assert {name for name in services if "RECOUP_DATABASE_ADMIN_URL" in services[name]["environment"]} == {"migrate"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +89,14 @@ def test_what_the_user_has_set_wins_over_the_local_defaults_but_not_over_the_ser
     environment = service_environment(inherited, OWN, PORTS, workers=1)
     assert environment["RECOUP_HOST"] == "0.0.0.0"
     assert environment["RECOUP_REDIS_URL"] == OWN.redis_url
+
+
+def test_a_login_at_kafka_is_for_a_broker_of_the_users() -> None:
+    inherited = {"RECOUP_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "RECOUP_KAFKA_PASSWORD": "x", "RECOUP_KAFKA_PARTITIONS": "3"}
+    own = replace(OWN, own_kafka=True)
+    for environment in (service_environment(inherited, own, PORTS, workers=1), migration_environment(inherited, own)):
+        assert [name for name in inherited if name in environment] == ["RECOUP_KAFKA_PARTITIONS"]
+    assert inherited.items() <= service_environment(inherited, OWN, PORTS, workers=1).items()
 
 
 def test_a_given_database_gets_no_local_defaults() -> None:
