@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -22,8 +23,10 @@ log = structlog.get_logger()
 
 # Applied in one run, each in a transaction of its own; the next run is a second away.
 BATCH: Final = 200
-# Passed over in one run: where so many cannot be applied, it is not they that are wrong, and each is tried again in the next run.
-MOST_FAILED: Final = 1000
+# Passed over in one run; all are tried again in the next one.
+MOST_FAILED: Final = 10_000
+# Failures of one run that are told with their stack.
+TOLD: Final = 10
 
 
 class OutcomesFailed(InvariantBroken):
@@ -37,26 +40,50 @@ def apply_outcomes(engine: Engine, patience: timedelta) -> int:
 
     Raises:
         OutcomesFailed: some could not be applied, and wait. All others were.
+        Retryable: the database is away; or only some wait, for locks or statements that took too long.
     """
-    applied, failed = 0, set[UUID]()
-    while len(failed) < MOST_FAILED:
+    run = _Run()
+    after: outcomes.Place | None = None
+    while run.failed < MOST_FAILED:
         with unit_of_work(engine) as connection:
-            ready = outcomes.ready(connection, BATCH, but=failed)
-        before = len(failed)
-        for outcome_id, case_id in ready:
-            try:
-                applied += _apply(engine, outcome_id, case_id)
-            except Retryable:
-                raise
-            except Exception:  # whatever it is, others must not wait behind it for ever
-                log.exception("outcome_failed", outcome_id=str(outcome_id), case_id=str(case_id))
-                failed.add(outcome_id)
-        if len(failed) == before:
+            ready = outcomes.ready(connection, BATCH, after=after)
+        before = run.failed
+        for outcome_id, case_id, after in ready:  # noqa: B007  # the last one's place is where the next batch begins
+            run.attempt(engine, outcome_id, case_id)
+        if run.failed == before:
             break
-    applied += _give_up(engine, patience)
-    if failed:
-        raise OutcomesFailed(outcomes=len(failed))
-    return applied
+    run.applied += _give_up(engine, patience)
+    if run.broken:
+        raise OutcomesFailed(outcomes=run.broken)
+    if run.postponed is not None:
+        raise run.postponed
+    return run.applied
+
+
+@dataclass(slots=True)
+class _Run:
+    """Attributes: broken: could not be applied, whatever the database does; postponed: why others could not just now."""
+
+    applied: int = 0
+    failed: int = 0
+    broken: int = 0
+    postponed: Retryable | None = None
+
+    def attempt(self, engine: Engine, outcome_id: UUID, case_id: UUID) -> None:
+        """Whatever is wrong with one, others must not wait behind it for ever. Raises Retryable where the database does not answer."""
+        try:
+            self.applied += _apply(engine, outcome_id, case_id)
+        except Retryable as error:
+            # A lock or a statement that took too long is this one's; a database that is away is everybody's.
+            with unit_of_work(engine) as connection:
+                outcomes.ready(connection, 1)
+            self.failed += 1
+            self.postponed = error
+        except Exception:
+            if self.broken < TOLD:
+                log.exception("outcome_failed", outcome_id=str(outcome_id), case_id=str(case_id))
+            self.failed += 1
+            self.broken += 1
 
 
 def _give_up(engine: Engine, patience: timedelta) -> int:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from services.steward import outcomes
 from services.steward.repository import watch
 from shared.db import unit_of_work
-from shared.errors import SchemaViolation
+from shared.errors import Retryable, SchemaViolation
 from shared.events.admission import admit
 from shared.events.envelope import Event
 from shared.events.outcome import OUTCOME_TYPE
@@ -201,6 +201,22 @@ def test_an_outcome_that_cannot_be_booked_holds_up_no_other(engine: Engine, monk
         assert told.value.context == {"outcomes": 3}
     assert _rows(engine, "SELECT state, count(*) FROM case_outcomes GROUP BY 1 ORDER BY 1") == [("applied", 7), ("waiting", 3)]
     assert _rows(engine, "SELECT count(*) FROM ledger_lines WHERE kind = 'error'") == [(7,)]
+
+
+def test_an_outcome_whose_case_is_locked_holds_up_no_other(engine: Engine) -> None:
+    locked, other = _received(engine), _received(engine)
+    for case in (locked, other):
+        _decided(engine, case)
+        _tell(engine, _outcome(case, "refunded", loss="1"))
+    with unit_of_work(engine) as elsewhere:
+        elsewhere.exec_driver_sql("SELECT 1 FROM cases WHERE id = %(id)s FOR UPDATE", {"id": locked.id})
+        with pytest.raises(Retryable):
+            _apply(engine)
+    assert _rows(engine, "SELECT named_case, state FROM case_outcomes ORDER BY received_at, id") == [
+        (locked.id, "waiting"),
+        (other.id, "applied"),
+    ]
+    assert _apply(engine) == 1
 
 
 @pytest.mark.parametrize(("amount", "fits"), [("9999999999.9999", True), ("10000000000", False)])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+    # When an outcome was received, and its id.
+    Place = tuple[datetime, UUID]
 
     from sqlalchemy import Connection
 
@@ -34,18 +36,21 @@ _CASE = (
 )
 
 
-def ready(connection: Connection, limit: int, *, but: Collection[UUID] = ()) -> list[tuple[UUID, UUID]]:
-    """(outcome, case) where the case is decided, the longest waiting first; nothing is locked.
+def ready(connection: Connection, limit: int, *, after: Place | None = None) -> list[tuple[UUID, UUID, Place]]:
+    """(outcome, case, place) where the case is decided, the longest waiting first; nothing is locked.
 
     Args:
-        but: outcomes that are left out.
+        after: the place of the last one that was read before; None begins with the first.
     """
+    received_at, outcome_id = (None, None) if after is None else after
     rows = connection.exec_driver_sql(
-        f"SELECT o.id, c.id FROM case_outcomes o CROSS JOIN LATERAL ({_CASE}) c WHERE o.state = 'waiting' AND c.state = 'decided'"  # noqa: S608  # constants
-        " AND o.id <> ALL(%(but)s::uuid[]) ORDER BY o.received_at, o.id LIMIT %(limit)s",
-        {"but": list(but), "limit": limit},
+        f"SELECT o.id, c.id, o.received_at FROM case_outcomes o CROSS JOIN LATERAL ({_CASE}) c"  # noqa: S608  # constants
+        " WHERE o.state = 'waiting' AND c.state = 'decided'"
+        " AND (%(at)s::timestamptz IS NULL OR (o.received_at, o.id) > (%(at)s::timestamptz, %(last)s::uuid))"
+        " ORDER BY o.received_at, o.id LIMIT %(limit)s",
+        {"at": received_at, "last": outcome_id, "limit": limit},
     )
-    return [(outcome, case) for outcome, case in rows]
+    return [(outcome, case, (at, outcome)) for outcome, case, at in rows]
 
 
 def lock(connection: Connection, outcome_id: UUID, case_id: UUID) -> Due | None:
