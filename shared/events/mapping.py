@@ -19,6 +19,7 @@ from shared.events.parse import structured
 if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
 
+    from shared.events.bounded_jmespath import Budget
     from shared.events.envelope import Event
 
 _NAMES: Final = ("id", "data", "time", "subject")
@@ -53,15 +54,16 @@ class PayloadMapping:
         Raises:
             MappingFailed: its ``errors`` name the expression.
         """
+        budget = bounded_jmespath.Budget()
         attributes = {
             "specversion": "1.0",
             "source": source,
             "type": event_type,
-            "id": self._id(payload, message_id),
-            "time": self._time(payload),
-            "subject": self._text("subject", payload),
+            "id": self._id(payload, message_id, budget),
+            "time": self._time(payload, budget),
+            "subject": self._text("subject", payload, budget),
         }
-        data = self._found("data", payload) if "data" in self.expressions else payload
+        data = self._found("data", payload, budget) if "data" in self.expressions else payload
         try:
             # Read again, because functions in expressions can build what JSON cannot carry.
             return structured(checked(attributes, data).canonical())
@@ -70,26 +72,26 @@ class PayloadMapping:
         except orjson.JSONEncodeError:
             raise self._failed("data", "gives a value that JSON cannot carry") from None
 
-    def _id(self, payload: object, message_id: str) -> str:
+    def _id(self, payload: object, message_id: str, budget: Budget) -> str:
         if "id" not in self.expressions:
             return message_id
-        text = self._text("id", payload)
+        text = self._text("id", payload, budget)
         if not text:
             raise self._failed("id", "finds nothing in this payload")
         return text
 
-    def _text(self, name: str, payload: object) -> str | None:
+    def _text(self, name: str, payload: object, budget: Budget) -> str | None:
         """A string, or a whole number as one."""
-        found = self._found(name, payload) if name in self.expressions else None
+        found = self._found(name, payload, budget) if name in self.expressions else None
         if found is None or isinstance(found, str):
             return found
         if isinstance(found, int) and not isinstance(found, bool):
             return str(found)
         raise self._failed(name, "must give a string or a whole number")
 
-    def _time(self, payload: object) -> object:
+    def _time(self, payload: object, budget: Budget) -> object:
         """RFC 3339 text, or whole seconds since 1970."""
-        found = self._found("time", payload) if "time" in self.expressions else None
+        found = self._found("time", payload, budget) if "time" in self.expressions else None
         if isinstance(found, bool) or not isinstance(found, int | str | None):
             raise self._failed("time", "must give an RFC 3339 time or whole seconds since 1970")
         if not isinstance(found, int):
@@ -99,9 +101,9 @@ class PayloadMapping:
         except (ValueError, OverflowError, OSError):
             raise self._failed("time", "gives seconds outside the calendar") from None
 
-    def _found(self, name: str, payload: object) -> object:
+    def _found(self, name: str, payload: object, budget: Budget) -> object:
         try:
-            return bounded_jmespath.search(self.expressions[name].compiled, payload)
+            return bounded_jmespath.search(self.expressions[name].compiled, payload, budget)
         except bounded_jmespath.TooCostly:
             raise self._failed(name, "makes too much of this payload") from None
         except (JMESPathError, ValueError, TypeError, ArithmeticError, RecursionError):

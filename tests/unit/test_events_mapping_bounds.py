@@ -39,6 +39,14 @@ def test_an_expression_that_makes_too_much_is_refused(expression: str, payload: 
     assert _problem(refused.value).endswith("makes too much of this payload")
 
 
+def test_the_expressions_of_a_source_share_what_one_payload_may_cost() -> None:
+    dear = "[*].{a:a,b:b,c:c,d:a,e:b,f:c,g:a,h:b}|length(@)"
+    assert compiled({"subject": dear}).event(ITEMS, message_id="m", source="/s", event_type="t.v1").subject == "8000"
+    with pytest.raises(MappingFailed) as refused:
+        compiled(dict.fromkeys(("id", "time", "subject", "data"), dear)).event(ITEMS, message_id="m", source="/s", event_type="t.v1")
+    assert _problem(refused.value).endswith("makes too much of this payload")
+
+
 def test_the_largest_payload_may_be_taken_apart_and_put_together_again() -> None:
     found = _data("{items: [*].{a: a, b: b, c: c, d: a, e: b, f: c}, first: [0], last: [-1]}", ITEMS)
     assert found == {"items": [{**i, "d": i["a"], "e": i["b"], "f": i["c"]} for i in ITEMS], "first": ITEMS[0], "last": ITEMS[-1]}
