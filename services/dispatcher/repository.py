@@ -170,12 +170,15 @@ def waiting_poison(connection: Connection, which: Which, limit: int) -> list[Bur
     """The oldest first."""
     rows = connection.exec_driver_sql(
         'SELECT id, received_at, format(\'%%s/%%s@%%s\', topic, "partition", "offset"), octet_length(raw), error FROM poison_records'
-        " WHERE resolved_at IS NULL AND (tenant_id = %(tenant)s OR (tenant_id IS NULL AND (%(nobody)s OR error = %(named)s)))"
+        " WHERE resolved_at IS NULL AND (tenant_id = %(tenant)s OR (tenant_id IS NULL AND (error = %(named)s OR (%(nobody)s"
+        # What named another tenant becomes this one's only where its id or its whole error says that it is meant.
+        "  AND (%(tenant)s::text IS NULL OR %(ids)s::uuid[] IS NOT NULL OR error = %(error)s OR NOT starts_with(error, %(other)s))))))"
         " AND starts_with(error, %(error)s)"
         " AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s::uuid[])) ORDER BY received_at, id LIMIT %(limit)s",
         {
             "tenant": which.tenant,
             "named": said(no_such_tenant(which.tenant or "")),
+            "other": UnknownTenant.code,
             "nobody": which.nobody,
             "error": which.error,
             "ids": which.ids or None,

@@ -100,6 +100,15 @@ def test_records_of_nobody_are_given_to_a_tenant_by_id_or_error_and_never_double
     assert _listed(database) == []
 
 
+def test_an_error_that_many_share_gives_no_tenant_what_named_another(engine: Engine, database: Database) -> None:
+    late: Headers = [("tenant", b"late")]
+    _bury(engine, (claim("1"), late), (claim("2"), TYPED_WRONG), (claim("3"), []))
+    add_tenant(database, "late")
+    assert _run(database, "replay", "--tenant", "late", "--error", "unknown_tenant") == "1 accepted\n1 records read again\n"
+    assert rows(database, "SELECT event_id FROM cases") == [("1",)]
+    assert len(_listed(database, "--error", "unknown_tenant")) == 1
+
+
 def test_what_still_cannot_be_read_stays(engine: Engine, database: Database) -> None:
     later = (SystemClock().now() + TIME_AHEAD + timedelta(hours=1)).isoformat()
     _bury(engine, (b"junk", ACME), (claim("1", time=later), ACME))
