@@ -64,10 +64,11 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
         period, tally = roi.tally_in(connection, tenant, _recent(question, now), Bucket.DAY)
         # The measured days end before this one, what comes is worth what it is worth now.
         rates = repository.rates(connection, tenant, now, question.as_of)
-        earlier = began(connection, tenant, period.start, question.automation, question.as_of)
+        names = sorted({row.automation for row in tally.buckets})
+        # Quiet days count where one of them had run before.
+        earlier = any(began(connection, tenant, period.start, name, question.as_of) for name in names)
     accounts = figures.accounts(tally, question.min_grade)
-    # Quiet days count where something had run before them.
-    blocks = Blocks.of(period.start if earlier and accounts else first_day(accounts), period, now)
+    blocks = Blocks.of(period.start if earlier else first_day(accounts), period, now)
     prices = Valuation.of(rates, question.currency or tally.currency)
     ahead = Ahead(blocks, timedelta(days=days_ahead) / blocks.length, prices)
     flows = [prices.flows(figures.credited(account.flows, question.min_grade)) for account in accounts]
