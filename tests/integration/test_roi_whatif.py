@@ -100,7 +100,10 @@ def test_errors_are_certain_where_people_decided_and_estimated_where_they_did_no
         assert float(errors["high"]) == pytest.approx(certain + 100 * looks.high[0], abs=0.01)
         assert float(errors["low"]) <= certain + 100 * looks.low[0]
         assert float(errors["high"]) >= certain + 100 * looks.high[0]
-        assert Decimal(found_[threshold]["error_cost"]["point"]) == 200 * (certain + 8)
+        cost = found_[threshold]["error_cost"]
+        assert Decimal(cost["point"]) == 200 * (certain + 8)
+        # Of the bound itself, not of what is shown of it.
+        assert float(cost["high"]) == pytest.approx(200 * (certain + 100 * looks.high[0]), abs=0.0001)
     assert found_["0.96"]["errors"] == {"low": "0.00", "point": "0.00", "high": "0.00"}
 
 

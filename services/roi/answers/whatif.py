@@ -125,6 +125,9 @@ def _allowed(automation: str, rows: Iterable[ScoreSum]) -> set[str]:
     return {name for name, outcome in known.outcomes.items() if outcome.final_without_person}
 
 
+Ends = tuple[Decimal | None, Decimal | None, Decimal | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """The cases that one threshold leaves to tiers. Attributes: threshold: None: as it really was; rule: cases that rules decided."""
@@ -181,7 +184,7 @@ def _scenario(chosen: Chosen, rate: ErrorRate | None, known: Known) -> Scenario:
         automatic_share=(Decimal(automatic) / known.total).quantize(Decimal("0.0001")) if known.total else None,
         review_hours=_in_hours(*review),
         saved_hours=_in_hours(*saved),
-        errors=errors,
+        errors=ErrorCount(**outwards(errors, _HUNDREDTH)),
         error_cost=None if known.loss is None else _cost(errors, known.loss),
         labour_value=value,
     )
@@ -211,20 +214,19 @@ def _saved(manual: tuple[float | None, ...], review: tuple[float | None, ...]) -
     return point - math.hypot(manual[1] - manual[0], more), point, point + math.hypot(manual[2] - manual[1], more)
 
 
-def _errors(chosen: Chosen, rate: ErrorRate | None) -> ErrorCount:
+def _errors(chosen: Chosen, rate: ErrorRate | None) -> Ends:
     """Known ones among cases that people decided, plus the estimate for those that they did not."""
     certain = chosen.certain
     if not chosen.automatic:
-        return ErrorCount(**outwards((certain,) * 3, _HUNDREDTH))
+        return certain, certain, certain
     if rate is None:
-        return ErrorCount(**outwards((certain, None, None), _HUNDREDTH))
-    ends = (certain + Decimal(repr(share)) * chosen.automatic for share in (rate.low, rate.point, rate.high))
-    return ErrorCount(**outwards(ends, _HUNDREDTH))
+        return certain, None, None
+    low, point, high = (certain + Decimal(repr(share)) * chosen.automatic for share in (rate.low, rate.point, rate.high))
+    return low, point, high
 
 
-def _cost(errors: ErrorCount, loss: Decimal) -> LossInterval:
-    ends = (None if end is None else end * loss for end in (errors.low, errors.point, errors.high))
-    return LossInterval(**outwards(ends, AMOUNT))
+def _cost(errors: Ends, loss: Decimal) -> LossInterval:
+    return LossInterval(**outwards((None if end is None else end * loss for end in errors), AMOUNT))
 
 
 def _in_hours(low: float | None, point: float | None, high: float | None) -> HoursInterval:
