@@ -12,22 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli import ops_api
-from shared.settings import load
+from shared.commands import check_option
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What manual handling takes: list, declare, study, renew.")
-
-
-def _check(value: bool) -> None:  # noqa: FBT001  # the signature of an option's callback
-    if value:
-        load(ops_api.OpsApiSettings)
-        typer.echo("The settings of baselines are valid.")
-        raise typer.Exit
 
 
 @app.callback()
 def settings(
     *,
-    check: Annotated[bool, typer.Option("--check", callback=_check, is_eager=True, help="Validate the settings and exit.")] = False,  # done
+    check: Annotated[bool, check_option("baselines", ops_api.OpsApiSettings)] = False,  # done
 ) -> None:
     """What manual handling takes. Logs of real handling come in by `recoup import baseline`. The key is read from RECOUP_API_KEY."""
 

@@ -21,6 +21,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, 
 
 from services.cli.baseline_import import baseline
 from services.cli.ops_api import client_of
+from shared.commands import check_option
 from shared.settings import load, prefixed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Send what is in a file: events, or a log of manual handling.")
@@ -37,17 +38,10 @@ class ImportSettings(BaseSettings):
     api_key: SecretStr
 
 
-def _check(value: bool) -> None:  # noqa: FBT001  # the signature of an option's callback
-    if value:
-        load(ImportSettings)
-        typer.echo("The settings of import are valid.")
-        raise typer.Exit
-
-
 @app.callback()
 def kinds(
     *,
-    check: Annotated[bool, typer.Option("--check", callback=_check, is_eager=True, help="Validate the settings and exit.")] = False,  # done
+    check: Annotated[bool, check_option("import", ImportSettings)] = False,  # done
 ) -> None:
     """Send what is in a file: events through the gateway, or a log of manual handling to the operations API."""
 

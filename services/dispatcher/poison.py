@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from uuid import UUID
 
 import orjson
@@ -21,15 +20,11 @@ from rich.table import Table
 from services.dispatcher import replay, repository
 from services.dispatcher.repository import Which
 from shared.clock import SystemClock
-from shared.db import engine_for, unit_of_work
-from shared.errors import RecoupError
+from shared.commands import check_option
+from shared.db import unit_of_work
+from shared.db.command import command_engine
 from shared.settings import DatabaseSettings, EventSettings, load
 from shared.telemetry import logs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy import Engine
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Records that could not be read: count, show, replay, discard.")
 log = structlog.get_logger()
@@ -41,17 +36,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 Whose = Annotated[str | None, typer.Option("--tenant", help="Those of this tenant; left out: those of nobody.")]
 
 
-def _check(value: bool) -> None:  # noqa: FBT001  # the signature of an option's callback
-    if value:
-        load(DatabaseSettings)
-        typer.echo("The settings of poison are valid.")
-        raise typer.Exit
-
-
 @app.callback()
 def main(
     *,
-    check: Annotated[bool, typer.Option("--check", callback=_check, is_eager=True, help="Validate the settings and exit.")] = False,  # done
+    check: Annotated[bool, check_option("poison", DatabaseSettings)] = False,  # done
 ) -> None:
     """Records that could not be read: count, show, replay, discard."""
     del check
@@ -61,7 +49,7 @@ def main(
 @app.command()
 def summary(*, as_json: AsJson = False) -> None:
     """How many wait for somebody, by tenant and error; of nobody first."""
-    with _engine() as engine, unit_of_work(engine) as connection:
+    with command_engine("poison") as engine, unit_of_work(engine) as connection:
         found = repository.poison_summary(connection)
     if as_json:
         typer.echo(orjson.dumps([group._asdict() for group in found]).decode())
@@ -75,7 +63,7 @@ def summary(*, as_json: AsJson = False) -> None:
 @app.command("list")
 def listing(tenant: Whose = None, error: Error = "", limit: Limit = 50, *, as_json: AsJson = False) -> None:
     """Records that nobody has dealt with yet, the oldest first."""
-    with _engine() as engine, unit_of_work(engine) as connection:
+    with command_engine("poison") as engine, unit_of_work(engine) as connection:
         found = repository.waiting_poison(connection, Which(tenant=tenant, nobody=tenant is None, error=error), limit)
     if as_json:
         typer.echo(orjson.dumps([one._asdict() for one in found]).decode())
@@ -89,7 +77,7 @@ def listing(tenant: Whose = None, error: Error = "", limit: Limit = 50, *, as_js
 @app.command()
 def show(record: Annotated[UUID, typer.Argument(help="Id of the record.")]) -> None:
     """Write the bytes of one record to the standard output, as they came."""
-    with _engine() as engine, unit_of_work(engine) as connection:
+    with command_engine("poison") as engine, unit_of_work(engine) as connection:
         raw = repository.raw_poison(connection, record)
     sys.stdout.buffer.write(raw)
 
@@ -106,7 +94,7 @@ def replay_some(
     Without ids and --error: the tenant's own, and those that named it before it was created. With one of them: also others of nobody.
     """
     ahead = load(EventSettings).time_ahead
-    with _engine() as engine:
+    with command_engine("poison") as engine:
         with unit_of_work(engine) as connection:
             repository.require_tenant(connection, tenant)
             found = repository.waiting_poison(
@@ -131,7 +119,7 @@ def discard(
     """Note that records have been dealt with: those with these ids, or with this error. Their bytes stay."""
     if not records and not error:
         raise typer.BadParameter("name the records, or --error")
-    with _engine() as engine, unit_of_work(engine) as connection:
+    with command_engine("poison") as engine, unit_of_work(engine) as connection:
         found = repository.waiting_poison(connection, Which(tenant=tenant, nobody=tenant is None, error=error, ids=records), limit)
         done = [one.id for one in found if repository.resolve_poison(connection, one.id, tenant, "dead_letter.resolved", {"note": note})]
     log.info("poison_discarded", records=[str(record) for record in done], tenant=tenant, note=note)
@@ -140,18 +128,6 @@ def discard(
 
 def _moment(moment: object) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-@contextmanager
-def _engine() -> Iterator[Engine]:
-    engine = engine_for(load(DatabaseSettings), role="recoup_line", application="poison")
-    try:
-        yield engine
-    except RecoupError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from error
-    finally:
-        engine.dispose()
 
 
 if __name__ == "__main__":

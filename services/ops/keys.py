@@ -21,11 +21,12 @@ from services.ops.schemas.configuration import NewKey
 from services.ops.service import keys
 from shared import money
 from shared.clock import SystemClock
-from shared.db import engine_for, unit_of_work
-from shared.errors import RecoupError
+from shared.commands import check_option
+from shared.db import unit_of_work
+from shared.db.command import command_engine
 from shared.security.apikeys import Role
 from shared.security.vault import new_vault_key
-from shared.settings import DatabaseSettings, load
+from shared.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -39,17 +40,10 @@ _COMMAND = "recoup keys"
 _TENANT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-def _check(value: bool) -> None:  # noqa: FBT001  # the signature of an option's callback
-    if value:
-        load(DatabaseSettings)
-        typer.echo("The settings of keys are valid.")
-        raise typer.Exit
-
-
 @app.callback()
 def settings(
     *,
-    check: Annotated[bool, typer.Option("--check", callback=_check, is_eager=True, help="Validate the settings and exit.")] = False,  # done
+    check: Annotated[bool, check_option("keys", DatabaseSettings)] = False,  # done
 ) -> None:
     """Tenants, API keys and the vault's key."""
 
@@ -148,18 +142,12 @@ def secret() -> None:
 
 @contextmanager
 def _transaction() -> Iterator[Connection]:
-    """As every tenant's: this is the operator of the installation, not of a tenant."""
-    engine = engine_for(load(DatabaseSettings), role="recoup_line", application="keys")
-    try:
-        with unit_of_work(engine) as connection:
-            yield connection
-    except ValidationError as error:
-        raise typer.BadParameter("; ".join(problem["msg"] for problem in error.errors())) from error
-    except RecoupError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from error
-    finally:
-        engine.dispose()
+    with command_engine("keys") as engine:
+        try:
+            with unit_of_work(engine) as connection:
+                yield connection
+        except ValidationError as error:
+            raise typer.BadParameter("; ".join(problem["msg"] for problem in error.errors())) from error
 
 
 def _author(tenant: str) -> Author:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.exc import ProgrammingError
 
+from shared.commands import check_option
 from shared.db import engine_for, unit_of_work
 from shared.errors import RecoupError
 from shared.ledger import tree
@@ -29,17 +30,10 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Verify the sealed ledger.")
 
 
-def _check(value: bool) -> None:  # noqa: FBT001  # the signature of an option's callback
-    if value:
-        load(DatabaseSettings)
-        typer.echo("The settings of ledger are valid.")
-        raise typer.Exit
-
-
 @app.callback()
 def main(
     *,
-    check: Annotated[bool, typer.Option("--check", callback=_check, is_eager=True, help="Validate the settings and exit.")] = False,  # done
+    check: Annotated[bool, check_option("ledger", DatabaseSettings)] = False,  # done
 ) -> None:
     """Verify the sealed ledger."""
     del check

@@ -48,10 +48,11 @@ def apply_outcomes(engine: Engine, patience: timedelta) -> int:
         with unit_of_work(engine) as connection:
             ready = outcomes.ready(connection, BATCH, after=after)
         before = run.failed
-        for outcome_id, case_id, after in ready:  # noqa: B007  # the last one's place is where the next batch begins
+        for outcome_id, case_id, _ in ready:
             run.attempt(engine, outcome_id, case_id)
         if run.failed == before:
             break
+        after = ready[-1][-1]
     run.applied += _give_up(engine, patience)
     if run.broken:
         raise OutcomesFailed(outcomes=run.broken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import schemathesis
@@ -23,18 +23,7 @@ from shared.db import unit_of_work
 from tests.horizon import roll_up
 from tests.integration.facts import add_key, hours_ago
 from tests.roi_line import work
-from tests.roi_world import Board, open_board
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.conftest import Database
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
+from tests.roi_world import Board
 
 
 @pytest.fixture

@@ -6,20 +6,15 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import pytest
-
 from services.steward import service
 from shared.clock import SystemClock
 from tests.horizon import roll_up
 from tests.integration.facts import add_key
-from tests.roi_world import Board, open_board
+from tests.roi_world import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from httpx2 import Response
 
-    from tests.conftest import Database
 
 NOW = SystemClock().now().replace(minute=0, second=0, microsecond=0)
 # For what has no default; what a question does not know it leaves aside.
@@ -33,12 +28,6 @@ ASKED = {
 SEALS = {"from": "1", "to": "1"}
 # When it was asked and sealed, and what hangs on that.
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?|[0-9a-f]{64}")
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
 
 
 def _paths(board: Board) -> list[str]:

@@ -7,7 +7,7 @@ import zlib
 from base64 import a85decode
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -22,20 +22,9 @@ from shared.measure.integrity import Verdict
 from shared.money import Money, currency
 from tests.horizon import settle
 from tests.integration.facts import decide, hours_ago, receive
-from tests.roi_world import Board, open_board
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.conftest import Database
+from tests.roi_world import Board
 
 TIMES = [str(300 + 11 * (number % 31)) for number in range(260)]
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
 
 
 def page(board: Board, **parameters: str) -> bytes:

@@ -14,20 +14,12 @@ from shared.casework.values import NewReview, ReviewKind
 from shared.db import unit_of_work
 from tests.integration.facts import add_work, decide, hours_ago, receive
 from tests.integration.time_travel import set_database_clock
-from tests.roi_world import Board, manual_times, open_board
+from tests.roi_world import Board, manual_times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.conftest import Database
 
 TIMES = [str(200 + 3 * (number % 60)) for number in range(200)]
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
 
 
 def wait_for_people(board: Board, n: int, *, hours: float) -> None:

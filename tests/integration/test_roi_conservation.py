@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
@@ -11,18 +9,7 @@ from starlette.testclient import TestClient
 from shared.db import unit_of_work
 from tests.horizon import roll_up
 from tests.integration.facts import decide, receive
-from tests.roi_world import Board, open_board
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.conftest import Database
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
+from tests.roi_world import Board
 
 
 @pytest.fixture

@@ -26,22 +26,13 @@ from shared.measure.audit import Looks, bounds
 from tests.horizon import settle
 from tests.integration.facts import decide, hours_ago, receive
 from tests.integration.test_steward_evidence import audited_decisions, found, review
-from tests.roi_world import Board, manual_times, open_board
+from tests.roi_world import Board, manual_times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy import Connection
 
-    from tests.conftest import Database
 
 TIMES = [str(50 + number % 37) for number in range(300)]
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
 
 
 def findings(answer: Any) -> dict[str, Any]:

@@ -21,20 +21,12 @@ from shared.ledger import repository as ledger
 from shared.money import Money, currency
 from tests.integration.facts import add_key, decide, engine_of, hours_ago, receive
 from tests.integration.time_travel import SetClock, set_database_clock
-from tests.roi_world import Board, open_board
+from tests.roi_world import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.conftest import Database
 
 TIMES = [str(40 + number % 50) for number in range(160)]
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
 
 
 def table(board: Board, name: str, **parameters: Any) -> list[dict[str, str]]:

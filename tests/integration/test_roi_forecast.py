@@ -16,20 +16,12 @@ from shared.ledger import repository as ledger
 from shared.money import Money, currency
 from tests.integration.facts import Case, Subject, decide, hours_ago, receive
 from tests.integration.time_travel import set_database_clock
-from tests.roi_world import Board, mean_and_deviation, open_board
+from tests.roi_world import Board, mean_and_deviation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.conftest import Database
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
 
 
 def today() -> datetime:

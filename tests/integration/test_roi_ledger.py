@@ -18,18 +18,10 @@ from shared.web.pagination import Cursor
 from tests.integration.facts import add_key, engine_of
 from tests.integration.time_travel import SetClock
 from tests.roi_line import work
-from tests.roi_world import Board, open_board
+from tests.roi_world import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.conftest import Database
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
 
 
 @pytest.fixture

@@ -12,20 +12,12 @@ from services.roi.period import Bucket
 from shared.db import unit_of_work
 from tests.integration.facts import decide, hours_ago, receive
 from tests.integration.time_travel import set_database_clock
-from tests.roi_world import Board, manual_times, mean_and_deviation, open_board
+from tests.roi_world import Board, manual_times, mean_and_deviation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.conftest import Database
 
 TIMES = [str(60 + 7 * (number % 41)) for number in range(240)]
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
 
 
 def test_the_plan_starts_from_what_the_control_group_needed(board: Board) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine
@@ -12,18 +11,7 @@ from starlette.testclient import TestClient
 from shared.db import unit_of_work
 from tests.integration.facts import decide, hours_ago, receive
 from tests.roi_line import baseline, book, figures, rate, work
-from tests.roi_world import Board, open_board
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.conftest import Database
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
+from tests.roi_world import Board
 
 
 @pytest.fixture

@@ -21,22 +21,16 @@ from shared.measure.audit import Looks, bounds
 from tests.integration.facts import Case, decide, hours_ago, receive
 from tests.integration.test_steward_evidence import Said, audited_decisions, found, infer, review
 from tests.integration.time_travel import set_database_clock
-from tests.roi_world import Board, mean_and_deviation, open_board
+from tests.roi_world import Board, mean_and_deviation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
     from tests.conftest import Database
 
 PROBABILITY = Decimal("0.25")
-
-
-@pytest.fixture
-def board(database: Database) -> Iterator[Board]:
-    with open_board(database) as board:
-        yield board
 
 
 def sent_to_people(connection: Connection, cases: Sequence[Case], score: float, label: str, *, seconds: int) -> list[float]:
