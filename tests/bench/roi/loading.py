@@ -79,6 +79,8 @@ def load(admin_url: str, size: Size) -> int:
             " WHERE name IN ('rollups', 'seals', 'evidence', 'audits')"
         )
         connection.execute("VACUUM (ANALYZE)")
+        # What was loaded is written to disk now, and not while the first questions are timed.
+        connection.execute("CHECKPOINT")
         row = connection.execute("SELECT count(*) FROM ledger_lines").fetchone()
         assert row is not None
         return int(row[0])
