@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from services.roi.period import Period
+
+    Cut = Callable[["Grain", datetime], datetime]
 
 ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)
@@ -43,6 +45,11 @@ class Grain(StrEnum):
         if start == moment:
             return start
         return self.start(start + _INTO_THE_NEXT[self])
+
+    def nearest(self, moment: datetime) -> datetime:
+        """The start that is next to the moment, before or after it."""
+        before, after = self.start(moment), self.up(moment)
+        return after if after - moment < moment - before else before
 
 
 _INTO_THE_NEXT = {
@@ -111,7 +118,7 @@ def runs(period: Period, coarsest: Grain, booked_before: datetime | None, *, unf
     found = [
         run
         for grain, first, last in _spans(period.start, end, coarsest)
-        for run in _known(grain, first, last, booked_before, over=period.end < last)
+        for run in _known(grain, first, last, booked_before, Grain.nearest, over=period.end < last)
     ]
     beyond = Run(Grain.HOUR, period.end, end, ALWAYS, booked_before or NEVER, Which.BEYOND)
     return _joined([*found, beyond])
@@ -129,9 +136,9 @@ def runs_of_two(period: Period, earlier: datetime, later: datetime | None, *, un
     end = _end(period, Grain.MONTH, later, unfinished=unfinished)
     found = [Run(Grain.HOUR, period.end, end, ALWAYS, later or NEVER, Which.BEYOND, known_to=earlier)]
     for grain, first, last in _spans(period.start, end, Grain.MONTH):
-        every, *since = _known(grain, first, last, later, over=False)
+        every, *since = _known(grain, first, last, later, Grain.start)
         found += [replace(every, known_to=grain.start(earlier)), *(replace(run, known_to=ALWAYS) for run in since)]
-        found += [replace(run, later=False) for run in list(_known(grain, first, last, earlier, over=False))[1:]]
+        found += [replace(run, later=False) for run in list(_known(grain, first, last, earlier, Grain.start))[1:]]
     return _joined(found)
 
 
@@ -143,7 +150,14 @@ def added(period: Period, before: datetime | None) -> list[Run]:
         before: start of the day from which on bookings are left out; None takes everything.
     """
     spans = _spans(period.start, period.end, Grain.MONTH)
-    return _joined(run for grain, first, last in spans for run in _known(grain, first, last, before, over=False))
+    return _joined(run for grain, first, last in spans for run in _known(grain, first, last, before, Grain.start))
+
+
+def bookings(before: datetime) -> list[Run]:
+    """Runs of all that was booked before a full hour, whenever it happened; what is taken away was booked on the rest of that day."""
+    end = max(before, Grain.DAY.nearest(before))
+    found = [Run(grain, ALWAYS, NEVER, first, last, Which.LATE) for grain, first, last in _spans(ALWAYS, end, Grain.MONTH)]
+    return _joined([*found, Run(Grain.HOUR, ALWAYS, NEVER, before, end, Which.EXCESS)])
 
 
 def _joined(found: Iterable[Run]) -> list[Run]:
@@ -185,24 +199,26 @@ def _spans(start: datetime, end: datetime, grain: Grain) -> Iterator[tuple[Grain
     yield from _spans(last, end, _SHORTER[grain])
 
 
-def _known(grain: Grain, start: datetime, end: datetime, before: datetime | None, *, over: bool) -> Iterator[Run]:
-    """What was booked in whole weeks or months before the moment, in whole days since, and in whole hours since.
+def _known(grain: Grain, start: datetime, end: datetime, before: datetime | None, cut: Cut, *, over: bool = False) -> Iterator[Run]:
+    """What was booked in whole weeks or months, and what days and hours are to be added to it or taken away.
 
     Args:
-        over: take what was booked until the end of the week or day that the moment is in, and take away what was booked in it afterwards.
+        cut: start of the month, day or hour up to which those are taken that the moment is among; by `Grain.start` nothing is taken away.
+        over: take what was booked until the end of the week or day that the moment is in.
     """
     if before is None:
         yield Run(grain, start, end, ALWAYS, NEVER)
         return
-    cut = grain.up if over else grain.start
-    yield Run(grain, start, end, ALWAYS, cut(before))
+    until = grain.up(before) if over else cut(grain, before)
+    yield Run(grain, start, end, ALWAYS, until)
     while grain is not Grain.HOUR:
-        finer = _FINER[grain]
-        if over:
-            yield Run(finer, start, end, finer.up(before), grain.up(before), Which.EXCESS)
+        grain = _FINER[grain]
+        then = cut(grain, before)
+        if until <= then:
+            yield Run(grain, start, end, until, then, Which.LATE)
         else:
-            yield Run(finer, start, end, grain.start(before), finer.start(before), Which.LATE)
-        grain = finer
+            yield Run(grain, start, end, then, until, Which.EXCESS)
+        until = then
 
 
 _SHORTER = {Grain.MONTH: Grain.WEEK, Grain.WEEK: Grain.DAY, Grain.DAY: Grain.HOUR}

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from services.roi.grains import Grain, bookings
 from services.roi.period import Bucket
 from services.roi.repository import evidence as repository
 from services.roi.repository import scores
+from services.roi.repository.rows import given
 from services.roi.repository.snapshots import _PLAN_ONCE
 from services.steward.braking import judge_audits
 from shared.casework import audits as second_looks
@@ -202,13 +204,13 @@ def _planned(connection: Connection, statement: str) -> str:
     """Its plan without values, as it is made once for each connection."""
     now = SystemClock().now()
     values = {"tenant": "acme", "automation": None, "as_of": now, "month": now - timedelta(hours=2)}
-    values |= {"day": now - timedelta(hours=1), "hour": now - timedelta(minutes=1)}
+    values |= {"day": now - timedelta(hours=1), "hour": now - timedelta(minutes=1), **given(bookings(Grain.HOUR.start(now)))}
     numbers = {name: number for number, name in enumerate(values, start=1)}
-    kinds = ", ".join("text" if name in {"tenant", "automation"} else "timestamptz" for name in values)
+    kinds = ", ".join("timestamptz" if isinstance(value, datetime) else "text" for value in values.values())
     text = re.sub(r"%\((\w+)\)s", lambda found: f"${numbers[found[1]]}", statement)
     connection.exec_driver_sql(f"PREPARE asked ({kinds}) AS {text}")
-    given = ", ".join("NULL" if value is None else f"'{value}'" for value in values.values())
-    plan = connection.exec_driver_sql(f"EXPLAIN EXECUTE asked ({given})").scalars().all()
+    literals = ", ".join("NULL" if value is None else f"'{value}'" for value in values.values())
+    plan = connection.exec_driver_sql(f"EXPLAIN EXECUTE asked ({literals})").scalars().all()
     connection.exec_driver_sql("DEALLOCATE asked")
     return "\n".join(plan)
 

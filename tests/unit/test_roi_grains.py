@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.roi.grains import Grain, Run, Which, added, runs, runs_of_two
+from services.roi.grains import Grain, Run, Which, added, bookings, runs, runs_of_two
 from services.roi.period import Period
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,6 +89,13 @@ def test_what_can_only_be_added_up_counts_once_by_whole_days(
     assert Grain.HOUR not in {run.grain for run in found}
     for fact in [*map(Fact._make, facts), Fact(days.start, days.start), Fact(days.end, days.start), Fact(days.end - HOUR, days.end)]:
         assert counted(fact, found) == (days.start <= fact.happened < days.end and (day is None or fact.booked < day)), fact
+
+
+@given(HOURS, st.lists(st.tuples(HOURS, HOURS), min_size=30))
+def test_what_was_booked_before_a_moment_counts_once_whenever_it_happened(before: datetime, facts: list[tuple[datetime, datetime]]) -> None:
+    found = bookings(before)
+    for fact in [*map(Fact._make, facts), Fact(before, before - HOUR), Fact(BEGIN, before)]:
+        assert counted(fact, found) == (fact.booked < before), fact
 
 
 @pytest.mark.parametrize("hour", [9, 19])

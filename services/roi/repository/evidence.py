@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from services.roi.facts import Decided, Experiment, KnownBaseline
-from services.roi.grains import starts
-from services.roi.repository.rows import OF_ITS_AUTOMATION
+from services.roi.grains import Grain, Which, bookings, starts
+from services.roi.repository.rows import BOOKED, OF_ITS_AUTOMATION, given, part, taken_away, union
 from shared.casework.experiment import COUNTS, MEASURES, SECONDS, facts
 from shared.measure.baselines import Grade
 
@@ -28,10 +28,7 @@ _THEN: Final = _SUMMED.format(
     f" {_ROLLED_UP.format('hours')} AND hour >= %(day)s AND hour < %(hour)s UNION ALL"
     f" SELECT automation, share, {', '.join(MEASURES)} FROM ({_OF_EXPERIMENT}) AS tail WHERE {OF_ITS_AUTOMATION}"
 )
-_SUMS = (
-    "SELECT automation, arm, stratum, share, cases FROM case_sums"  # noqa: S608  # constants
-    f" WHERE tenant_id = %(tenant)s AND grain = '{{0}}' AND {OF_ITS_AUTOMATION}"
-)
+_GROUP = ("arm", "stratum", "share")
 _DECISIONS = (
     "SELECT d.automation, d.arm, d.stratum, c.control_probability, 1 FROM decisions d"
     # OFFSET 0 keeps the lookup what it is: of a case by its key, however many the planner expects.
@@ -40,13 +37,17 @@ _DECISIONS = (
 )
 _OF_DECISIONS = " UNION ALL ".join(_DECISIONS.format(known.format("d")) for known in (_OF_THE_HOUR, _BEFORE + "rollup_horizon('rollups')"))
 _DECIDED = "SELECT automation, arm, stratum, share, sum(cases)::bigint FROM ({0}) AS known GROUP BY 1, 2, 3, 4 HAVING sum(cases) <> 0"
-_DECIDED_NOW: Final = _DECIDED.format(_SUMS.format("month"))
+_DECIDED_NOW: Final = _DECIDED.format(
+    "SELECT automation, arm, stratum, share, cases FROM case_sums"  # noqa: S608  # constants
+    f" WHERE tenant_id = %(tenant)s AND grain = 'month' AND {OF_ITS_AUTOMATION}"
+)
 # By booking alone, because it is about all of them whenever they were decided.
 _DECIDED_THEN: Final = _DECIDED.format(
-    f"{_SUMS.format('month')} AND booked < %(month)s UNION ALL"
-    f" {_SUMS.format('day')} AND booked >= %(month)s AND booked < %(day)s UNION ALL"
-    f" {_SUMS.format('hour')} AND booked >= %(day)s AND booked < %(hour)s UNION ALL"
-    f" {_OF_DECISIONS}"
+    union(
+        part(Which.LATE, "automation", (*_GROUP, "cases"), "case_sums", BOOKED),
+        part(Which.EXCESS, "automation", (*_GROUP, *taken_away(("cases",))), "case_sums", BOOKED),
+        _OF_DECISIONS,
+    )
 )
 _BASELINES = (
     "SELECT DISTINCT ON (b.automation, b.stratum) b.automation, b.stratum, b.grade, b.n, b.mean_seconds, b.method, b.valid_from,"
@@ -66,8 +67,12 @@ def experiments(connection: Connection, tenant: str, automation: str | None, as_
 
 def decided(connection: Connection, tenant: str, automation: str | None, as_of: datetime | None) -> list[Decided]:
     """All cases that were decided, by what a draw is compared with."""
-    values = {"tenant": tenant, "automation": automation, **starts(as_of)}
-    rows = connection.exec_driver_sql(_DECIDED_NOW if as_of is None else _DECIDED_THEN, values)
+    values = {"tenant": tenant, "automation": automation}
+    if as_of is None:
+        rows = connection.exec_driver_sql(_DECIDED_NOW, values)
+    else:
+        hour = Grain.HOUR.start(as_of)
+        rows = connection.exec_driver_sql(_DECIDED_THEN, values | {"as_of": as_of, "hour": hour, **given(bookings(hour))})
     return [Decided(*row) for row in rows]
 
 

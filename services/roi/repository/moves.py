@@ -10,7 +10,7 @@ from services.roi.facts import MoneySum, Moved, Side, Sides
 from services.roi.grains import NEVER, Which, nearest_hour, runs_of_two
 from services.roi.period import Period
 from services.roi.repository import tails
-from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, summed, taken_away, union
+from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, OF_EACH_PERIOD, given, part, summed, taken_away, union
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -35,7 +35,7 @@ def _parts(table: str, attributes: Iterable[str], measures: Iterable[str]) -> st
     return union(
         part(Which.ALL, _PLACE, columns, table, f"{BY_PERIOD} AND {BOOKED}"),
         part(Which.LATE, _PLACE, columns, table, f"{BY_BOOKING} AND {BOOKED}"),
-        part(Which.BEYOND, _PLACE, less, table, f"{BY_PERIOD} AND {BOOKED}"),
+        part(Which.BEYOND, _PLACE, less, table, f"{OF_EACH_PERIOD} AND {BOOKED}"),
     )
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 OF_ITS_AUTOMATION: Final = "(%(automation)s::text IS NULL OR automation = %(automation)s)"
 BY_PERIOD: Final = "s.period >= r.start AND s.period < r.until"
 BOOKED: Final = "s.booked >= r.booked_from AND s.booked < r.booked_to"
+# One period after the other: between two bookings that are asked for the index of periods has all others of each period.
+OF_EACH_PERIOD: Final = "s.period = step.period"
 # Not by the index of periods.
 BY_BOOKING: Final = "s.period + interval '0' >= r.start AND s.period + interval '0' < r.until"
 # By name in a statement, what of a run it is.
@@ -21,14 +23,19 @@ _FLAGS: Final = ("after", "later")
 _COLUMNS: Final = ", ".join(["grain text", *(f"{name} timestamptz" for name in _MOMENTS), *(f"{name} bool" for name in _FLAGS)])
 # The runs are one value: with a list for each column whole answers take up to a tenth longer.
 _PART = (
-    f"SELECT {{1}}, {{2}} FROM json_to_recordset(%({{0}})s::json) AS r ({_COLUMNS}) CROSS JOIN LATERAL ("  # noqa: S608  # constants
+    f"SELECT {{1}}, {{2}} FROM json_to_recordset(%({{0}})s::json) AS r ({_COLUMNS}){{5}} CROSS JOIN LATERAL ("  # noqa: S608  # constants
     f" SELECT * FROM {{3}} s WHERE s.tenant_id = %(tenant)s AND s.grain = r.grain AND {{4}} AND {OF_ITS_AUTOMATION} OFFSET 0) AS k"
+)
+# Of hours, days and weeks.
+_STEPS: Final = (
+    " CROSS JOIN LATERAL generate_series(r.start, r.until - interval '1 microsecond',"
+    " CASE r.grain WHEN 'hour' THEN interval '1 hour' WHEN 'day' THEN interval '24 hours' ELSE interval '168 hours' END) AS step (period)"
 )
 
 
 def part(which: Which, place: str, columns: Iterable[str], table: str, condition: str) -> str:
     """Args: place: expression for where in the answer a row ``k`` of the run ``r`` belongs; condition: on a row ``s``."""
-    return _PART.format(which, place, ", ".join(columns), table, condition)
+    return _PART.format(which, place, ", ".join(columns), table, condition, _STEPS if OF_EACH_PERIOD in condition else "")
 
 
 def union(*parts: str) -> str:

@@ -13,7 +13,7 @@ from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum, Want
 from services.roi.grains import Grain, Which, runs
 from services.roi.period import Bucket, Period
 from services.roi.repository import tails
-from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, summed, taken_away, union
+from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, OF_EACH_PERIOD, given, part, summed, taken_away, union
 from shared.ledger.sums import BUCKET_FACTS, BUCKET_VALUES, CASE_MEASURES
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _known(table: str, attributes: Iterable[str], measures: Iterable[str], wante
         union(
             part(Which.ALL, _ALL, columns, table, f"{BY_PERIOD} AND {BOOKED}"),
             part(Which.LATE, _ALL, columns, table, f"{BY_BOOKING} AND {BOOKED}"),
-            part(Which.BEYOND, _ALL, less, table, f"{BY_PERIOD} AND {BOOKED}"),
+            part(Which.BEYOND, _ALL, less, table, f"{OF_EACH_PERIOD} AND {BOOKED}"),
             part(Which.EXCESS, _ALL, less, table, f"{BY_BOOKING} AND {BOOKED}"),
         ),
         values,
@@ -164,9 +164,9 @@ def _by_bucket(tables: _Buckets, wanted: Wanted, bucket: Bucket) -> tuple[str, d
     return (
         union(
             every,
-            found(Which.ALL, tables.less, tables.sums, f"{BY_PERIOD} AND s.booked >= r.booked_to"),
+            found(Which.ALL, tables.less, tables.sums, f"{OF_EACH_PERIOD} AND s.booked >= r.booked_to"),
             found(Which.LATE, tables.of_sums, tables.sums, f"{BY_BOOKING} AND {BOOKED}"),
-            found(Which.BEYOND, tables.less, tables.sums, f"{BY_PERIOD} AND {BOOKED}"),
+            found(Which.BEYOND, tables.less, tables.sums, f"{OF_EACH_PERIOD} AND {BOOKED}"),
             found(Which.EXCESS, tables.less, tables.sums, f"{BY_BOOKING} AND {BOOKED}"),
         ),
         values,
