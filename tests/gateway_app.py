@@ -165,13 +165,13 @@ def signed(secret: str, body: bytes, *, message_id: str, at: datetime) -> dict[s
 
 
 @contextmanager
-def running(database: Database, redis_url: str, **settings: Any) -> Iterator[Running]:
-    """The application with its lifespan, on a clock of its own."""
+def running(database: Database, redis_url: str, *, kafka: KafkaSettings | None = None, **settings: Any) -> Iterator[Running]:
+    """The application with its lifespan, on a clock of its own; without Kafka where none is named."""
     tenant = Tenant(database, new_vault_key())
     tenant.create()
     clock = SetClock()
     engine = engine_for(DatabaseSettings(url=SecretStr(database.app_url)), role="recoup_api", application="test")
-    log = event_log(engine, RedisSettings(url=SecretStr(redis_url)), KafkaSettings(bootstrap_servers=""))
+    log = event_log(engine, RedisSettings(url=SecretStr(redis_url)), kafka or KafkaSettings(bootstrap_servers=""))
     app = build(GatewaySettings(**settings), engine, Vault(SecretSettings(secret_key=SecretStr(tenant.vault_key))), log, clock)
     try:
         with TestClient(app, raise_server_exceptions=False) as client:

@@ -182,8 +182,8 @@ class Desk:
     def poison(self, tenant: str = "acme") -> UUID:
         poison_id = uuid7()
         self.sql.execute(
-            'INSERT INTO poison_records (id, tenant_id, automation, topic, "partition", "offset", raw, error, received_at)'
-            " VALUES (%s, %s, 'claims', 'events', 0, %s, '\\x00ff', 'Malformed', now())",
+            'INSERT INTO poison_records (id, tenant_id, automation, topic, "partition", "offset", raw, headers, error, received_at)'
+            " VALUES (%s, %s, 'claims', 'events', 0, %s, '\\x00ff', '[{\"name\": \"x\", \"value_base64\": null}]', 'Malformed', now())",
             (poison_id, tenant, poison_id.int % 1_000_000_007),
         )
         return poison_id

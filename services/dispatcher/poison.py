@@ -75,11 +75,15 @@ def listing(tenant: Whose = None, error: Error = "", limit: Limit = 50, *, as_js
 
 
 @app.command()
-def show(record: Annotated[UUID, typer.Argument(help="Id of the record.")]) -> None:
+def show(
+    record: Annotated[UUID, typer.Argument(help="Id of the record.")],
+    *,
+    headers: Annotated[bool, typer.Option("--headers", help="Its headers instead, as JSON.")] = False,
+) -> None:
     """Write the bytes of one record to the standard output, as they came."""
     with command_engine("poison") as engine, unit_of_work(engine) as connection:
-        raw = repository.raw_poison(connection, record)
-    sys.stdout.buffer.write(raw)
+        found = repository.poison_content(connection, record)
+    sys.stdout.buffer.write(orjson.dumps(found.headers, option=orjson.OPT_APPEND_NEWLINE) if headers else found.raw)
 
 
 @app.command("replay")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from services.dispatcher import repository
+from services.dispatcher.kept_headers import replayed
 from services.dispatcher.records import Poison, Raw, read
-from shared.eventlog.kafka_record import TENANT
 from shared.intake.record import Receipt
 from shared.intake.repository import store
 
@@ -30,10 +30,10 @@ def replay(engine: Engine, record: UUID, tenant: str, now: datetime, time_ahead:
     """
     try:
         with repository.transaction(engine) as connection:
-            value = repository.lock_poison(connection, record)
-            if value is None:
+            found = repository.lock_poison(connection, record)
+            if found is None:
                 return _SETTLED
-            content = read(Raw("", 0, 0, None, value, [(TENANT, tenant.encode())]), now, time_ahead)
+            content = read(Raw("", 0, 0, None, found.raw, replayed(found.headers, tenant)), now, time_ahead)
             if isinstance(content, Poison):
                 return content.error
             (stored,) = store(connection, [content])

@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 from sqlalchemy.exc import DataError, DBAPIError
 
+from services.dispatcher.kept_headers import KeptHeader, kept
 from services.dispatcher.records import no_such_tenant, said
 from shared.db import unit_of_work
 from shared.errors import NotFound, Rejected, Retryable
@@ -77,6 +78,13 @@ class Buried(NamedTuple):
     error: str
 
 
+class Content(NamedTuple):
+    """What a record brought: its bytes and the headers that were kept; none of those that were buried before headers were."""
+
+    raw: bytes
+    headers: list[KeptHeader]
+
+
 class Group(NamedTuple):
     """Attributes: tenant: None where they are nobody's; since, until: when the first and the last came."""
 
@@ -121,9 +129,9 @@ def insert_poison(connection: Connection, poison: Sequence[Poison]) -> None:
     if not poison:
         return
     inserted = connection.exec_driver_sql(
-        'INSERT INTO poison_records (id, tenant_id, automation, topic, partition, "offset", raw, error, received_at)'
+        'INSERT INTO poison_records (id, tenant_id, automation, topic, partition, "offset", raw, headers, error, received_at)'
         " SELECT * FROM unnest(%(ids)s::uuid[], %(tenants)s::text[], %(automations)s::text[], %(topics)s::text[], %(partitions)s::int[],"
-        " %(offsets)s::bigint[], %(raws)b::bytea[], %(errors)s::text[], %(received)s::timestamptz[])"
+        " %(offsets)s::bigint[], %(raws)b::bytea[], %(headers)s::jsonb[], %(errors)s::text[], %(received)s::timestamptz[])"
         ' ON CONFLICT (topic, partition, "offset") DO NOTHING RETURNING topic, partition, "offset"',
         {
             "ids": [uuid7() for _ in poison],
@@ -133,6 +141,7 @@ def insert_poison(connection: Connection, poison: Sequence[Poison]) -> None:
             "partitions": [p.raw.partition for p in poison],
             "offsets": [p.raw.offset for p in poison],
             "raws": [p.raw.value or b"" for p in poison],
+            "headers": [Jsonb(kept(p.raw.headers)) for p in poison],
             "errors": [p.error for p in poison],
             "received": [p.received_at for p in poison],
         },
@@ -188,20 +197,20 @@ def waiting_poison(connection: Connection, which: Which, limit: int) -> list[Bur
     return [Buried(*row) for row in rows]
 
 
-def raw_poison(connection: Connection, record: UUID) -> bytes:
+def poison_content(connection: Connection, record: UUID) -> Content:
     """Raises NotFound."""
-    found = connection.exec_driver_sql("SELECT raw FROM poison_records WHERE id = %(id)s", {"id": record}).scalar_one_or_none()
+    found = connection.exec_driver_sql("SELECT raw, headers FROM poison_records WHERE id = %(id)s", {"id": record}).one_or_none()
     if found is None:
         raise NotFound("There is no such record.")
-    return bytes(found)
+    return Content(bytes(found[0]), found[1])
 
 
-def lock_poison(connection: Connection, record: UUID) -> bytes | None:
-    """Its bytes; None where somebody has dealt with it in the meantime."""
+def lock_poison(connection: Connection, record: UUID) -> Content | None:
+    """None where somebody has dealt with it in the meantime."""
     found = connection.exec_driver_sql(
-        "SELECT raw FROM poison_records WHERE id = %(id)s AND resolved_at IS NULL FOR UPDATE", {"id": record}
-    ).scalar_one_or_none()
-    return None if found is None else bytes(found)
+        "SELECT raw, headers FROM poison_records WHERE id = %(id)s AND resolved_at IS NULL FOR UPDATE", {"id": record}
+    ).one_or_none()
+    return None if found is None else Content(bytes(found[0]), found[1])
 
 
 def resolve_poison(connection: Connection, record: UUID, tenant: str | None, action: str, detail: Mapping[str, str]) -> bool:

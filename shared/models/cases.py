@@ -19,7 +19,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from shared.models.base import Instant, TransactionId, booked_at, created_at, metadata, tenant, transaction_id, uuid_key
 
@@ -134,6 +134,8 @@ poison_records = Table(
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
     Column("raw", LargeBinary, nullable=False),
+    # Of the Kafka record: name and value in base64, in their order, as many as `services.dispatcher.kept_headers` keeps.
+    Column("headers", JSONB, nullable=False, server_default=text("'[]'")),
     Column("error", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
     Column("resolved_at", Instant),

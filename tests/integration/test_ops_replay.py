@@ -147,6 +147,8 @@ def test_dead_letters_are_poison_records_and_quarantined_cases(desk: Desk) -> No
     letters = desk.get("/v1/dead-letters")["items"]
     assert [(letter["id"], letter["kind"]) for letter in letters] == [(str(poison), "poison"), (str(case), "case")]
     assert base64.b64decode(desk.get(f"/v1/dead-letters/{poison}")["raw_base64"]) == b"\x00\xff"
+    assert desk.get(f"/v1/dead-letters/{poison}")["headers"] == [{"name": "x", "value_base64": None}]
+    assert desk.get(f"/v1/dead-letters/{case}")["headers"] == []
     assert b"P-1" in base64.b64decode(desk.get(f"/v1/dead-letters/{case}")["raw_base64"])
 
 

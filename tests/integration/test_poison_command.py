@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from services.dispatcher.records import Raw
@@ -107,6 +109,32 @@ def test_an_error_that_many_share_gives_no_tenant_what_named_another(engine: Eng
     assert _run(database, "replay", "--tenant", "late", "--error", "unknown_tenant") == "1 accepted\n1 records read again\n"
     assert rows(database, "SELECT event_id FROM cases") == [("1",)]
     assert len(_listed(database, "--error", "unknown_tenant")) == 1
+
+
+def test_the_headers_of_a_record_are_shown_and_one_of_before_they_were_kept_has_none(engine: Engine, database: Database) -> None:
+    _bury(engine, (b"junk", [*ACME, ("more", b""), ("more", b"\xff")]))
+    (one,) = _listed(database, "--tenant", "acme")
+    assert json.loads(_run(database, "show", one["id"], "--headers")) == [
+        {"name": "tenant", "value_base64": "YWNtZQ=="},
+        {"name": "more", "value_base64": ""},
+        {"name": "more", "value_base64": "/w=="},
+    ]
+    with psycopg.connect(database.admin_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("UPDATE poison_records SET headers = DEFAULT")
+    assert _run(database, "show", one["id"], "--headers") == "[]\n"
+    assert _run(database, "replay", one["id"], "--tenant", "acme", status=1).endswith("1 records read again\n")
+
+
+def test_what_a_record_says_of_its_sender_holds_when_it_is_read_again_but_not_when_it_came(engine: Engine, database: Database) -> None:
+    sent = hashlib.sha256(b"what the sender signed").digest()
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    told: Headers = [("body_sha256", sent.hex().encode()), ("traceparent", trace.encode()), ("received_at", b"2026-11-01T00:00:00Z")]
+    _bury(engine, (claim("1"), [*TYPED_WRONG, *told]))
+    assert _run(database, "replay", _listed(database)[0]["id"], "--tenant", "acme").startswith("1 accepted")
+    ((digest, traceparent, received),) = rows(database, "SELECT body_sha256, traceparent, received_at FROM cases")
+    assert (digest, traceparent) == (sent, trace)
+    assert isinstance(received, datetime)
+    assert SystemClock().now() - received < timedelta(minutes=5)
 
 
 def test_what_still_cannot_be_read_stays(engine: Engine, database: Database) -> None:

@@ -29,11 +29,11 @@ ORDER BY received_at DESC, id DESC LIMIT %(limit)s
 """
 
 _ONE = """
-SELECT id, 'poison' AS kind, automation, error, received_at, resolved_at, raw,
+SELECT id, 'poison' AS kind, automation, error, received_at, resolved_at, raw, headers,
        format('%%s/%%s@%%s', topic, "partition", "offset") AS place
 FROM poison_records WHERE id = %(id)s
 UNION ALL
-SELECT c.id, 'case', c.automation, c.last_error, c.received_at, NULL, p.body, format('%%s %%s', c.source, c.event_id)
+SELECT c.id, 'case', c.automation, c.last_error, c.received_at, NULL, p.body, '[]', format('%%s %%s', c.source, c.event_id)
 FROM cases c LEFT JOIN payloads p ON p.received_at = c.received_at AND p.case_id = c.id
 WHERE c.id = %(id)s AND c.state = 'quarantined'
 """

@@ -59,8 +59,14 @@ class DeadLetter(Identified):
     resolved_at: datetime | None
 
 
+class RecordHeader(Output):
+    name: str
+    value_base64: str | None = Field(examples=["YWNtZQ=="])
+
+
 class DeadLetterDetail(DeadLetter):
     raw_base64: str | None = Field(description="The bytes as they came; null where retention removed them.", examples=["eyJpZCI6"])
+    headers: list[RecordHeader] = Field(description="Of the Kafka record: at most 32 and 8 KiB are kept; none of a case.")
     place: str = Field(description="Where it was read: topic, partition and offset, or source and event id.")
 
 
