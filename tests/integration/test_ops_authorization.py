@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from shared.ids import uuid7
 from tests.ops_desk import ROLES, Desk, open_desk
+from tests.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,6 +183,22 @@ def test_lists_and_bulk_orders_never_reach_others(desk: Desk) -> None:
 
 FIGURES = ("savings.recorded", "savings.restated")
 HOOK = {"url": "https://erp.example.com/hook"}
+CHANGES: list[dict[str, object]] = [{"url": "https://elsewhere.example.com/hook"}, {"events": ["decision.made"]}, {"automations": []}]
+
+
+def _sent(desk: Desk, endpoint: str, kind: str, state: str) -> str:
+    """Id of a delivery of a message about no single case."""
+    outbox, delivery = uuid7(), uuid7()
+    desk.sql.execute(
+        "INSERT INTO outbox (id, tenant_id, subject, automation, kind, body) VALUES (%s, 'acme', %s, 'claims', %s, '{}')",
+        (outbox, str(outbox), kind),
+    )
+    desk.sql.execute(
+        "INSERT INTO deliveries (id, tenant_id, outbox_id, endpoint_id, state, attempt, next_attempt_at)"
+        " VALUES (%s, 'acme', %s, %s, %s, 7, now())",
+        (delivery, outbox, endpoint, state),
+    )
+    return str(delivery)
 
 
 @pytest.mark.parametrize("kind", FIGURES)
@@ -195,10 +215,56 @@ def test_who_may_not_read_figures_does_not_have_them_sent_either(desk: Desk, kin
 def test_where_figures_go_is_not_for_those_who_may_not_read_them(desk: Desk) -> None:
     """Else another address would get what an admin had sent to a trusted one."""
     finance = desk.post("/v1/endpoints", HOOK | {"events": [*FIGURES]})["id"]
-    changes: list[dict[str, object]] = [{"url": "https://elsewhere.example.com/hook"}, {"events": ["decision.made"]}, {"automations": []}]
-    for change in changes:
+    for change in CHANGES:
         assert desk.call("PATCH", f"/v1/endpoints/{finance}", change, role=INTEGRATOR).status_code == 403
+    assert desk.call("POST", f"/v1/endpoints/{finance}/secrets", {}, role=INTEGRATOR).status_code == 403
     assert desk.patch(f"/v1/endpoints/{finance}", {"state": "disabled"}, role=INTEGRATOR)["url"] == HOOK["url"]
+    assert len(desk.get(f"/v1/endpoints/{finance}/secrets", role=INTEGRATOR)) == 1
+    assert desk.post(f"/v1/endpoints/{finance}/secrets")["secret"]
+
+
+def test_an_endpoint_that_has_got_figures_stays_with_those_who_may_read_them(desk: Desk) -> None:
+    """Its subscription may end; what waits for it or is delivered again would still go to another address."""
+    once = desk.post("/v1/endpoints", HOOK | {"events": [FIGURES[0]]})["id"]
+    _sent(desk, once, FIGURES[0], "dead")
+    desk.patch(f"/v1/endpoints/{once}", {"events": ["decision.made"]})
+    for change in CHANGES:
+        assert desk.call("PATCH", f"/v1/endpoints/{once}", change, role=INTEGRATOR).status_code == 403
+    assert desk.call("POST", f"/v1/endpoints/{once}/secrets", {}, role=INTEGRATOR).status_code == 403
+    assert desk.patch(f"/v1/endpoints/{once}", {"state": "enabled"}, role=INTEGRATOR)["url"] == HOOK["url"]
+    assert desk.patch(f"/v1/endpoints/{once}", CHANGES[0])["url"] != HOOK["url"]
+    never = desk.post("/v1/endpoints", HOOK)["id"]
+    _sent(desk, never, "ledger.sealed", "dead")
+    assert desk.patch(f"/v1/endpoints/{never}", CHANGES[0], role=INTEGRATOR)["url"] != HOOK["url"]
+    assert desk.post(f"/v1/endpoints/{never}/secrets", role=INTEGRATOR)["secret"]
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_figures_are_delivered_again_by_those_only_who_may_read_them(desk: Desk, kind: str) -> None:
+    endpoint = desk.post("/v1/endpoints", HOOK)["id"]
+    figures, sealed = _sent(desk, endpoint, kind, "dead"), _sent(desk, endpoint, "ledger.sealed", "delivered")
+    assert desk.call("POST", f"/v1/deliveries/{figures}/replay", role=INTEGRATOR).status_code == 403
+    assert desk.post(f"/v1/deliveries/{sealed}/replay", role=INTEGRATOR)["state"] == "pending"
+    span = {"created_from": "2020-01-01T00:00:00Z", "created_until": "2100-01-01T00:00:00Z", "state": "dead"}
+    assert desk.post("/v1/deliveries/replay", span, role=INTEGRATOR) == {"count": 0, "more": False}
+    assert desk.post("/v1/deliveries/replay", span, role=OPERATOR) == {"count": 1, "more": False}
+    assert desk.call("POST", f"/v1/deliveries/{figures}/replay", role=OPERATOR).status_code == 409
+    desk.sql.execute("UPDATE deliveries SET state = 'dead' WHERE id = %s", (figures,))
+    assert desk.post(f"/v1/deliveries/{figures}/replay", role=ADMIN)["state"] == "pending"
+
+
+def test_an_endpoint_is_not_moved_while_somebody_subscribes_it_to_figures(desk: Desk) -> None:
+    """Each would be right alone: the later one must see what the earlier one did."""
+    endpoint = desk.post("/v1/endpoints", HOOK)["id"]
+    move = partial(desk.call, "PATCH", f"/v1/endpoints/{endpoint}", CHANGES[0], role=INTEGRATOR)
+    desk.token("acme", INTEGRATOR)
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(desk.sql.info.dsn, password=desk.sql.info.password) as subscribing:
+        subscribing.execute("UPDATE endpoints SET events = %s WHERE id = %s", ([FIGURES[0]], endpoint))
+        moving = thread.submit(move)
+        eventually(lambda: desk.rows("SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()") != [{"n": 0}])
+        subscribing.commit()
+        assert moving.result().status_code == 403
+    assert desk.get(f"/v1/endpoints/{endpoint}")["url"] == HOOK["url"]
 
 
 def test_a_key_of_two_roles_has_the_figures_sent(desk: Desk) -> None:

@@ -35,13 +35,16 @@ def listing(
 
 @router.post("/replay", summary="Deliver many again")
 def replay_many(session: Engineer, order: BulkRedelivery) -> Count:
-    """Dead or delivered ones of a span of time, oldest first: same `webhook-id`, same bytes."""
+    """Dead or delivered ones of a span of time, oldest first: same `webhook-id`, same bytes.
+
+    Messages about savings are left out where the key may not read figures.
+    """
     with session.transaction() as connection:
-        return replay.many_deliveries(connection, session.author, order)
+        return replay.many_deliveries(connection, session.author, order, reads_figures=session.reads_figures)
 
 
 @router.post("/{delivery_id}/replay", status_code=202, summary="Deliver again")
 def replay_one(session: Engineer, delivery_id: UUID) -> DeliverySummary:
-    """A dead or delivered one, with the same `webhook-id` and the same bytes."""
+    """A dead or delivered one, with the same `webhook-id` and the same bytes. One about savings is for keys that may read figures."""
     with session.transaction() as connection:
-        return replay.delivery(connection, session.author, delivery_id)
+        return replay.delivery(connection, session.author, delivery_id, reads_figures=session.reads_figures)

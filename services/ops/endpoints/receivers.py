@@ -44,7 +44,7 @@ def show(session: Integrator, endpoint_id: UUID) -> Endpoint:
 def change(session: Integrator, endpoint_id: UUID, wanted: EndpointChange) -> Endpoint:
     """Enabling forgets its failures.
 
-    Where an endpoint receives messages about savings, before or after, all but its state is for keys that may read figures: see creation.
+    Where an endpoint receives messages about savings, ever has or will, all but its state is for keys that may read figures: see creation.
     """
     with session.transaction() as connection:
         return integration.change_endpoint(connection, session.author, endpoint_id, wanted, reads_figures=session.reads_figures)
@@ -65,6 +65,11 @@ def secrets(session: Integrator, endpoint_id: UUID) -> list[SecretSummary]:
 
 @router.post("/{endpoint_id}/secrets", status_code=201, summary="Rotate the signing secret; the new one is shown this once")
 def rotate(session: Integrator, endpoint_id: UUID, wanted: Rotation) -> SecretCreated:
-    """Deliveries are signed with every valid secret, so the receiver may change at any time within `overlap_hours`."""
+    """Deliveries are signed with every valid secret, so the receiver may change at any time within `overlap_hours`.
+
+    Of an endpoint that receives messages about savings, or ever has, this is for keys that may read figures.
+    """
     with session.transaction() as connection:
-        return integration.rotate(connection, session.author, session.ops.vault, ("endpoint", endpoint_id), wanted)
+        return integration.rotate_of_endpoint(
+            connection, session.author, session.ops.vault, endpoint_id, wanted, reads_figures=session.reads_figures
+        )

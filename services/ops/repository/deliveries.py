@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -43,6 +44,7 @@ WITH chosen AS (
     WHERE tenant_id = current_setting('app.tenant') AND state = %(state)s
       AND created_at >= %(created_from)s AND created_at < %(created_until)s
       AND (%(endpoint_id)s::uuid IS NULL OR endpoint_id = %(endpoint_id)s)
+      AND NOT EXISTS (SELECT FROM outbox o WHERE o.id = outbox_id AND o.kind = ANY (%(without)s))
     ORDER BY created_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 UPDATE deliveries d SET state = 'pending', attempt = 0, next_attempt_at = now(), lease_until = NULL, delivered_at = NULL
@@ -60,10 +62,19 @@ def lock(connection: Connection, delivery_id: UUID) -> DeliverySummary:
     return one(DeliverySummary, connection, _LOCK, {"id": delivery_id})
 
 
+def kind(connection: Connection, delivery_id: UUID) -> str:
+    """Of its message; the delivery exists."""
+    found: str = connection.exec_driver_sql(
+        "SELECT o.kind FROM deliveries d JOIN outbox o ON o.id = d.outbox_id WHERE d.id = %(id)s", {"id": delivery_id}
+    ).scalar_one()
+    return found
+
+
 def again(connection: Connection, delivery_id: UUID) -> bool:
     """False where it is on its way already."""
     return changed(connection, _AGAIN, {"id": delivery_id}) == 1
 
 
-def many_again(connection: Connection, order: BulkRedelivery) -> int:
-    return changed(connection, _MANY_AGAIN, order.model_dump())
+def many_again(connection: Connection, order: BulkRedelivery, without: Iterable[str]) -> int:
+    """Args: without: kinds of messages that are left out."""
+    return changed(connection, _MANY_AGAIN, order.model_dump() | {"without": list(without)})

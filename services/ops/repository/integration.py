@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -59,6 +60,14 @@ ORDER BY created_at, id LIMIT %(limit)s
 """  # noqa: S608  # a constant of this module
 
 _ONE_ENDPOINT = f"SELECT {_ENDPOINT} FROM endpoints WHERE id = %(id)s"  # noqa: S608  # a constant of this module
+
+# By the kinds, of which there are few a day: endpoints have no index of their deliveries.
+_HAS_BEEN_SENT = """
+SELECT EXISTS (
+    SELECT FROM outbox o JOIN deliveries d ON d.outbox_id = o.id AND d.endpoint_id = %(id)s
+    WHERE o.tenant_id = current_setting('app.tenant') AND o.kind = ANY (%(kinds)s) AND o.subject IS NOT NULL
+)
+"""
 
 _NEW_ENDPOINT = f"""
 INSERT INTO endpoints (id, tenant_id, url, automations, events)
@@ -130,6 +139,17 @@ def endpoints(connection: Connection, cursor: Cursor | None, limit: int) -> list
 def endpoint(connection: Connection, endpoint_id: UUID) -> Endpoint:
     """Raises NotFound."""
     return one(Endpoint, connection, _ONE_ENDPOINT, {"id": endpoint_id})
+
+
+def endpoint_to_change(connection: Connection, endpoint_id: UUID) -> Endpoint:
+    """Locked until the transaction ends, so that what it receives is still so when it has changed; raises NotFound."""
+    return one(Endpoint, connection, f"{_ONE_ENDPOINT} FOR UPDATE", {"id": endpoint_id})
+
+
+def has_been_sent(connection: Connection, endpoint_id: UUID, kinds: Iterable[str]) -> bool:
+    """Some message of these kinds, which are about no single case, is on its way to an endpoint, or was: it may be delivered again."""
+    found: bool = connection.exec_driver_sql(_HAS_BEEN_SENT, {"id": endpoint_id, "kinds": list(kinds)}).scalar_one()
+    return found
 
 
 def new_endpoint(connection: Connection, wanted: NewEndpoint) -> Endpoint:

@@ -96,7 +96,7 @@ def create_endpoint(connection: Connection, author: Author, vault: Vault, wanted
         Forbidden: it would receive figures, and the author may not read them.
         UnknownAutomation: as it says.
     """
-    _check_figures(wanted.events, may=reads_figures)
+    check_figures(wanted.events, may=reads_figures)
     _check_automations(wanted.automations)
     endpoint = integration.new_endpoint(connection, wanted)
     secret = new_webhook_secret()
@@ -109,23 +109,30 @@ def change_endpoint(connection: Connection, author: Author, endpoint_id: UUID, w
     """Members that are None stay as they are.
 
     Raises:
-        Forbidden: it receives figures or would, more than its state changes, and the author may not read them.
+        Forbidden: it receives figures, has received them or would, more than its state changes, and the author may not read them.
         NotFound, UnknownAutomation: as they say.
     """
     _check_automations(wanted.automations or ())
     if (wanted.url, wanted.automations, wanted.events) != (None, None, None):
-        # Also what it receives now: another address would get those on their way and those that are delivered again.
-        before = integration.endpoint(connection, endpoint_id)
-        _check_figures((*before.events, *(wanted.events or ())), may=reads_figures)
+        check_figures(wanted.events or (), may=reads_figures)
+        _check_receiver(connection, endpoint_id, may=reads_figures)
     endpoint = integration.change_endpoint(connection, endpoint_id, wanted)
     audit.record(connection, author, "endpoint.changed", endpoint_id, wanted.model_dump(mode="json", exclude_none=True))
     return endpoint
 
 
-def _check_figures(kinds: Iterable[str], *, may: bool) -> None:
+def check_figures(kinds: Iterable[str], *, may: bool) -> None:
+    """Raises Forbidden where there are figures among these kinds of messages and the author may not read them."""
     if not may and not FIGURES.isdisjoint(kinds):
         needs = [*READERS_OF_FIGURES, Role.ADMIN]
         raise Forbidden("Messages about savings hold figures, which this key may not read; use one that also has such a role.", needs=needs)
+
+
+def _check_receiver(connection: Connection, endpoint_id: UUID, *, may: bool) -> None:
+    """What was ever sent to it counts as well: another address would get that when it is tried or delivered again."""
+    receives = integration.endpoint_to_change(connection, endpoint_id).events
+    if not may:
+        check_figures(FIGURES if integration.has_been_sent(connection, endpoint_id, FIGURES) else receives, may=False)
 
 
 def _check_automations(names: tuple[str, ...]) -> None:
@@ -144,6 +151,18 @@ def secrets(connection: Connection, owner: Owner, owner_id: UUID) -> list[Secret
     """Raises NotFound."""
     _must_exist(connection, owner, owner_id)
     return integration.secrets(connection, owner, owner_id)
+
+
+def rotate_of_endpoint(
+    connection: Connection, author: Author, vault: Vault, endpoint_id: UUID, wanted: Rotation, *, reads_figures: bool
+) -> SecretCreated:
+    """As `rotate`: whoever holds the secret could pass figures off as ours, or end those that the receiver believes.
+
+    Raises:
+        Forbidden: it receives figures or has, and the author may not read them.
+    """
+    _check_receiver(connection, endpoint_id, may=reads_figures)
+    return rotate(connection, author, vault, ("endpoint", endpoint_id), wanted)
 
 
 def rotate(connection: Connection, author: Author, vault: Vault, owner: tuple[Owner, UUID], wanted: Rotation) -> SecretCreated:

@@ -8,8 +8,10 @@ from uuid import UUID
 from services.ops.repository import answers, audit, cases, dead_letters, deliveries
 from services.ops.repository.audit import Author
 from services.ops.schemas.base import Count
+from services.ops.schemas.integration import FIGURES
 from services.ops.schemas.replay import BulkRedelivery, CaseReplayed, DeadLetterDetail, DeliverySummary
 from services.ops.service import closing
+from services.ops.service.integration import check_figures
 from shared.automations import registry
 from shared.errors import Conflict
 
@@ -60,21 +62,24 @@ def _replay(connection: Connection, case_ids: Sequence[UUID]) -> list[UUID]:
     return replayed
 
 
-def delivery(connection: Connection, author: Author, delivery_id: UUID) -> DeliverySummary:
+def delivery(connection: Connection, author: Author, delivery_id: UUID, *, reads_figures: bool) -> DeliverySummary:
     """Deliver again: same ``webhook-id``, same bytes.
 
     Raises:
+        Forbidden: it holds figures, and the author may not read them.
         Conflict: it is on its way already.
     """
     deliveries.lock(connection, delivery_id)
+    check_figures([deliveries.kind(connection, delivery_id)], may=reads_figures)
     if not deliveries.again(connection, delivery_id):
         raise Conflict("This delivery is on its way already.")
     audit.record(connection, author, "delivery.replayed", delivery_id)
     return deliveries.lock(connection, delivery_id)
 
 
-def many_deliveries(connection: Connection, author: Author, order: BulkRedelivery) -> Count:
-    count = deliveries.many_again(connection, order)
+def many_deliveries(connection: Connection, author: Author, order: BulkRedelivery, *, reads_figures: bool) -> Count:
+    """Those that hold figures are left out where the author may not read them."""
+    count = deliveries.many_again(connection, order, without=() if reads_figures else FIGURES)
     subject = str(order.endpoint_id) if order.endpoint_id else "*"
     audit.record(connection, author, "deliveries.replayed", subject, {"order": order.model_dump(mode="json"), "count": count})
     return Count(count=count, more=count == order.limit)
