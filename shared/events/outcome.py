@@ -48,7 +48,7 @@ class Loss(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # As large as what a ledger line holds: ten digits before the point.
+    # Ten digits before the point, also where they are rounded up to eleven: a ledger line holds twenty.
     amount: Annotated[Decimal, Field(gt=0, lt=10**10, max_digits=14, decimal_places=4)]
     currency: _Code
 

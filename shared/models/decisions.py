@@ -75,7 +75,7 @@ corrections = Table(
     Column("corrected_by", Text, nullable=False),
     Column("corrected_at", Instant, nullable=False),
     # What the outcome that holds from here on saves in cash; null where it saves none.
-    Column("cash_amount", Numeric(20, 10)),
+    Column("cash_amount", Numeric(30, 10)),
     Column("cash_currency", Text),
     transaction_id(),
     CheckConstraint("(cash_amount IS NULL) = (cash_currency IS NULL)", name="cash_has_a_currency"),

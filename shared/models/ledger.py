@@ -105,8 +105,9 @@ ledger_lines = Table(
     Column("stratum", Text),
     Column("quantity", Numeric(20, 9)),
     Column("unit", Text),
-    # Ten decimals: a decision's compute costs far less than a minor unit and must not round to nothing.
-    Column("amount", Numeric(20, 10)),
+    # Ten decimals: a decision's compute costs far less than a minor unit and must not round to nothing. As many digits as the sums have:
+    # an invoice may say 10^15, and one error costs up to 10^12 and stands for up to 10^4.
+    Column("amount", Numeric(30, 10)),
     Column("currency", Text),
     Column("grade", Text, nullable=False),
     Column("baseline_id", UUID(as_uuid=True), ForeignKey("baselines.id")),

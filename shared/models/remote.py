@@ -21,7 +21,7 @@ remote_calls = Table(
     Column("state", Text, nullable=False, server_default=text("'held'")),
     # The most that it may take until it is settled, then what it took.
     Column("tokens", BigInteger, nullable=False),
-    Column("amount", Numeric(20, 10), nullable=False),
+    Column("amount", Numeric(30, 10), nullable=False),
     Column("currency", Text, nullable=False),
     # False where the provider did not count: tokens and amount are then upper bounds.
     Column("counted", Boolean, nullable=False, server_default=text("false")),
@@ -41,6 +41,6 @@ remote_spend = Table(
     Column("day", Date, primary_key=True),
     Column("currency", Text, primary_key=True),
     # Sum of the amounts of that day's calls, held ones included.
-    Column("committed", Numeric(20, 10), nullable=False),
+    Column("committed", Numeric(30, 10), nullable=False),
     CheckConstraint("committed >= 0", name="not_negative"),
 )

@@ -227,6 +227,14 @@ def test_a_loss_that_no_ledger_line_can_hold_is_refused_at_the_door(amount: str,
         admit(event)
 
 
+def test_the_largest_loss_that_is_let_in_is_booked_also_where_its_minor_units_round_it_up(engine: Engine) -> None:
+    case = _received(engine)
+    _decided(engine, case, cash="9999999999.99")
+    _tell(engine, _outcome(case, "refunded", loss="9999999999.9999"))
+    assert _apply(engine) == 1
+    assert _rows(engine, "SELECT amount FROM ledger_lines WHERE kind = 'error'") == [(Decimal(10**10),)]
+
+
 def test_every_outcome_is_somewhere_when_records_are_counted(engine: Engine) -> None:
     case, open_case = _received(engine), _received(engine)
     _decided(engine, case)

@@ -104,6 +104,15 @@ def test_where_they_differ_another_person_decides_and_a_wrong_first_answer_count
     assert [(line["kind"], Decimal(line["amount"])) for line in data["lines"]] == [("error", Decimal(1600))]
 
 
+def test_an_error_that_costs_the_most_and_stands_for_many_is_booked(desk: Desk) -> None:
+    desk.post("/v1/rates", {"name": "loss_per_error", "value": "999999999999.99", "currency": "IDR", "source": "the most there is",
+                            "valid_from": "2026-01-01T00:00:00Z"})  # fmt: skip
+    case_id, review_id = drawn(desk)
+    answer(desk, review_id, "fast_track_pay", "ada")
+    answer(desk, adjudication(desk, case_id), "fast_track_pay", "ben")
+    assert lines(desk, case_id)[0] == ("error", 0, Decimal(50), "errors", Decimal("49999999999999.50"), "IDR")
+
+
 def test_a_third_answer_may_vindicate_the_first(desk: Desk) -> None:
     case_id, review_id = drawn(desk)
     answer(desk, review_id, "fast_track_pay", "ada")

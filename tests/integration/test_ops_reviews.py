@@ -236,6 +236,22 @@ def test_a_person_who_stops_a_duplicate_invoice_saves_its_amount(desk: Desk) -> 
     assert lines[1]["kind"] == "review_time"
 
 
+@pytest.mark.parametrize("payable", ["9999999999.99", "10000000000", "99999999999.9999"])
+def test_the_largest_invoice_that_is_let_in_can_be_stopped_and_corrected(desk: Desk, payable: str) -> None:
+    """In rupiah that is a car: a line that does not hold it would leave the review open for ever."""
+    invoice = {"number": "4711", "currency": "IDR", "gross": payable, "payable": payable, "seller": {"name": "Supplier"}}
+    for first, then in (("reject", "post"), ("post", "reject")):
+        case, review = desk.waiting(automation="invoices", reasons=["duplicate"], data=invoice)
+        desk.post(f"/v1/reviews/{review}/claim", {"reviewer": "ada"})
+        desk.post(f"/v1/reviews/{review}/submit", ANSWER | {"outcome": first, "reasons": []})
+        rework = desk.post(f"/v1/cases/{case}/reopen", {"reason": "Once more."})["id"]
+        desk.post(f"/v1/reviews/{rework}/claim", {"reviewer": "ada"})
+        desk.post(f"/v1/reviews/{rework}/submit", ANSWER | {"outcome": then, "reasons": []})
+        amounts = desk.rows("SELECT amount FROM ledger_lines WHERE case_id = %s AND amount IS NOT NULL ORDER BY amount DESC", case)
+        saved = Decimal(payable).quantize(Decimal("0.01"))
+        assert [row["amount"] for row in amounts] == ([saved, -saved] if first == "reject" else [saved])
+
+
 def test_an_audit_leaves_the_decision_as_it_is(desk: Desk) -> None:
     case = desk.case(state="decided")
     desk.decision(case, "fast_track_pay")

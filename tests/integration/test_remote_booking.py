@@ -145,6 +145,23 @@ def test_what_an_ended_run_has_paid_is_booked_by_the_one_that_settles_the_case(
     assert rows(database, "SELECT DISTINCT state FROM remote_calls") == [("booked",)]
 
 
+def test_the_longest_call_at_the_highest_price_that_a_tenant_can_set_is_booked(
+    engine: Engine, database: Database, server: ModelServer, make: Make
+) -> None:
+    (case_id,) = waiting(engine, [record("1", {"text": MORTGAGE}, TASK)])
+    most = Decimal(10**8) * Decimal("999999999999.99999999") / 1_000_000
+    _execute(
+        database,
+        "INSERT INTO remote_calls (id, tenant_id, automation, case_id, model, day, state, tokens, amount, currency, counted, settled_at)"
+        " VALUES (gen_random_uuid(), 'acme', 'notes', %s, 'm', current_date, 'settled', %s, %s, 'IDR', true, now())",
+        case_id,
+        10**8,
+        most,
+    )
+    decider(engine, _cascade(make(certified=True))).decide("notes", [case_id])
+    assert most in [line[3] for line in rows(database, LINES)]
+
+
 def test_the_steward_books_what_is_left_over_once_and_not_what_a_worker_still_has(
     engine: Engine, database: Database, server: ModelServer, make: Make
 ) -> None:
