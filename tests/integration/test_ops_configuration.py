@@ -221,7 +221,17 @@ def test_a_mapping_may_leave_the_id_to_the_header_and_the_data_to_the_payload(de
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [("NaN", "NaN"), ("1e999", "NaN and Infinity"), ("1" * 30, "64 bits"), ('"\\ud800"', "half of a surrogate pair")]
+    ("text", "problem"),
+    [
+        ("NaN", "NaN"),
+        ("1e999", "too large for a double"),
+        ("1" * 30, "64 bits"),
+        ('"\\ud800"', "half of a surrogate pair"),
+        ('{"a": 1, "a": 1}', "same key twice"),
+        ('1, "n": 1', "same key twice"),
+        ('1}, "payload": {"n": 1', "same key twice"),
+        ("[" * 64 + "]" * 64, "nested deeper"),
+    ],
 )
 def test_a_trial_refuses_what_the_gateway_refuses(desk: Desk, text: str, problem: str) -> None:
     source = desk.post("/v1/sources", SOURCE | {"mapping": None})["id"]
@@ -229,6 +239,14 @@ def test_a_trial_refuses_what_the_gateway_refuses(desk: Desk, text: str, problem
     answer = desk.client.post(f"/v1/sources/{source}/try", content=f'{{"payload": {{"n": {text}}}}}', headers=headers)
     (error,) = answer.json()["errors"]
     assert (answer.json()["accepted"], problem in error["problem"]) == (False, True), answer.text
+
+
+def test_a_trial_takes_a_payload_as_deep_as_the_gateway_does(desk: Desk) -> None:
+    source = desk.post("/v1/sources", SOURCE | {"mapping": {"data": "claim"}})["id"]
+    deep: object = 1
+    for _ in range(63):
+        deep = [deep]
+    assert desk.post(f"/v1/sources/{source}/try", {"payload": {"claim": CLAIM, "deep": deep}})["accepted"]
 
 
 @pytest.mark.parametrize(("path", "body"), [("sources", SOURCE), ("endpoints", {"url": "https://erp.example.com/hook"})])

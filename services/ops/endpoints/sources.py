@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from services.ops.endpoints.access import Integrator
 from services.ops.endpoints.queries import page
@@ -25,6 +26,10 @@ from shared.web.pagination import Cursor, Cursored, Limit, Page
 from shared.web.problem import PROBLEMS
 
 router = APIRouter(prefix="/v1/sources", tags=["sources"], responses=dict(PROBLEMS))
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
 
 
 @router.get("", summary="Sources, oldest first")
@@ -61,10 +66,11 @@ def delete(session: Integrator, source_id: UUID) -> Response:
 
 
 @router.post("/{source_id}/try", summary="See what the gateway would make of a payload; nothing is stored")
-def try_payload(session: Integrator, source_id: UUID, wanted: Trial) -> TrialResult:
+def try_payload(session: Integrator, source_id: UUID, wanted: Trial, body: Annotated[bytes, Depends(_body)]) -> TrialResult:
+    del wanted  # checked; what counts is what was sent
     with session.transaction() as connection:
         source = stored.source(connection, source_id)
-    return trial.run(source, wanted.payload, session.ops.clock.now(), session.ops.time_ahead)
+    return trial.run(source, body, session.ops.clock.now(), session.ops.time_ahead)
 
 
 @router.get("/{source_id}/secrets", summary="Signing secrets, without the secrets")
