@@ -23,6 +23,7 @@ from services.lab.plan import LEVELS, Plan
 from services.lab.publishing import Published, draft, judge, publish, reports
 from services.lab.synth import TASKS, SyntheticEvent, generate
 from shared.automations.registry import installed
+from shared.clock import SystemClock
 from shared.errors import RecoupError
 
 app = typer.Typer(
@@ -341,9 +342,18 @@ def synth(
 ) -> None:
     """Write synthetic events with their truth and handling times."""
     written, events = _as_cloudevent if cloudevents else asdict, generate(_checked(task), n, seed)
+    count = 0
+    # Their time goes on from one to the next, and no door lets in what is from the future.
+    now = SystemClock().now()
     with _opened(out) as file, _progress() as progress:
         for event in progress.track(events, total=n, description=f"synthetic {task}"):
+            if cloudevents and event.time > now:
+                break
             file.write(json.dumps(written(event), default=lambda value: value.isoformat(), ensure_ascii=False) + "\n")
+            count += 1
+    if count < n:
+        typer.echo(f"{out}: {count} events; those after them would be from the future. Use several seeds for more.", err=True)
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

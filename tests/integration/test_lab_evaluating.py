@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services.lab import manifest
+from services.lab.synth import event as synthetic
 from shared.automations.pack import MANIFEST, parse
+from shared.clock import SystemClock
+from shared.events.admission import admit, refuse_ahead
+from shared.events.parse import structured
 from tests.lab_world import CFPB, TICKETS, evaluated, lab, refusal_of
 
 
@@ -73,3 +78,17 @@ def test_a_place_that_cannot_be_written_is_refused(tickets: Path, tmp_path: Path
     for out in (tmp_path, tmp_path / "file/events.jsonl", tmp_path / "none/events.jsonl"):
         refusal_of("synth", "--task", "claims", "--n", "10", "--out", out)
     assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("file", "kept")]
+
+
+def test_generated_events_that_a_door_would_refuse_are_not_written_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = SystemClock().now()
+    monkeypatch.setattr(synthetic, "START", now - timedelta(hours=1))
+    made = lab("synth", "--task", "complaints", "--n", "5000", "--out", tmp_path / "events", "--cloudevents")
+    lines = (tmp_path / "events").read_bytes().splitlines()
+    assert (made.exit_code, 100 < len(lines) < 1000, f"{len(lines)} events; those" in made.stderr) == (1, True, True), made.stderr
+    for event in map(structured, lines):
+        refuse_ahead(event, admit(event)[0], now, timedelta(seconds=30))
+    assert lab("synth", "--task", "complaints", "--n", "100", "--out", tmp_path / "few", "--cloudevents").exit_code == 0
+    assert lab("synth", "--task", "complaints", "--n", "1000", "--out", tmp_path / "labelled").exit_code == 0
