@@ -40,6 +40,9 @@ def ensure_topics(settings: KafkaSettings) -> None:
                     "min.insync.replicas": str(min(2, settings.replication_factor)),
                     "unclean.leader.election.enable": "false",
                     "max.message.bytes": str(1024 * 1024),
+                    # Whatever a producer compresses with, the broker writes it so that our client can read it: one that it cannot read
+                    # would stop its partition for ever.
+                    "compression.type": "lz4",
                 },
             )
             try:
