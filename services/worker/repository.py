@@ -19,6 +19,7 @@ from services.worker.effects import Effects
 from services.worker.policy import DEFAULT_AUDIT_SHARE, Policy, Rollout
 from services.worker.tiers import Budget, Terms, TierResult
 from shared.casework.repository import as_json
+from shared.casework.values import GivenUp
 from shared.db import unit_of_work
 from shared.errors import Retryable
 from shared.money import Money, currency
@@ -67,6 +68,11 @@ _RETRIES = (
     + _CLAIMABLE
     + " ORDER BY c.attempt, c.id"
 )
+_USED_UP = (
+    "SELECT c.id, c.attempt, CASE WHEN c.last_error IS NULL THEN 'lease expired' END"
+    " FROM cases c WHERE c.id = ANY(%(ids)b::uuid[]) AND c.automation = %(automation)s AND c.attempt >= %(cap)s"
+    " AND (c.state = 'pending' OR (c.state = 'processing' AND c.lease_until < now())) ORDER BY c.id FOR UPDATE SKIP LOCKED"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,12 @@ def retries(connection: Connection, ids: Sequence[UUID], rules: ClaimRules) -> l
     """Of these cases, those that may be tried again: fewest attempts first, so that a case that kills its worker comes last."""
     rows = connection.exec_driver_sql(_RETRIES, {"ids": list(ids), "automation": rules.automation, "cap": rules.attempt_cap})
     return list(rows.scalars())
+
+
+def lock_used_up(connection: Connection, ids: Sequence[UUID], rules: ClaimRules) -> list[GivenUp]:
+    """Of these cases, those that nobody works on and that no worker with these rules would claim, locked until the transaction ends."""
+    rows = connection.exec_driver_sql(_USED_UP, {"ids": list(ids), "automation": rules.automation, "cap": rules.attempt_cap})
+    return [GivenUp(*row) for row in rows]
 
 
 def cpu_hour_rates(connection: Connection, tenants: Iterable[str]) -> dict[str, Money]:

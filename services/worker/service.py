@@ -86,7 +86,12 @@ class Decider:
         if self._claim_and_run(ids, rules, deadline, fresh=True) == len(ids):
             return
         with unit_of_work(self._engine) as connection:
+            # The steward's cap may be higher: it would send them for ever.
+            given_up = casework.quarantine(connection, repository.lock_used_up(connection, ids, rules))
             again = repository.retries(connection, ids, rules)
+        metrics.quarantined.inc(len(given_up))
+        for case_id in given_up:
+            log.error("case_quarantined", case_id=str(case_id))
         for case_id in again:
             if self._clock.monotonic() > deadline:
                 break

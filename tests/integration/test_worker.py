@@ -218,6 +218,18 @@ def test_a_case_that_fails_at_the_attempt_cap_is_quarantined_and_given_to_a_pers
     assert rows(database, "SELECT kind, reasons FROM reviews") == [("exception", ["quarantined"])]
 
 
+def test_a_case_whose_worker_was_killed_at_the_attempt_cap_is_not_sent_round_for_ever(engine: Engine, database: Database) -> None:
+    """The steward, whose cap is its own, may have taken it back and sent it again."""
+    waits, leased, mine = claim_cases(engine, INJURY, INJURY, INJURY)
+    _execute(database, "UPDATE cases SET attempt = 2")
+    _execute(database, "UPDATE cases SET state = 'processing', lease_until = now() + interval '1 minute' WHERE id = %s", leased)
+    _execute(database, "UPDATE cases SET attempt = 1 WHERE id = %s", mine)
+    decider(engine, attempt_cap=2).decide("claims", [waits, leased, mine])
+    found = {row[0]: row[1:] for row in rows(database, "SELECT id, state, attempt, last_error FROM cases")}
+    assert found == {waits: ("quarantined", 2, "lease expired"), leased: ("processing", 2, None), mine: ("decided", 2, None)}
+    assert rows(database, "SELECT case_id, reasons FROM reviews") == [(waits, ["quarantined"])]
+
+
 def test_the_second_sending_of_an_invoice_is_proposed_for_rejection(engine: Engine, database: Database) -> None:
     invoice = next(event for event in generate("invoices", 50) if automation("invoices").fingerprint(_invoice(event.data)))
     task = automation("invoices")
