@@ -71,8 +71,8 @@ def _sums(name: str, period: str) -> Table:
     """What second looks found.
 
     Args:
-        period: column with the start of the day or month, UTC, in which decisions, draws and findings were booked: what was known at an
-            earlier moment is asked for as well.
+        period: column with the start of the hour, day or month, UTC, in which decisions, draws and findings were booked: what was known
+            at an earlier moment is asked for as well.
     """
     return Table(
         name,
@@ -93,6 +93,7 @@ def _sums(name: str, period: str) -> Table:
     )
 
 
+audit_hours = _sums("audit_hours", "hour")
 audit_days = _sums("audit_days", "day")
 audit_months = _sums("audit_months", "month")
 

@@ -83,10 +83,15 @@ def _judge(engine: Engine) -> int:
 SUMS = "SELECT decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_days WHERE tenant_id = 'acme'"
 
 
+BY_HOUR, BY_DAY = (
+    f"SELECT {period}, decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_{period}s WHERE tenant_id = 'acme'"
+    for period in ("hour", "day")
+)
 BY_MONTH = "SELECT month, decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_months WHERE tenant_id = 'acme'"
-OF_DAYS = (
-    "SELECT date_trunc('month', day, 'UTC'), sum(decisions)::bigint, sum(probability), min(least), sum(drawn)::bigint, sum(done)::bigint,"
-    " sum(disputed)::bigint, sum(wrong)::bigint, sum(weighted) FROM audit_days WHERE tenant_id = 'acme' GROUP BY 1"
+OF_DAYS, OF_HOURS = (
+    f"SELECT date_trunc('{whole}', {period}, 'UTC'), sum(decisions)::bigint, sum(probability), min(least), sum(drawn)::bigint,"
+    f" sum(done)::bigint, sum(disputed)::bigint, sum(wrong)::bigint, sum(weighted) FROM audit_{period}s WHERE tenant_id = 'acme' GROUP BY 1"
+    for period, whole in (("day", "month"), ("hour", "day"))
 )
 
 
@@ -119,6 +124,24 @@ def test_a_database_from_before_sums_by_day_gets_them_from_its_hours(engine: Eng
     upgrade(database.admin_url, "0017")
     ((decisions, probability, least, *rest),) = found
     assert _rows(engine, SUMS) == [(decisions + 1, probability + Decimal("0.5"), least, rest[0] + 1, rest[1] + 1, 0, 1, Decimal(2))]
+
+
+def test_a_database_from_before_sums_by_hour_gets_them_from_its_facts(engine: Engine, database: Database) -> None:
+    ids = _decide(engine, 50, drawn=10)
+    _err(engine, ids[:3])
+    _find(engine, ids[3:8], ["adjuster"] * 4 + ["fast_track_pay"])
+    _judge(engine)
+    found = _rows(engine, BY_HOUR)
+    assert _rows(engine, OF_HOURS) == _rows(engine, BY_DAY)
+    # Not summed up yet: the steward adds it later.
+    _find(engine, ids[8:9], ["adjuster"])
+    engine.dispose()
+    downgrade(database.admin_url, "0025")
+    upgrade(database.admin_url)
+    engine.dispose()
+    assert _rows(engine, BY_HOUR) == found
+    _judge(engine)
+    assert sum(row[5] for row in _rows(engine, BY_HOUR)) == sum(row[5] for row in found) + 1
 
 
 def test_a_database_from_before_sums_by_month_gets_them_from_its_days(engine: Engine, database: Database) -> None:

@@ -49,14 +49,15 @@ _AUDITS = (
 )
 _SUMMED_UP = f"SELECT automation, {', '.join(SUMS)}, least FROM audit_{{0}} WHERE tenant_id = %(tenant)s"  # noqa: S608  # constants
 _NOW: Final = _AUDITS.format("b.released_at IS NULL", _SUMMED_UP.format("months"))
-# Facts of the day of `as_of`, and those before it that are not in the sums yet.
-_OF_THE_DAY = "{0}.tenant_id = %(tenant)s AND {1} >= %(day)s AND {1} <= %(as_of)s"
-_BEFORE = "{0}.tenant_id = %(tenant)s AND {1} < %(day)s AND {0}.xid >= rollup_horizon('audits')"
+# Facts of the hour of `as_of`, and those before it that are not in the sums yet.
+_OF_THE_HOUR = "{0}.tenant_id = %(tenant)s AND {1} >= %(hour)s AND {1} <= %(as_of)s"
+_BEFORE = "{0}.tenant_id = %(tenant)s AND {1} < %(hour)s AND {0}.xid >= rollup_horizon('audits')"
 _THEN: Final = _AUDITS.format(
     "b.braked_at <= %(as_of)s AND (b.released_at IS NULL OR b.released_at > %(as_of)s)",
     f"{_SUMMED_UP.format('months')} AND month < %(month)s UNION ALL"  # noqa: S608  # constants
     f" {_SUMMED_UP.format('days')} AND day >= %(month)s AND day < %(day)s UNION ALL"
-    f" SELECT automation, {', '.join(SUMS)}, least FROM ({facts(_OF_THE_DAY)} UNION ALL {facts(_BEFORE)}) AS tail",
+    f" {_SUMMED_UP.format('hours')} AND hour >= %(day)s AND hour < %(hour)s UNION ALL"
+    f" SELECT automation, {', '.join(SUMS)}, least FROM ({facts(_OF_THE_HOUR)} UNION ALL {facts(_BEFORE)}) AS tail",
 )
 
 

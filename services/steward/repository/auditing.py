@@ -33,7 +33,7 @@ _BY = (
 )
 _ADD = (
     f"WITH facts AS MATERIALIZED ({facts('{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8')}),"  # noqa: S608  # constants
-    f" days AS ({_BY.format('day')}), months AS ({_BY.format('month')}) SELECT count(*) FROM days"
+    f" hours AS ({_BY.format('hour')}), days AS ({_BY.format('day')}), months AS ({_BY.format('month')}) SELECT count(*) FROM days"
 )
 
 
@@ -61,7 +61,7 @@ class StoredEvidence:
 
 
 def add_sums(connection: Connection, window: Window) -> int:
-    """Decisions that could be drawn, those that were, and what was found, each by the day and month of its booking."""
+    """Decisions that could be drawn, those that were, and what was found, each by the hour, day and month of its booking."""
     return int(connection.exec_driver_sql(_ADD, window.bounds()).scalar_one())
 
 

@@ -70,7 +70,8 @@ def load(admin_url: str, size: Size) -> int:
             _ARRIVALS,
             *(_EXPERIMENT.format(period) for period in ("month", "day", "hour")),
             _SCORES,
-            *(_AUDITS.format(period) for period in ("month", "day")),
+            _AUDITS,
+            *(_OF_HOURS.format(period) for period in ("month", "day")),
         ):
             connection.execute(statement.encode())
         connection.execute("DROP TABLE staged")
@@ -230,10 +231,19 @@ _SCORES = (
     "  FROM staged, (VALUES (false), (true)) AS look (found) WHERE arm = 'automated' AND (NOT found OR u >= 0.2 AND v < 0.02)) s,"
     " (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 4, 9"
 )
+# What a second look finds is booked days later, as in `_SCORES`.
 _AUDITS = (
+    "INSERT INTO audit_hours (tenant_id, automation, hour, decisions, probability, least, drawn, done)"
+    " SELECT tenant, automation, date_trunc('hour', booked), count(*) FILTER (WHERE NOT found), 0.02 * count(*) FILTER (WHERE NOT found),"
+    " 0.02, count(*) FILTER (WHERE NOT found AND v < 0.02), count(*) FILTER (WHERE found)"
+    f" FROM (SELECT staged.*, found, CASE WHEN found THEN least(decided_at + interval '3 days', now()) ELSE {_BOOKED} END AS booked"
+    "  FROM staged, (VALUES (false), (true)) AS look (found) WHERE arm = 'automated' AND u >= 0.2 AND (NOT found OR v < 0.02)) s"
+    " GROUP BY 1, 2, 3 ORDER BY 3"
+)
+_OF_HOURS = (
     "INSERT INTO audit_{0}s (tenant_id, automation, {0}, decisions, probability, least, drawn, done)"
-    " SELECT tenant_id, automation, period, sum(auditable), 0.02 * sum(auditable), 0.02, sum(drawn), sum(audited) FROM score_sums"
-    " WHERE grain = '{0}' GROUP BY 1, 2, 3 ORDER BY 3"
+    " SELECT tenant_id, automation, date_trunc('{0}', hour), sum(decisions), sum(probability), min(least), sum(drawn), sum(done)"
+    " FROM audit_hours GROUP BY 1, 2, 3 ORDER BY 3"
 )
 _ARRIVALS = (
     "INSERT INTO arrival_days (tenant_id, automation, day, people)"
