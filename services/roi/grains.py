@@ -136,9 +136,9 @@ def runs_of_two(period: Period, earlier: datetime, later: datetime | None, *, un
     end = _end(period, Grain.MONTH, later, unfinished=unfinished)
     found = [Run(Grain.HOUR, period.end, end, ALWAYS, later or NEVER, Which.BEYOND, known_to=earlier)]
     for grain, first, last in _spans(period.start, end, Grain.MONTH):
-        every, *since = _known(grain, first, last, later, Grain.start)
-        found += [replace(every, known_to=grain.start(earlier)), *(replace(run, known_to=ALWAYS) for run in since)]
-        found += [replace(run, later=False) for run in list(_known(grain, first, last, earlier, Grain.start))[1:]]
+        every, *since = _known(grain, first, last, later, Grain.nearest)
+        found += [replace(every, known_to=grain.nearest(earlier)), *(replace(run, known_to=ALWAYS) for run in since)]
+        found += [replace(run, later=False) for run in list(_known(grain, first, last, earlier, Grain.nearest))[1:]]
     return _joined(found)
 
 

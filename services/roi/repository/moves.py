@@ -36,6 +36,7 @@ def _parts(table: str, attributes: Iterable[str], measures: Iterable[str]) -> st
         part(Which.ALL, _PLACE, columns, table, f"{BY_PERIOD} AND {BOOKED}"),
         part(Which.LATE, _PLACE, columns, table, f"{BY_BOOKING} AND {BOOKED}"),
         part(Which.BEYOND, _PLACE, less, table, f"{OF_EACH_PERIOD} AND {BOOKED}"),
+        part(Which.EXCESS, _PLACE, less, table, f"{BY_BOOKING} AND {BOOKED}"),
     )
 
 
