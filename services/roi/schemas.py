@@ -119,9 +119,9 @@ class Worth(Output):
     error_cost: Amount
     error_margin: Amount | None = Field(
         default=None,
-        description="What a careful figure charges for wrong automatic decisions beyond what is expected of them: upper bound of the error"
-        " rate, which holds at every look, less its estimate, x loss per error x the period's automatic decisions. In no sum. Null where"
-        " nothing was audited or no loss is stated.",
+        description="What a careful figure charges for wrong automatic decisions beyond those that are booked: upper bound of the error"
+        " rate, which holds at every look, less the booked one, x loss per error x the period's automatic decisions. In no sum. Null where"
+        " none of what was drawn is judged or no loss is stated.",
     )
     total_cost: Amount
     cost_per_event: Plain | None = Field(description="Total cost by cases of the automated arm.", examples=["0.000812"])

@@ -2,6 +2,10 @@
 
 Expected: the point estimate times the loss of one error. Conservative: the always-valid upper bound times that loss, which is what a
 careful figure charges: as long as little was audited, little is known, and the bound says so.
+
+Drawn decisions that wait for their second look say nothing, and neither do those that they were drawn for: what was judged stands for its
+share of all decisions. That takes looks for being done in turn, so at the lower end what waits, or is disputed, counts as right all the
+same; at the upper one what is disputed counts as wrong.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ class AuditSums:
         decisions: how many.
         drawn: of these, for a second look.
         done: of these, found right or wrong for good.
-        disputed: of the others, those where two answers differ.
+        disputed: of the others, those where two answers differ; the rest waits.
         wrong: found wrong; ``weighted`` is the sum of their 1/probability.
         probability: sum over ``decisions`` of the probability of being drawn.
         least: the least one of these; None where there is no decision.
@@ -40,9 +44,13 @@ class AuditSums:
     least: Decimal | None = None
 
     @property
-    def settled(self) -> int:
-        """Decisions but for those that were drawn and are not judged yet: about these nothing is known."""
-        return self.decisions - (self.drawn - self.done)
+    def booked(self) -> Decimal:
+        """Share of wrong decisions that error lines charge: what waits for its second look is in none of them yet."""
+        return min(self.weighted / self.decisions, Decimal(1)) if self.decisions else Decimal(0)
+
+    def standing_for(self, looked_at: int) -> float:
+        """Decisions that so many of the drawn ones stand for: all of them where none waits."""
+        return self.decisions * looked_at / self.drawn if self.drawn else float(self.decisions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +84,21 @@ def error_rates(several: Sequence[AuditSums]) -> list[ErrorRate | None]:
     """As `error_rate`, of each by itself; those with one least probability cost hardly more together than one alone."""
     found: list[ErrorRate | None] = [None] * len(several)
     for least in {sums.least for sums in several if sums.least is not None}:
-        places = [place for place, sums in enumerate(several) if sums.least == least and sums.settled > 0]
-        decisions, weighted = (
-            np.array([float(getattr(several[place], name)) for place in places], dtype=np.float64) for name in ("settled", "weighted")
-        )
+        places = [place for place, sums in enumerate(several) if sums.least == least and sums.standing_for(sums.done) > 0]
+        looks = [look for place in places for look in _looks(several[place], float(least))]
+        decisions, weighted = np.array(looks, dtype=np.float64).reshape(-1, 2).T
         held = bounds(Looks(decisions, weighted, float(least)))
         for number, place in enumerate(places):
-            found[place] = ErrorRate(float(held.low[number]), float(held.point[number]), float(held.high[number]))
+            low, point, high = (float(ends[3 * number + look]) for look, ends in enumerate((held.low, held.point, held.high)))
+            found[place] = ErrorRate(low, point, high)
     return found
+
+
+def _looks(sums: AuditSums, least: float) -> list[tuple[float, float]]:
+    """Decisions and weighted errors for the lower end, the point and the upper end."""
+    weighted, looked_at = float(sums.weighted), sums.done + sums.disputed
+    upper = sums.standing_for(looked_at), weighted + sums.disputed / least
+    return [(float(sums.decisions), weighted), (sums.standing_for(sums.done), weighted), upper]
 
 
 def error_cost(sums: AuditSums, loss: Money) -> ErrorCost | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.measure.error_rate import AuditSums, error_cost, error_rate
+from shared.measure.error_rate import AuditSums, error_cost, error_rate, error_rates
 from shared.money import Money, currency
 
 LOSS = Money(Decimal(80), currency("EUR"))
@@ -35,9 +37,48 @@ def test_an_error_that_was_found_stands_for_those_that_nobody_looked_at() -> Non
 
 
 def test_what_is_drawn_and_not_judged_yet_says_nothing() -> None:
-    waiting = error_rate(_sums(10_000, 100, 4, waiting=100))
+    waiting, half = error_rate(_sums(10_000, 100, 4, waiting=100)), error_rate(_sums(5_000, 100, 4))
     assert waiting is not None
-    assert waiting.point == pytest.approx(4 / 0.02 / 9_900)
+    assert half is not None
+    assert waiting.point == pytest.approx(4 / 100)
+    assert (waiting.point, waiting.high) == (half.point, half.high), "a hundred of two hundred looks stand for half of the decisions"
+    right = error_rate(_sums(10_000, 200, 4))
+    assert right is not None
+    assert waiting.low == right.low, "what waits may all be right"
+
+
+def test_nothing_is_known_before_the_first_second_look_is_done() -> None:
+    assert error_rate(_sums(100_000, 0, 0, waiting=2_000)) is None
+
+
+def test_a_disputed_decision_is_right_at_the_lower_end_and_wrong_at_the_upper_one() -> None:
+    sums = _sums(10_000, 190, 4, waiting=10)
+    disputed = error_rate(replace(sums, disputed=10))
+    right, wrong = error_rate(_sums(10_000, 200, 4)), error_rate(_sums(10_000, 200, 14))
+    assert disputed is not None
+    assert right is not None
+    assert wrong is not None
+    assert (disputed.low, disputed.high) == (right.low, wrong.high)
+    assert right.point < disputed.point < wrong.point
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_the_bounds_hold_however_long_second_looks_wait(rate: float) -> None:
+    # Each day 200 decisions, of which ten are drawn; a person judges one a day, in turn, so that most of them wait.
+    rng, share = np.random.default_rng(20261130), 0.05
+    looks: list[AuditSums] = []
+    truth: list[float] = []
+    for _ in range(200):
+        errs, drawn = rng.random((60, 200)) < rate, rng.random((60, 200)) < share
+        found = errs[drawn]
+        for day in range(1, 61):
+            total = int(drawn[:day].sum())
+            done = min(day, total)
+            looks.append(_sums(200 * day, done, int(found[:done].sum()), waiting=total - done, probability=str(share)))
+            truth.append(float(errs[:day].mean()))
+    held = [known is None or known.low <= true <= known.high for known, true in zip(error_rates(looks), truth, strict=True)]
+    deployments = np.reshape(held, (200, 60)).all(axis=1)
+    assert deployments.sum() >= 190
 
 
 @pytest.mark.parametrize("sums", [AuditSums(), AuditSums(decisions=5, drawn=5, least=Decimal("0.5")), AuditSums(decisions=3)])

@@ -75,9 +75,13 @@ class Errors(Output):
     judged: int = Field(description="Of those, found right or wrong for good.", examples=[198])
     disputed: int = Field(description="Two answers differ; a third decides.", examples=[1])
     wrong: int = Field(examples=[2])
-    rate_low: Share | None = Field(description="Null before the first decision that could be drawn.")
-    rate: Share | None = Field(description="Weighted by 1/probability of being drawn.")
-    rate_high: Share | None
+    rate_low: Share | None = Field(
+        description="As if those that wait or are disputed were right. Null before the first one is judged, and before one could be drawn."
+    )
+    rate: Share | None = Field(
+        description="Weighted by 1/probability of being drawn, among the decisions that the judged ones stand for: judged / drawn of all."
+    )
+    rate_high: Share | None = Field(description="As if disputed ones were wrong.")
     limit: Share = Field(description="Error rate that the automation is certified for; evidence of a higher one brakes it.")
     braked: bool
     loss_per_error: Amount | None = Field(description="Dated rate; null where nobody has stated it: then nobody knows what errors cost.")

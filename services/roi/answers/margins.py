@@ -1,4 +1,4 @@
-"""What a careful figure charges for wrong decisions beyond those that are booked: the upper bound of their rate instead of its estimate."""
+"""What a careful figure charges for wrong decisions beyond those that are booked: up to the upper bound of their rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from services.roi.facts import Audited
     from services.roi.schemas import Figures, Totals
     from services.roi.valuation import Valuation
-    from shared.measure.error_rate import ErrorRate
 
 Margins = dict[str | None, Decimal | None]
 
@@ -25,7 +24,9 @@ def charged(totals: Totals, audited: Mapping[str, Audited], prices: Valuation) -
     rates = dict(zip(audited, error_rates([found.sums for found in audited.values()]), strict=True))
     margins: Margins = {}
     for figures in totals.automations:
-        margins[figures.automation] = _margin(figures, rates.get(str(figures.automation)), prices)
+        name = str(figures.automation)
+        rate = rates.get(name)
+        margins[name] = None if rate is None else _margin(figures, Decimal(repr(rate.high)) - audited[name].sums.booked, prices)
     # A sum that leaves a part out would not be careful.
     parts = [margins[figures.automation] for figures in totals.automations if figures.cases.automated]
     margins[None] = None if not parts or None in parts else sum((part for part in parts if part is not None), Decimal(0))
@@ -35,12 +36,10 @@ def charged(totals: Totals, audited: Mapping[str, Audited], prices: Valuation) -
     }
 
 
-def _margin(figures: Figures, rate: ErrorRate | None, prices: Valuation) -> Decimal | None:
-    """None where nothing was audited, or nobody has said what an error costs."""
+def _margin(figures: Figures, more: Decimal, prices: Valuation) -> Decimal | None:
+    """Of a rate beyond the booked one; None where nobody has said what an error costs."""
     loss = prices.loss(str(figures.automation))
-    if rate is None or loss is None:
-        return None
-    return at_most((Decimal(repr(rate.high)) - Decimal(repr(rate.point))) * loss[0] * figures.cases.automated, AMOUNT)
+    return None if loss is None else at_most(max(more, Decimal(0)) * loss[0] * figures.cases.automated, AMOUNT)
 
 
 def _with(figures: Figures, margins: Margins) -> Figures:
