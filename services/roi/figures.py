@@ -124,11 +124,9 @@ def figures(account: Account, prices: Valuation, min_grade: Grade) -> Figures:
 def total(found: Sequence[Account], parts: Sequence[Figures], prices: Valuation, min_grade: Grade) -> Figures:
     """All automations together; the bounds of the sum are narrower than the sums of the bounds."""
     together = combine(account.estimate for account in found)
-    held = bounds(sum((account.progress for account in found if account.always_valid is not None), start=Progress()))
-    others = [account for account in found if account.always_valid is None]
-    floor = math.fsum(account.floor for account in others) + (0.0 if held is None else held.low)
+    held, floor = at_all_looks([(account, 1.0) for account in found])
     # An interval that leaves a part out would be one of nothing.
-    whole = None if any(account.estimate.point for account in others) else held
+    whole = None if any(account.estimate.point for account in found if account.always_valid is None) else held
     value = valuation.total_labour_value(
         figure.money.labour_value
         for account, figure in zip(found, parts, strict=True)
@@ -143,6 +141,13 @@ def total(found: Sequence[Account], parts: Sequence[Figures], prices: Valuation,
         money=_worth(converted, together.cases, value),
         rates=list({rate.model_dump_json(): rate for figure in parts for rate in figure.rates}.values()),
     )
+
+
+def at_all_looks(priced: Sequence[tuple[Account, float]]) -> tuple[Bounds | None, float]:
+    """The always-valid interval of those that have one, and at least what all of them saved; seconds count at the price beside them."""
+    held = bounds(sum((account.progress.at(price) for account, price in priced if account.always_valid is not None), start=Progress()))
+    others = math.fsum(account.floor * price for account, price in priced if account.always_valid is None)
+    return held, others + (0.0 if held is None else held.low)
 
 
 def by_grade(found: Iterable[Account]) -> list[GradeShare]:

@@ -90,6 +90,10 @@ class Progress:
     def __add__(self, other: Progress) -> Progress:
         return Progress(self.gain + other.gain, self.variance + other.variance, self.third + other.third, self.control + other.control)
 
+    def at(self, price: float) -> Progress:
+        """What the seconds are worth, at a price of one."""
+        return Progress(self.gain * price, self.variance * price**2, self.third * price**3, self.control)
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:

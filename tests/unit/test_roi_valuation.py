@@ -9,10 +9,9 @@ import pytest
 
 from services.roi import figures
 from services.roi.answers.payback import careful_share
-from services.roi.facts import BucketSums, CaseSum, DatedRate, MoneyBuckets, MoneySum, Tally
+from services.roi.facts import CaseSum, DatedRate, MoneyBuckets, MoneySum, Tally
 from services.roi.valuation import Valuation
 from shared.measure.baselines import Grade
-from shared.measure.savings import combine
 
 AT = datetime(2026, 3, 31, tzinfo=UTC)
 NONE = Decimal(0)
@@ -33,31 +32,45 @@ def test_money_that_cannot_be_converted_is_named_although_it_nets_to_nothing() -
     assert prices.flows([MoneyBuckets("claims", "cash", "A", "USD", [0, 0], [Decimal(5), Decimal(-5)])]).unconverted == ()
 
 
-def measured(automation: str, control: int, mean: int, deviation: int) -> BucketSums:
-    """A hundred cases that a tier decided, and control cases."""
+def measured(automation: str, control: int, mean: int, deviation: int) -> list[CaseSum]:
+    """A hundred cases that a tier decided, and control cases, forecast at their mean: each has a variance of (1 - p) / p² times theirs."""
+    share = Decimal("0.5")
     seconds, squares = control * mean, (control - 1) * deviation**2 + control * mean**2
-    return BucketSums(automation, "s", Decimal("0.5"), [0], [control], [0], [100], [0.0], Decimal(seconds), Decimal(squares))
+    moments, variance = (Decimal(seconds), Decimal(squares)), Decimal(2 * control * deviation**2)
+    return [
+        CaseSum(automation, "control", "s", "human", "", "", share, control, *moments, NONE, NONE, NONE, NONE, NONE, variance),
+        CaseSum(automation, "automated", "s", "nano", "", "", share, 100, NONE, NONE, NONE, NONE, NONE, NONE, Decimal(100 * mean), NONE),
+    ]
 
 
 def test_what_is_saved_at_least_is_worth_what_its_own_hours_cost() -> None:
     # Many sure hours that cost little, and few unsure ones that cost much.
-    rows = [measured("claims", 400, 900, 30), measured("invoices", 40, 100, 90)]
+    rows = [*measured("claims", 400, 900, 30), *measured("invoices", 100, 100, 90)]
     rates = [rate("1", "claims"), rate("400", "invoices")]
-    tally = Tally([], [], [], rates, "EUR", AT, buckets=rows)
-    accounts = figures.accounts(tally, Grade.D)
+    accounts = figures.accounts(Tally(rows, [], [], rates, "EUR", AT), Grade.D)
     prices = Valuation.of(rates, "EUR")
     share = careful_share(accounts, prices)
     assert share is not None
-    points = [(account.estimate.point or 0.0) * hour for account, hour in zip(accounts, (1, 400), strict=True)]
-    reach = [
-        ((account.estimate.point or 0.0) - (account.estimate.low or 0.0)) * hour for account, hour in zip(accounts, (1, 400), strict=True)
-    ]
-    # Nearly all of the worth is unsure, though nearly all of the hours are sure.
-    assert float(share) * sum(points) == pytest.approx(sum(points) - sum(part**2 for part in reach) ** 0.5, rel=0.02)
-    same = Valuation.of([rate("40")], "EUR")
-    total = combine(account.estimate for account in accounts)
-    assert float(careful_share(accounts, same) or 0) == pytest.approx((total.low or 0.0) / (total.point or 1.0))
+    held = [(account.always_valid, hour) for account, hour in zip(accounts, (1, 400), strict=True)]
+    points = [bound.point * hour for bound, hour in held if bound is not None]
+    reach = [(bound.point - bound.low) * hour for bound, hour in held if bound is not None]
+    # Nearly all of the worth is unsure, though nearly all of the hours are sure; of 500 control cases the bound is a little narrower.
+    assert sum(points) - sum(part**2 for part in reach) ** 0.5 == pytest.approx(float(share) * sum(points), rel=0.1)
+    assert float(share) * sum(points) < sum(points) - 0.8 * sum(part**2 for part in reach) ** 0.5
     assert careful_share(accounts, Valuation.of([], "EUR")) is None
+
+
+def test_what_is_paid_back_at_least_is_claimed_by_the_bound_of_the_headline() -> None:
+    accounts = figures.accounts(
+        Tally([*measured("claims", 400, 900, 300), *measured("invoices", 100, 100, 90)], [], [], [], "EUR", AT), Grade.D
+    )
+    prices = Valuation.of([rate("40")], "EUR")
+    total = figures.total(accounts, [figures.figures(account, prices, Grade.D) for account in accounts], prices, Grade.D)
+    assert total.saved.hours.point is not None
+    share = float(total.saved.at_least_hours / total.saved.hours.point)
+    assert float(careful_share(accounts, prices) or 0) == pytest.approx(share, abs=0.001)
+    few = figures.accounts(Tally(measured("claims", 49, 900, 300), [], [], [], "EUR", AT), Grade.D)
+    assert careful_share(few, prices) == 0, "below fifty control cases nothing is claimed"
 
 
 def decided(arm: str, cases: int, seconds: int, squares: int) -> CaseSum:

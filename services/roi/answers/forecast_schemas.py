@@ -65,7 +65,8 @@ class Payback(Asked):
     months: int = Field(description="Horizon from the day of the investment, months of 365/12 days.", examples=[36])
     cash: Stream = Field(description="Observed cash less all costs, the platform's included.")
     capacity_at_least: Stream | None = Field(
-        description="Hours at the labour rate, by the lower bound of their worth, less the same costs; null without rate or interval."
+        description="Hours at the labour rate, by the bound that holds at every look, as the headline, less the same costs:"
+        " less than nothing below 50 control cases; null without rate or interval."
     )
     capacity: Stream | None = Field(description="The same by the point estimate.")
     unconverted: list[str] = Field(description="Currencies that no dated rate converts: their money is in no stream.", examples=[[]])

@@ -12,6 +12,7 @@ from services.roi.answers.discounting import WEEK, Flow, Investment, continued
 from services.roi.answers.forecast_schemas import Payback, Stream
 from services.roi.facts import begun, placed, seconds_of
 from services.roi.period import Bucket, moment
+from services.roi.repository.snapshots import snapshot
 from services.roi.service import asked
 from services.roi.valuation import AMOUNT, Valuation, amount
 from shared.measure.rounding import at_least
@@ -69,7 +70,9 @@ class _Worked(NamedTuple):
 
 def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     """Returns count from the first day of the period, which is the day of the investment."""
-    period, tally = roi.tally(tenant, question, Bucket.WEEK)
+    with snapshot(roi.engine, tenant) as connection:
+        period, tally = roi.tally_in(connection, tenant, question, Bucket.WEEK)
+        _, whole = roi.tally_in(connection, tenant, question)
     invested_on = period.start.date()
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     accounts = figures.accounts(tally, question.min_grade)
@@ -86,7 +89,7 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     ]
     into = Investment(plan.investment, invested_on, plan.rate, invested_on + timedelta(days=int(plan.months * _MONTH_DAYS)))
     valued = bool(accounts) and all(week.value is not None for week in weeks)
-    share = careful_share(accounts, prices)
+    share = careful_share(figures.accounts(whole, question.min_grade), prices)
     return Payback(
         **dict(asked(question, period, tally)),
         investment=amount(plan.investment),
@@ -122,13 +125,17 @@ def _value(place: int, worked: Sequence[_Worked]) -> Decimal | None:
 def careful_share(accounts: Sequence[Account], prices: Valuation) -> Decimal | None:
     """Lower bound over point of what the whole period is worth: weeks share their baseline, so they have no bounds of their own.
 
+    The bound is the headline's, at each automation's rate: whether an investment is paid back is looked at again and again.
+
     None where the hours have no interval, or are worth nothing.
     """
-    hours = [(account.estimate, prices.labour(account.automation)) for account in accounts]
-    together = combine(worth(estimate, float(hour[0])) for estimate, hour in hours if hour is not None)
+    hours = [(account, prices.labour(account.automation)) for account in accounts]
+    priced = [(account, float(hour[0])) for account, hour in hours if hour is not None]
+    together = combine(worth(account.estimate, price) for account, price in priced)
     if together.low is None or together.point is None or together.point <= 0:
         return None
-    return Decimal(repr(together.low)) / Decimal(repr(together.point))
+    _, floor = figures.at_all_looks(priced)
+    return Decimal(repr(floor)) / Decimal(repr(together.point))
 
 
 def _capacity(into: Investment, weeks: Sequence[Week], share: Decimal, shown: Callable[[Decimal], Decimal] = amount) -> Stream:
