@@ -99,6 +99,25 @@ def test_quiet_days_at_the_beginning_count_once_something_had_come_before(board:
         assert board.ask("forecast", **period, **asked)["blocks"] == 21, asked
 
 
+def test_what_began_later_is_forecast_from_its_own_days(board: Board) -> None:
+    days_of_work(board, 36)
+    board.execute("INSERT INTO automation_settings (tenant_id, automation, control_share) VALUES ('acme', 'invoices', 0.3)")
+    days, times = 5, ["120"] * 40
+    for ago in range(1, days + 1):
+        at = today() - ago * DAY + timedelta(hours=12)
+        board.work(times, hours=(hours_ago(0) - at) / timedelta(hours=1), automation="invoices")
+    found = board.ask("forecast", days_ahead=10, **{"from": (today() - 60 * DAY).isoformat()})
+    claims, invoices = found["automations"]
+    assert [(part["block"], part["blocks"]) for part in (found, claims, invoices)] == [("week", 5), ("week", 5), ("day", days)]
+    alone = board.ask("forecast", days_ahead=10, automation="invoices", **{"from": (today() - 60 * DAY).isoformat()})
+    assert invoices == alone["automations"][0]
+    cases = board.rows("SELECT count(*) FROM decisions WHERE automation = 'invoices' AND arm = 'automated'")[0][0]
+    assert float(invoices["hours"]["point"]) == pytest.approx(cases * 120 / days * 10 / 3600, abs=0.001)
+    point = float(claims["hours"]["point"]) + float(invoices["hours"]["point"])
+    assert float(found["total"]["hours"]["point"]) == pytest.approx(point, abs=0.002)
+    assert found["total"]["hours"]["low"] is not None
+
+
 def test_before_anything_ran_nothing_is_forecast(board: Board) -> None:
     found = board.ask("forecast")
     assert (found["block"], found["blocks"], found["automations"], found["total"]["hours"]) == (None, 0, [], None)

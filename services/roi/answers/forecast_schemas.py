@@ -10,6 +10,8 @@ from pydantic import Field
 from services.roi.schemas import Amount, Asked, HoursInterval, LabourValue, Output, Unconverted
 from shared.web.decimals import Plain
 
+Block = Literal["week", "day"] | None
+
 
 class MoneyInterval(Output):
     """A 95 % interval; null ends where there are too few blocks."""
@@ -21,6 +23,10 @@ class MoneyInterval(Output):
 
 class AutomationForecast(Output):
     automation: str | None = Field(description="Null in the total.", examples=["claims"])
+    block: Block = Field(description="What its measured period is cut into; null where it has not one whole day.")
+    blocks: int = Field(
+        description="Whole blocks that were measured since its first case; in the total, of the longest measured one.", examples=[8]
+    )
     hours: HoursInterval | None = Field(description="Hours that will be saved; null where nothing is measured.")
     labour_value: LabourValue | None = Field(description="These hours at the labour rate of now, or of `as_of`. Capacity, not cash.")
     total_cost: MoneyInterval
@@ -32,8 +38,8 @@ class Forecast(Asked):
     """The next days if they are like the measured ones."""
 
     days_ahead: int = Field(examples=[30])
-    block: Literal["week", "day"] | None = Field(description="What the measured period is cut into; null where it has not one whole day.")
-    blocks: int = Field(description="Whole blocks that were measured.", examples=[8])
+    block: Block = Field(description="As in the total.")
+    blocks: int = Field(description="As in the total.", examples=[8])
     assumes: list[str] = Field(description="What the interval holds under; where it does not, neither does the interval.")
     total: AutomationForecast
     automations: list[AutomationForecast]

@@ -39,11 +39,14 @@ ASSUMES = (
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """Attributes: future: how many blocks."""
+    """Attributes: length: of what comes."""
 
-    blocks: Blocks
-    future: float
+    length: timedelta
     prices: Valuation
+
+    def future(self, blocks: Blocks) -> float:
+        """How many blocks."""
+        return self.length / blocks.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Projected:
     """Attributes: hours: seconds saved; None where they cannot be estimated; value: at the labour rate, None without one."""
 
     automation: str
+    blocks: Blocks
     seconds: Projection | None
     value: LabourValue | None
     cost: Projection
@@ -65,21 +69,24 @@ def forecast(roi: Roi, tenant: str, question: Question, days_ahead: int) -> Fore
         # The measured days end before this one, what comes is worth what it is worth now.
         rates = repository.rates(connection, tenant, now, question.as_of)
         names = sorted({row.automation for row in tally.buckets})
-        # Quiet days count where one of them had run before.
-        earlier = any(began(connection, tenant, period.start, name, question.as_of) for name in names)
+        # Quiet days count where it had run before.
+        earlier = {name for name in names if began(connection, tenant, period.start, name, question.as_of)}
     accounts = figures.accounts(tally, question.min_grade)
-    blocks = Blocks.of(period.start if earlier else first_day(accounts), period, now)
+    every = Blocks.of(period.start if earlier else first_day(accounts), period, now)
+    # What began later has fewer blocks; what has money alone is as old as the others.
+    first = {account.automation: period.start if account.automation in earlier else first_day([account]) for account in accounts}
+    blocks = [every if (day := first[account.automation]) is None else Blocks.of(day, period, now) for account in accounts]
     prices = Valuation.of(rates, question.currency or tally.currency)
-    ahead = Ahead(blocks, timedelta(days=days_ahead) / blocks.length, prices)
+    ahead = Ahead(timedelta(days=days_ahead), prices)
     flows = [prices.flows(figures.credited(account.flows, question.min_grade)) for account in accounts]
-    parts = [_projected(account, own, ahead) for account, own in zip(accounts, flows, strict=True)] if blocks.size else []
+    parts = [_projected(*one, ahead) for one in zip(accounts, blocks, flows, strict=True)] if every.size else []
     return Forecast(
         **dict(asked(question, period, tally)),
         days_ahead=days_ahead,
-        block=blocks.name,
-        blocks=blocks.size,
+        block=every.name,
+        blocks=every.size,
         assumes=list(ASSUMES),
-        total=_total(parts),
+        total=_total(parts, every),
         automations=[_shown(part) for part in parts],
         unconverted=sorted({name for own in flows for name in own.unconverted}),
     )
@@ -97,29 +104,25 @@ def _recent(question: Question, now: datetime) -> Question:
     return replace(question, start=start, end=end if start < end else question.end)
 
 
-def _projected(account: Account, flows: Flows, ahead: Ahead) -> Projected:
-    inside = placed(account.buckets, ahead.blocks.places, ahead.blocks.size)
+def _projected(account: Account, blocks: Blocks, flows: Flows, ahead: Ahead) -> Projected:
+    inside = placed(account.buckets, blocks.places, blocks.size)
     saved = saved_in(account, inside) if account.estimate.point is not None else None
-    seconds = None if saved is None else project(saved, ahead.future, baselined(account, inside))
+    seconds = None if saved is None else project(saved, ahead.future(blocks), baselined(account, inside))
     hour = ahead.prices.labour(account.automation)
-    cost, cash = _money(flows, ahead)
+    cost, cash = (project([float(value) for value in sums], ahead.future(blocks)) for sums in flows.placed(blocks.places, blocks.size))
     note = account.estimate.note if seconds is None else None
-    if ahead.blocks.size < LEAST_BLOCKS:
+    if blocks.size < LEAST_BLOCKS:
         note = f"fewer than {LEAST_BLOCKS} whole days are measured: no interval"
     value = None if seconds is None or hour is None else worth_of(seconds.low, seconds.point, seconds.high, hour[0])
-    return Projected(account.automation, seconds, value, cost, cash, note)
+    return Projected(account.automation, blocks, seconds, value, cost, cash, note)
 
 
-def _money(found: Flows, ahead: Ahead) -> tuple[Projection, Projection]:
-    cost, cash = found.placed(ahead.blocks.places, ahead.blocks.size)
-    return project([float(value) for value in cost], ahead.future), project([float(value) for value in cash], ahead.future)
-
-
-def _total(parts: Sequence[Projected]) -> AutomationForecast:
+def _total(parts: Sequence[Projected], blocks: Blocks) -> AutomationForecast:
     nothing = Projection(0.0, None, None, None)
     known = [part for part in parts if part.seconds is not None]
     together = Projected(
         automation="",
+        blocks=blocks,
         seconds=combine([part.seconds for part in known if part.seconds is not None]) if known else None,
         value=total_labour_value(part.value for part in known),
         cost=combine([part.cost for part in parts]) if parts else nothing,
@@ -132,6 +135,8 @@ def _total(parts: Sequence[Projected]) -> AutomationForecast:
 def _shown(part: Projected) -> AutomationForecast:
     return AutomationForecast(
         automation=part.automation,
+        block=part.blocks.name,
+        blocks=part.blocks.size,
         hours=None if part.seconds is None else _in_hours(part.seconds),
         labour_value=part.value,
         total_cost=_interval(part.cost),
