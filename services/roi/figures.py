@@ -63,7 +63,7 @@ class Account:
         if self.estimate.grade is not Grade.A:
             return self.estimate.floor
         held = self.always_valid
-        return min(0.0, self.estimate.point or 0.0) if held is None else held.low
+        return min(0.0, self.estimate.point or 0.0) if held is None else held.least
 
 
 def accounts(tally: Tally, min_grade: Grade) -> list[Account]:
@@ -147,7 +147,7 @@ def at_all_looks(priced: Sequence[tuple[Account, float]]) -> tuple[Bounds | None
     """The always-valid interval of those that have one, and at least what all of them saved; seconds count at the price beside them."""
     held = bounds(sum((account.progress.at(price) for account, price in priced if account.always_valid is not None), start=Progress()))
     others = math.fsum(account.floor * price for account, price in priced if account.always_valid is None)
-    return held, others + (0.0 if held is None else held.low)
+    return held, others + (0.0 if held is None else held.least)
 
 
 def by_grade(found: Iterable[Account]) -> list[GradeShare]:

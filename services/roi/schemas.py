@@ -60,8 +60,8 @@ class Saved(Output):
     """Human time that automation saved on the cases of the automated arm: their manual time less the human time spent on them."""
 
     at_least_hours: Hours = Field(
-        description="The headline: the lower bound of the always-valid interval; of stored baselines, that of their interval."
-        " Evidence without an interval claims nothing here, but a loss counts."
+        description="The headline: the lower bound of the always-valid interval, less human time on automated cases from times without a"
+        " control group; of stored baselines, that of their interval. Without an interval nothing is claimed here, but a loss counts."
     )
     hours: HoursInterval = Field(description="The estimate, with the interval that is right at one moment chosen beforehand.")
     always_valid: HoursInterval | None = Field(

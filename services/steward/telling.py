@@ -60,14 +60,14 @@ def _of_day(connection: Connection, tenants: Sequence[str], day: datetime) -> li
 
 
 def lower_bound(sums: Sequence[DaySum]) -> Decimal | None:
-    """Of the always-valid interval that begins with the day, s; None below 50 control cases."""
+    """What was saved at least, by the always-valid interval that begins with the day, s; None below 50 control cases."""
     control: dict[str, Moments] = {}
     for part in sums:
         if part.arm == "control":
             found = Moments(part.cases, float(part.seconds), float(part.squares))
             control[part.stratum] = control.get(part.stratum, EMPTY) + found
     held = bounds(progress(sums, control))
-    return None if held is None else at_least(held.low, _THOUSANDTH)
+    return None if held is None else at_least(held.least, _THOUSANDTH)
 
 
 def _recorded(row: dict[str, Any], day: datetime, low: Decimal | None) -> Notice:

@@ -80,28 +80,42 @@ class Progress:
         variance: of its error, estimated without bias.
         third: third moment of its error.
         control: control cases.
+        spent: human seconds on automated cases from times without a control group, which are in no sum above.
     """
 
     gain: float = 0.0
     variance: float = 0.0
     third: float = 0.0
     control: int = 0
+    spent: float = 0.0
 
     def __add__(self, other: Progress) -> Progress:
-        return Progress(self.gain + other.gain, self.variance + other.variance, self.third + other.third, self.control + other.control)
+        return Progress(
+            self.gain + other.gain,
+            self.variance + other.variance,
+            self.third + other.third,
+            self.control + other.control,
+            self.spent + other.spent,
+        )
 
     def at(self, price: float) -> Progress:
         """What the seconds are worth, at a price of one."""
-        return Progress(self.gain * price, self.variance * price**2, self.third * price**3, self.control)
+        return Progress(self.gain * price, self.variance * price**2, self.third * price**3, self.control, self.spent * price)
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """One interval of a confidence sequence, s."""
+    """One interval of a confidence sequence, s. Attributes: spent: as in `Progress`."""
 
     low: float
     point: float
     high: float
+    spent: float = 0.0
+
+    @property
+    def least(self) -> float:
+        """What all automated cases saved at least: without a control group nobody knows more of a case than what people spent on it."""
+        return self.low - self.spent
 
 
 def third_moment(control: Moments, weighted: float) -> float:
@@ -128,6 +142,8 @@ class Summed(Protocol):
     @property
     def cases(self) -> int: ...
     @property
+    def seconds(self) -> Decimal: ...
+    @property
     def gain(self) -> Decimal: ...
     @property
     def variance(self) -> Decimal: ...
@@ -145,7 +161,8 @@ def progress(rows: Iterable[Summed], control: Mapping[str, Moments]) -> Progress
     Args:
         control: seconds of its control cases, by stratum.
     """
-    drawn = [row for row in rows if 0 < row.share < 1]
+    every = list(rows)
+    drawn = [row for row in every if 0 < row.share < 1]
     weighted: dict[str, float] = {}
     for row in drawn:
         if row.arm == "control":
@@ -155,6 +172,7 @@ def progress(rows: Iterable[Summed], control: Mapping[str, Moments]) -> Progress
         variance=math.fsum(float(row.variance) for row in drawn),
         third=math.fsum(third_moment(control[stratum], weight) for stratum, weight in weighted.items()),
         control=sum(row.cases for row in drawn if row.arm == "control"),
+        spent=math.fsum(float(row.seconds) for row in every if row.share == 0 and row.arm == "automated"),
     )
 
 
@@ -165,7 +183,8 @@ def bounds(progress: Progress, *, planned: float = PLANNED, alpha: float = ALPHA
     error = math.sqrt(max(progress.variance, 0.0))
     skewness = max(progress.third / error**3, 0.0) if error > 0 else 0.0
     below, above = _radii(np.array([float(progress.control)]), np.array([skewness]), planned, alpha)
-    return Bounds(progress.gain - float(below[0]) * error, progress.gain, progress.gain + float(above[0]) * error)
+    low, high = progress.gain - float(below[0]) * error, progress.gain + float(above[0]) * error
+    return Bounds(low, progress.gain, high, progress.spent)
 
 
 def _radii(n: Floats, skewness: Floats, planned: float, alpha: float) -> tuple[Floats, Floats]:

@@ -119,6 +119,21 @@ def test_the_interval_of_sums_is_that_of_the_cases_at_every_look_also_after_the_
         assert work.summary(as_of=moment) == look
 
 
+def test_what_people_spend_while_there_is_no_control_group_is_taken_off_the_headline(work: Work) -> None:
+    for _ in range(4):
+        work.day(40, 0.4)
+    with_control = work.summary()
+    assert float(with_control["at_least_hours"]) > 0
+    for _ in range(3):
+        work.day(60, 0)
+    spent = sum(sum(times) for (day, _, arm), times in work.times.items() if day >= 4 and arm == "automated")
+    answer = work.answer()
+    for figures in (answer["total"], *answer["automations"]):
+        shown = figures["saved"]
+        assert shown["always_valid"] == with_control["always_valid"], "it knows nothing of cases without a control group"
+        assert float(shown["at_least_hours"]) == pytest.approx(float(with_control["at_least_hours"]) - spent / 3600, abs=0.002)
+
+
 def test_before_fifty_control_cases_the_headline_claims_nothing(work: Work) -> None:
     work.day(40, 0.5)
     shown = work.summary()

@@ -98,11 +98,18 @@ def test_cases_that_were_all_held_back_make_no_later_interval_narrower_or_earlie
     assert progress(rows, {"s": Moments(130, 130 * 300.0, 130 * 300.0**2)}).control == 30
 
 
+def test_time_on_cases_without_a_control_group_is_known_apart() -> None:
+    rows = [_Row("control", "s", Decimal(1), 9, Decimal(5)), _Row("automated", "s", Decimal(0), 120, Decimal(70))]
+    found = progress([*rows, _Row("automated", "s", Decimal("0.2"), 3, Decimal(11))], {})
+    assert (found.spent, (found + found).spent, found.at(2).spent) == (70, 140, 140)
+
+
 class _Row(NamedTuple):
     arm: str
     stratum: str
     share: Decimal
     cases: int
+    seconds: Decimal = Decimal(0)
     gain: Decimal = Decimal(0)
     variance: Decimal = Decimal(0)
 
