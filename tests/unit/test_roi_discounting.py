@@ -46,3 +46,10 @@ def test_flows_go_on_week_by_week_to_the_end_of_the_horizon() -> None:
     found = list(continued([flow(3, "5")], Decimal(7), START + timedelta(days=3), START + timedelta(days=24)))
     assert [(one.on - START).days for one in found] == [3, 10, 17, 24]
     assert [one.measured for one in found] == [True, False, False, False]
+
+
+def test_what_is_measured_beyond_the_horizon_is_not_in_it() -> None:
+    flows = [flow(7, "50"), flow(14, "50")]
+    found = list(continued(flows, Decimal(50), START + timedelta(days=14), START + timedelta(days=10)))
+    assert found == flows[:1]
+    assert Investment(Decimal(100), START, Decimal(0), START + timedelta(days=10)).paid_back(found) is None

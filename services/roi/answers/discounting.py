@@ -64,8 +64,8 @@ class Investment:
 
 
 def continued(flows: Sequence[Flow], per_week: Decimal, after: date, end: date) -> Iterator[Flow]:
-    """The measured flows, then one at the end of every further week of the horizon."""
-    yield from flows
+    """The measured flows of the horizon, then one at the end of every further week of it."""
+    yield from (flow for flow in flows if flow.on <= end)
     on = after + WEEK
     while on <= end:
         yield Flow(on, per_week, measured=False)

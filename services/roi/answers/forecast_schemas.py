@@ -52,7 +52,7 @@ class Stream(Output):
     measured: Amount = Field(description="Sum of the measured weeks so far, not discounted.")
     per_week: Amount = Field(description="Mean of the measured whole weeks: what is assumed to go on. Zero before one is over.")
     npv_measured: Amount = Field(description="Present value of what is measured, less the investment.")
-    npv: Amount = Field(description="The same to the end of the horizon, the rest of it at `per_week`.")
+    npv: Amount = Field(description="The same to the end of the horizon, what is not measured of it at `per_week`.")
     paid_back_on: date | None = Field(description="First end of a week at which the discounted sum has reached the investment.")
     paid_back: Literal["measured", "expected", "never"] = Field(
         description="`never` within the horizon. `expected` rests on `per_week` going on as measured."
