@@ -1,4 +1,4 @@
-"""`recoup ledger`: reads a tenant's ledger and its seals from Postgres, hashes everything anew, and says what is not as it was sealed."""
+"""`recoup ledger`: hashes a tenant's ledger anew and says what is not as it was sealed; adds its sums up anew and says which differ."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.exc import ProgrammingError
 
+from services.steward.repository import recounting
 from shared.commands import check_option
 from shared.db import engine_for, unit_of_work
 from shared.errors import RecoupError
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from services.steward.repository.recounting import Different
     from shared.ledger.verification import Verdict
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Verify the sealed ledger.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Verify the sealed ledger and the sums.")
 
 
 @app.callback()
@@ -35,7 +37,7 @@ def main(
     *,
     check: Annotated[bool, check_option("ledger", DatabaseSettings)] = False,  # done
 ) -> None:
-    """Verify the sealed ledger."""
+    """Verify the sealed ledger and the sums."""
     del check
 
 
@@ -70,6 +72,36 @@ def verify(
     typer.echo(_json(verdict) if as_json else _text(verdict))
     if verdict.counts:
         raise typer.Exit(1)
+
+
+@app.command()
+def recount(
+    tenant: Annotated[str, typer.Option("--tenant", help="Id of the tenant.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Add a tenant's sums up anew from decisions and ledger lines; exits with 1 where any differs.
+
+    Figures are computed from sums. That the lines are as they were sealed is what `verify` says.
+    """
+    engine = engine_for(load(DatabaseSettings), role="recoup_line", application="ledger")
+    try:
+        with unit_of_work(engine, snapshot=True) as connection:
+            found = recounting.recount(connection, tenant)
+    finally:
+        engine.dispose()
+    if as_json:
+        shown = [row._asdict() for row in found.shown]
+        typer.echo(orjson.dumps({"tenant_id": tenant, "rows": found.rows, "different": found.different, "shown": shown}).decode())
+    else:
+        typer.echo("\n".join([f"{tenant}: {found.rows} rows of sums", *(_difference(row) for row in found.shown)]))
+        typer.echo(f"NOT WHAT WAS BOOKED: {found.different} rows" if found.different else "every sum is what was booked")
+    if found.different:
+        raise typer.Exit(1)
+
+
+def _difference(row: Different) -> str:
+    return f"  {row.table} {row.key}: {row.kept} is kept, {row.counted} was booked"
 
 
 def _watched(connection: Connection, tenant: str, kept: Sequence[Seal]) -> Verdict:

@@ -7,7 +7,7 @@ window's facts: whoever is killed in between has added nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ _CASE_KEY = "tenant_id, grain, period, booked, automation, arm, stratum, tier, s
 _LINE_KEY = "tenant_id, grain, period, booked, automation, arm, kind, grade, currency"
 _CASE_BUCKET = "tenant_id, grain, period, automation, stratum, share"
 _MONEY_BUCKET = "tenant_id, grain, period, automation, kind, grade, currency"
+# The hour that a fact's booking counts in.
+BOOKED = "date_trunc('hour', {0}.booked_at, 'UTC')"
 # Transactions rolled up at once: a long outage is caught up in steps that each end well before the statement timeout.
 TRANSACTIONS = 2000
 ROLLUPS = "rollups"
@@ -154,11 +156,75 @@ def add_arrivals(connection: Connection, window: Window) -> int:
     ).rowcount
 
 
-def _added(measures: Iterable[str]) -> str:
-    return ", ".join(f"{name} = r.{name} + excluded.{name}" for name in measures)
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What facts add to one table of sums.
+
+    Attributes:
+        key: columns that tell rows apart.
+        measures: columns that are added up.
+        rows: query of both, of the table expression ``changes`` (cases) or ``lines`` (ledger lines).
+    """
+
+    table: str
+    key: str
+    measures: tuple[str, ...]
+    rows: str
+
+    @property
+    def columns(self) -> str:
+        return f"{self.key}, {', '.join(self.measures)}"
+
+    @property
+    def insert(self) -> str:
+        added = ", ".join(f"{name} = r.{name} + excluded.{name}" for name in self.measures)
+        return f"INSERT INTO {self.table} AS r ({self.columns}) {self.rows} ON CONFLICT ({self.key}) DO UPDATE SET {added}"  # ours
 
 
 # Built of constants of the program only.
+CASES = Added(
+    "case_sums",
+    _CASE_KEY,
+    tuple(CASE_MEASURES),
+    "SELECT tenant_id, g.grain, date_trunc(g.grain, decided_at, 'UTC'), date_trunc(g.grain, booked, 'UTC'), automation, arm, stratum,"  # noqa: S608
+    f" tier, source, model_version, share, {', '.join(f'sum({name})' for name in CASE_MEASURES)}"
+    f" FROM changes CROSS JOIN {_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11",
+)
+CASE_BUCKETS = Added(
+    "case_buckets",
+    _CASE_BUCKET,
+    tuple(BUCKET_MEASURES),
+    "SELECT tenant_id, g.grain, date_trunc(g.grain, decided_at, 'UTC'), automation, stratum, share,"  # noqa: S608
+    f" {', '.join(BUCKET_MEASURES.values())} FROM changes CROSS JOIN {_BUCKET_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6",
+)
+LINES = Added(
+    "ledger_sums",
+    _LINE_KEY,
+    tuple(LINE_MEASURES),
+    "SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at, 'UTC'), date_trunc(g.grain, l.booked_at, 'UTC'), l.automation,"  # noqa: S608
+    f" l.arm, l.kind, l.grade, l.currency, {', '.join(LINE_MEASURES.values())}"
+    f" FROM lines l CROSS JOIN {_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9",
+)
+MONEY_BUCKETS = Added(
+    "money_buckets",
+    _MONEY_BUCKET,
+    ("amount",),
+    "SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at, 'UTC'), l.automation, l.kind, l.grade, l.currency, sum(l.amount)"  # noqa: S608
+    f" FROM lines l CROSS JOIN {_BUCKET_GRAINS} WHERE l.currency <> '-' GROUP BY 1, 2, 3, 4, 5, 6, 7",
+)
+
+
+def lines_of(visible: str) -> str:
+    """The table expression ``lines``: those that fulfil a condition on ``l``, each under the kind of the line that it reverses."""
+    return (
+        "lines AS MATERIALIZED ("  # noqa: S608
+        " SELECT l.tenant_id, l.occurred_at, l.booked_at, l.automation, coalesce(l.arm, '-') AS arm,"
+        " coalesce(reversed.kind, l.kind) AS kind,"
+        " l.grade, coalesce(l.currency, '-') AS currency, l.quantity, l.amount, l.reverses, l.case_id, l.sequence"
+        f" FROM ledger_lines l LEFT JOIN ledger_lines reversed ON reversed.id = l.reverses WHERE {visible})"
+    )
+
+
 _CASES = (
     "WITH "  # noqa: S608
     + case_changes(
@@ -168,36 +234,13 @@ _CASES = (
         ),
         visible="{0}.xid < %(upper)s::xid8",
         old="{0}.xid < %(lower)s::xid8",
-        booked="date_trunc('hour', {0}.booked_at, 'UTC')",
+        booked=BOOKED,
     )
-    + ", sums AS ("  # noqa: S608
-    f"INSERT INTO case_sums AS r ({_CASE_KEY}, {', '.join(CASE_MEASURES)})"
-    " SELECT tenant_id, g.grain, date_trunc(g.grain, decided_at, 'UTC'), date_trunc(g.grain, booked, 'UTC'), automation, arm, stratum,"
-    f" tier, source, model_version, share, {', '.join(f'sum({name})' for name in CASE_MEASURES)}"
-    f" FROM changes CROSS JOIN {_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
-    f" ON CONFLICT ({_CASE_KEY}) DO UPDATE SET {_added(CASE_MEASURES)} RETURNING 1),"
-    f" buckets AS (INSERT INTO case_buckets AS r ({_CASE_BUCKET}, {', '.join(BUCKET_MEASURES)})"
-    " SELECT tenant_id, g.grain, date_trunc(g.grain, decided_at, 'UTC'), automation, stratum, share,"
-    f" {', '.join(BUCKET_MEASURES.values())} FROM changes CROSS JOIN {_BUCKET_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6"
-    f" ON CONFLICT ({_CASE_BUCKET}) DO UPDATE SET {_added(BUCKET_MEASURES)})"
-    " SELECT count(*) FROM sums"
+    + f", sums AS ({CASES.insert} RETURNING 1), buckets AS ({CASE_BUCKETS.insert}) SELECT count(*) FROM sums"  # noqa: S608
 )
 _LINES = (
-    "WITH lines AS MATERIALIZED ("  # noqa: S608
-    " SELECT l.tenant_id, l.occurred_at, l.booked_at, l.automation, coalesce(l.arm, '-') AS arm, coalesce(reversed.kind, l.kind) AS kind,"
-    " l.grade, coalesce(l.currency, '-') AS currency, l.quantity, l.amount, l.reverses, l.case_id, l.sequence"
-    " FROM ledger_lines l LEFT JOIN ledger_lines reversed ON reversed.id = l.reverses"
-    f" WHERE {_WINDOW.format('l')}),"
-    f" sums AS (INSERT INTO ledger_sums AS r ({_LINE_KEY}, {', '.join(LINE_MEASURES)})"
-    " SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at, 'UTC'), date_trunc(g.grain, l.booked_at, 'UTC'), l.automation,"
-    f" l.arm, l.kind, l.grade, l.currency, {', '.join(LINE_MEASURES.values())}"
-    f" FROM lines l CROSS JOIN {_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
-    f" ON CONFLICT ({_LINE_KEY}) DO UPDATE SET {_added(LINE_MEASURES)} RETURNING 1),"
-    f" buckets AS (INSERT INTO money_buckets AS r ({_MONEY_BUCKET}, amount)"
-    " SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at, 'UTC'), l.automation, l.kind, l.grade, l.currency, sum(l.amount)"
-    f" FROM lines l CROSS JOIN {_BUCKET_GRAINS} WHERE l.currency <> '-' GROUP BY 1, 2, 3, 4, 5, 6, 7"
-    f" ON CONFLICT ({_MONEY_BUCKET}) DO UPDATE SET amount = r.amount + excluded.amount)"
-    " SELECT count(*) FROM sums"
+    f"WITH {lines_of(_WINDOW.format('l'))},"  # noqa: S608
+    f" sums AS ({LINES.insert} RETURNING 1), buckets AS ({MONEY_BUCKETS.insert}) SELECT count(*) FROM sums"
 )
 _FORECASTS = (
     "WITH fresh AS ("  # noqa: S608

@@ -1,0 +1,99 @@
+"""Sums that somebody changed are found by adding them up anew."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import create_engine
+from typer.testing import CliRunner
+
+from services.steward import ledger
+from services.steward.repository.recounting import Recount, recount
+from shared.db import unit_of_work
+from tests.horizon import roll_up
+from tests.integration.facts import add_tenant, decide, engine_of, hours_ago, receive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+    from tests.conftest import Database
+
+CHANGES = {
+    "more time saved": "UPDATE case_sums SET gain = gain + 3600 WHERE tenant_id = 'acme' AND grain = 'month' AND arm = 'automated'",
+    "fewer cases in one grain": "UPDATE case_sums SET cases = cases - 1 WHERE tenant_id = 'acme' AND grain = 'hour'",
+    "a row that no case has": (
+        "INSERT INTO case_sums SELECT tenant_id, grain, period - interval '1 year', booked, automation, arm, stratum, tier, source,"
+        " model_version, share, cases, human_seconds, human_seconds2, late_seconds, covariate, covariate2, covariate_seconds, gain,"
+        " gain_variance FROM case_sums WHERE tenant_id = 'acme' AND grain = 'week' LIMIT 1"
+    ),
+    "a row less": "DELETE FROM ledger_sums WHERE tenant_id = 'acme' AND grain = 'day'",
+    "a bucket": "UPDATE case_buckets SET seconds = seconds / 2 + 1 WHERE tenant_id = 'acme' AND grain = 'week'",
+    "money": "UPDATE money_buckets SET amount = amount + 1 WHERE tenant_id = 'acme'",
+    "a line that counts again": (
+        "UPDATE ledger_lines SET xid = (SELECT horizon FROM rollup_horizons WHERE name = 'rollups') WHERE kind = 'compute'"
+    ),
+    "a forecast": "UPDATE forecasts SET intercept = intercept + 60 WHERE tenant_id = 'acme'",
+}
+
+
+@pytest.fixture
+def engine(database: Database) -> Iterator[Engine]:
+    with engine_of(database) as engine:
+        with unit_of_work(engine) as connection:
+            add_tenant(connection)
+            add_tenant(connection, "other")
+        for hours in (900, 200, 30, 1):
+            with unit_of_work(engine) as connection:
+                decide(connection, receive(connection, 40, at=hours_ago(hours)), seconds="61.123456789", at=hours_ago(hours))
+                decide(connection, receive(connection, 5, tenant="other", at=hours_ago(hours)), at=hours_ago(hours))
+            roll_up(engine)
+        # Committed, and not added up yet.
+        with unit_of_work(engine) as connection:
+            decide(connection, receive(connection, 3))
+        yield engine
+
+
+def counted(engine: Engine, tenant: str = "acme") -> Recount:
+    with unit_of_work(engine, snapshot=True) as connection:
+        return recount(connection, tenant)
+
+
+def test_sums_that_nobody_touched_are_what_was_booked(engine: Engine) -> None:
+    for tenant in ("acme", "other"):
+        found = counted(engine, tenant)
+        assert (found.different, found.shown) == (0, [])
+        assert found.rows > 20
+    assert counted(engine, "nobody") == Recount(0, 0, [])
+
+
+def test_every_changed_sum_is_found_and_none_of_another_tenant(engine: Engine, database: Database) -> None:
+    missed = {}
+    superuser = create_engine(database.admin_url)
+    for name, statement in CHANGES.items():
+        with superuser.connect() as connection, connection.begin() as transaction:
+            for table in ("ledger_lines", "forecasts"):
+                connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+            assert connection.exec_driver_sql(statement).rowcount > 0, name
+            found, other = recount(connection, "acme"), recount(connection, "other")
+            transaction.rollback()
+        if not found.different or not found.shown or (other.different and name != "a line that counts again"):
+            missed[name] = (found, other)
+    superuser.dispose()
+    assert missed == {}
+
+
+def test_the_command_says_which_sums_are_not_what_was_booked(engine: Engine, database: Database) -> None:
+    asked = ["recount", "--tenant", "acme"]
+    environment = {"RECOUP_DATABASE_URL": database.app_url}
+    done = CliRunner().invoke(ledger.app, asked, env=environment)
+    assert (done.exit_code, "every sum is what was booked" in done.stdout) == (0, True), done.output
+    with unit_of_work(engine) as connection:
+        connection.exec_driver_sql("UPDATE case_sums SET gain = gain + 3600 WHERE grain = 'month' AND arm = 'automated'")
+    done = CliRunner().invoke(ledger.app, asked, env=environment)
+    assert (done.exit_code, "case_sums (acme,month," in done.stdout) == (1, True), done.output
+    report = json.loads(CliRunner().invoke(ledger.app, [*asked, "--json"], env=environment).stdout)
+    assert report["different"] == len(report["shown"]) > 0
