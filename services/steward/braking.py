@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
@@ -73,7 +73,8 @@ def _weigh(connection: Connection, tenant: str, automation: str, found: Sequence
         return False
     limit = auditing.limit(connection, tenant, automation, DEFAULT_LIMIT)
     sums = auditing.sums(connection, tenant, automation)
-    evidence = add(_evidence(stored), fresh, float(limit), sums)
+    weights = {least: auditing.weight(connection, tenant, automation, least) for least in {judged.least for judged in fresh}}
+    evidence = add(_evidence(stored), fresh, float(limit), weights)
     wrong = sum(judged.wrong for judged in fresh) + (0 if stored is None else stored.wrong)
     auditing.keep_evidence(connection, tenant, automation, _stored(evidence, wrong, 0 if stored is None else stored.horizon))
     if not evidence.brakes():
@@ -81,15 +82,15 @@ def _weigh(connection: Connection, tenant: str, automation: str, found: Sequence
     return _brake(connection, tenant, automation, shown(evidence.audits, wrong, limit, sums))
 
 
-def add(evidence: Evidence, found: Iterable[Judged], limit: float, sums: AuditSums) -> Evidence:
+def add(evidence: Evidence, found: Iterable[Judged], limit: float, weights: Mapping[Decimal, float]) -> Evidence:
     """Take in verdicts, one after the other.
 
-    A decision that was likelier to be drawn counts less, so the limit is scaled by the least probability over the mean one of all automatic
-    decisions so far.
+    Args:
+        weights: of the limit, by least probability. A decision that was likelier to be drawn counts less, so the limit is scaled by the
+            least probability over the mean one of the decisions that were made while it was the least.
     """
-    mean = float(sums.probability) / sums.decisions if sums.decisions else 0.0
     for judged in found:
-        rule = Rule(limit, weight=min(1.0, float(judged.least) / mean) if mean else 1.0)
+        rule = Rule(limit, weight=weights[judged.least])
         rule.add(evidence, np.asarray(float(judged.least / judged.probability) if judged.wrong else 0.0))
     return evidence
 

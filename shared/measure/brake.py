@@ -56,7 +56,7 @@ class Rule:
 
     Attributes:
         limit: certified error rate, 0 < limit < 1.
-        weight: the least audit probability over the mean one of all automatic decisions; 1 where all are equal.
+        weight: the least audit probability over the mean one of the automatic decisions made under it; 1 where all are equal.
     """
 
     limit: float

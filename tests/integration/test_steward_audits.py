@@ -193,6 +193,28 @@ def test_an_automation_within_its_limit_goes_on_and_one_of_another_tenant_is_its
     assert _rows(engine, "SELECT tenant_id FROM brakes") == [("other",)]
 
 
+def test_an_automation_within_its_limit_goes_on_where_fewer_decisions_are_drawn_from_now_on(engine: Engine) -> None:
+    # At first every decision could be drawn, then every fifth, of which four in a hundred are wrong: five may be.
+    _decide(engine, 3000, share=Decimal(1))
+    for _ in range(12):
+        ids = _decide(engine, 250, drawn=50)
+        _err(engine, ids[:2])
+        _find(engine, ids[2:], ["adjuster"] * 48)
+        _judge(engine)
+    assert _rows(engine, "SELECT audits, wrong FROM brake_evidence") == [(600, 24)]
+    assert _rows(engine, "SELECT count(*) FROM brakes") == [(0,)]
+
+
+def test_draws_that_are_likelier_in_one_stratum_scale_the_limit(engine: Engine) -> None:
+    # Half of the decisions are drawn half of the time, the others at a fifth: the mean is 0.35.
+    least, likelier = SHARE, Decimal("0.5")
+    with unit_of_work(engine) as connection:
+        made = [replace(decided(), case_id=uuid4(), audit_probability=p) for p in (least,) * 20 + (likelier,) * 50]
+        audits.record_draws(connection, [Drawn(case, case.audit_probability or least, least) for case in made])
+        assert auditing.weight(connection, "acme", "claims", least) == pytest.approx(0.2 / 0.35)
+        assert auditing.weight(connection, "acme", "claims", likelier) == 1
+
+
 def test_evidence_is_the_same_in_one_portion_and_in_many(engine: Engine) -> None:
     verdicts = [random.Random(5).random() < 0.04 for _ in range(60)]
     for tenant, portion in (("acme", 60), ("other", 7)):

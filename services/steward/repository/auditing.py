@@ -35,6 +35,8 @@ _ADD = (
     f"WITH facts AS MATERIALIZED ({facts('{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8')}),"  # noqa: S608  # constants
     f" hours AS ({_BY.format('hour')}), days AS ({_BY.format('day')}), months AS ({_BY.format('month')}) SELECT count(*) FROM days"
 )
+# Draws that a weight is the mean of.
+_NEWEST = 1000
 
 
 class Judged(NamedTuple):
@@ -115,6 +117,20 @@ def limit(connection: Connection, tenant: str, automation: str, default: Decimal
         {"tenant": tenant, "automation": automation},
     ).scalar_one_or_none()
     return default if found is None else found
+
+
+def weight(connection: Connection, tenant: str, automation: str, least: Decimal) -> float:
+    """The least probability over the mean one of decisions made while it was the least: the mean of least/probability over drawn ones.
+
+    Drawing favours the likelier ones in proportion, so this needs no sum over decisions that nobody drew. The newest draws only, because
+    strata may be audited more, or less, from some day on.
+    """
+    found = connection.exec_driver_sql(
+        "SELECT avg(least / probability) FROM (SELECT least, probability FROM audits WHERE tenant_id = %(tenant)s"
+        " AND automation = %(automation)s AND least = %(least)s ORDER BY decided_at DESC LIMIT %(newest)s) AS drawn",
+        {"tenant": tenant, "automation": automation, "least": least, "newest": _NEWEST},
+    ).scalar_one()
+    return 1.0 if found is None else float(found)
 
 
 def sums(connection: Connection, tenant: str, automation: str) -> AuditSums:
