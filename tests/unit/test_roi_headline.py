@@ -29,3 +29,12 @@ def test_without_such_an_interval_a_loss_is_claimed_by_the_other_one() -> None:
     estimate = Estimate(100, 100, -1800.0, -2880.0, -720.0, Grade.B, None)
     lost = nothing.model_copy(update={"saved": figures.saved(estimate, -2880.0, None)})
     assert soundness.headline(lost, SOUND).startswith("At least 0.200 hours lost")
+
+
+def test_a_loss_of_drawn_cases_is_none_of_all_where_the_others_saved_more() -> None:
+    nothing = figures.total([], [], Valuation.of([], "EUR"), Grade.D)
+    held = Bounds(-4200.0, -1800.0, -360.0, spent=3600.0)
+    # Cases from times without a control group are in the estimate and not in the other interval.
+    estimate = Estimate(900, 900, 36_000.0, 30_000.0, 42_000.0, Grade.A, None)
+    saved = nothing.model_copy(update={"saved": figures.saved(estimate, held.least, held)})
+    assert soundness.headline(saved, SOUND).startswith("It is not shown")
