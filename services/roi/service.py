@@ -163,6 +163,12 @@ class Roi:
         wanted = Wanted(tenant, period, min(now, period.last), question.as_of, question.automation, bucket, apart)
         return period, sums.tally(connection, wanted)
 
+    def whole_in(self, connection: Connection, tenant: str, question: Question, period: Period, tally: Tally) -> Tally:
+        """The cases of a tally that was asked for by bucket, as one that was not has them; without its money."""
+        at = min(moment(question.as_of, self.clock.now()), period.last)
+        cases = sums.cases(connection, Wanted(tenant, period, at, question.as_of, question.automation))
+        return tally._replace(cases=cases, buckets=(), flows=())
+
 
 def _of_pages(wanted: LedgerQuestion, cursor: Cursor | None, now: datetime) -> Period:
     """One for all pages: a period by default moves on with the hour, and the oldest lines would fall out of it between two of them."""

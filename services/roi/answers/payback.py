@@ -72,7 +72,7 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     """Returns count from the first day of the period, which is the day of the investment."""
     with snapshot(roi.engine, tenant) as connection:
         period, tally = roi.tally_in(connection, tenant, question, Bucket.WEEK)
-        _, whole = roi.tally_in(connection, tenant, question)
+        whole = roi.whole_in(connection, tenant, question, period, tally)
     invested_on = period.start.date()
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     accounts = figures.accounts(tally, question.min_grade)

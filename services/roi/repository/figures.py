@@ -46,6 +46,11 @@ def tally(connection: Connection, wanted: Wanted) -> Tally:
     return _tally(connection, wanted, [], [])._replace(buckets=buckets, flows=flows)
 
 
+def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
+    """As in a tally of the period as a whole."""
+    return sums.cases(connection, wanted)
+
+
 def ledger_page(connection: Connection, tenant: str, filters: Mapping[str, object], cursor: Cursor | None, limit: int) -> list[LedgerLine]:
     """Newest first.
 
