@@ -91,6 +91,16 @@ def record_pairs(connection: Connection, pairs: Sequence[Pair]) -> None:
     )
 
 
+# What the worker that began last has: whoever begins says so of all versions in one step, and a version that is gone keeps its row.
+INSTALLED: Final = "v.seen_at = (SELECT max(latest.seen_at) FROM model_versions latest WHERE latest.automation = v.automation)"
+
+_PRESENT: Final = f"""
+SELECT version FROM model_versions v WHERE automation = %(automation)s AND {INSTALLED}
+  AND (is_default OR version = (SELECT version FROM model_rollouts
+                                WHERE tenant_id = %(tenant)s AND automation = %(automation)s AND state = 'active'))
+ORDER BY is_default LIMIT 1
+"""  # noqa: S608  # a constant
+
 # The truth is what a person said without help: in the control arm, or of an audit when it is closed. What was drawn for one and is not
 # known yet is left out, as everywhere. Whether an audit's case counts depends on what acted, as its `seen` does.
 _COUNTS: Final = """
@@ -103,6 +113,7 @@ WITH known AS (
         AND CASE WHEN p.candidate_acted THEN p.candidate_outcome ELSE p.present_outcome END IS NOT NULL
     LEFT JOIN audit_findings f ON f.case_id = a.case_id AND f.wrong IS NOT NULL
     WHERE p.tenant_id = %(tenant)s AND p.automation = %(automation)s AND p.candidate = %(version)s AND p.created_at >= %(since)s
+      AND p.present = %(present)s
       AND (c.arm <> 'control' OR d.case_id IS NOT NULL) AND (a.case_id IS NULL OR f.case_id IS NOT NULL)
 )
 SELECT seen::float8,
@@ -114,9 +125,16 @@ FROM known GROUP BY 1, 2
 """
 
 
+def present(connection: Connection, tenant: str, automation: str) -> str | None:
+    """The version that decides now: the one that was promoted, or the default where that is not installed (any more)."""
+    found: str | None = connection.exec_driver_sql(_PRESENT, {"tenant": tenant, "automation": automation}).scalar_one_or_none()
+    return found
+
+
 def evidence(connection: Connection, tenant: str, automation: str, version: str, since: datetime) -> Evidence:
-    """About the version that is tried, from every pair since then."""
-    found = connection.exec_driver_sql(_COUNTS, {"tenant": tenant, "automation": automation, "version": version, "since": since}).all()
+    """About the version that is tried, from every pair since then with the version that decides now."""
+    values = {"tenant": tenant, "automation": automation, "version": version, "since": since}
+    found = connection.exec_driver_sql(_COUNTS, {**values, "present": present(connection, tenant, automation)}).all()
     cases = sum(row[2] for row in found)
     return Evidence(
         difference=interval([Count(seen, difference, n) for seen, difference, n, *_ in found if seen > 0]),

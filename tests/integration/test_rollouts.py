@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Database
 
-OLD, NEW = "1.0.0", "1.1.0"
+OLDEST, OLD, NEW = "0.9.0", "1.0.0", "1.1.0"
 
 
 class Letter(BaseModel):
@@ -285,3 +285,63 @@ def test_another_version_waits_until_the_one_on_trial_is_done(engine: Engine, de
     assert _roll(desk, "shadow", "1.2.0").status_code == 409
     _roll(desk, "retired")
     assert _roll(desk, "shadow", "1.2.0").status_code == 200
+
+
+def _three(engine: Engine) -> Decider:
+    """A worker with the oldest, the present and the next version of one automation's models."""
+    fleet = Fleet(OLDEST, {version: Cascade(TASK, [Says(version)]) for version in (OLDEST, OLD, NEW)})
+    with unit_of_work(engine) as connection:
+        announce_versions(connection, {"claims": Installed(OLDEST, {version: [] for version in fleet.cascades})})
+    return Decider(engine, {"claims": fleet.cascades[OLDEST]}, SystemClock(), decider(engine)._limits, {"claims": fleet})
+
+
+def test_what_was_seen_beside_another_version_proves_nothing_about_the_present_one(engine: Engine, database: Database, desk: Desk) -> None:
+    worker, clock = _three(engine), SystemClock()
+    _roll(desk, "active", OLD, force=True, reason="The oldest one is blind to new forms.")
+    _roll(desk, "shadow")
+
+    def decide(count: int, old: str, new: str) -> None:
+        worker.decide("claims", waiting(engine, [record(str(uuid7()), {"old": old, "new": new}, TASK) for _ in range(count)]))
+        _audit(database, "pay")
+
+    # The present version is wrong each time, the one on trial as often as the oldest.
+    decide(450, "refer", "refer")
+    decide(450, "refer", "pay")
+    assert next(item for item in desk.get("/v1/models")["items"] if item["version"] == NEW)["state"] == "shadow"
+    _roll(desk, "active", OLDEST, force=True, reason="Back to the oldest one.")
+    trials.judge(engine, clock)
+    evidence = next(item for item in desk.get("/v1/models")["items"] if item["version"] == NEW)["evidence"]
+    assert (evidence["cases"], evidence["observed"]) == (0, 0)
+    assert _roll(desk, "active").status_code == 409
+    # Now only what is seen beside the oldest one counts.
+    decide(20, "refer", "pay")
+    trials.judge(engine, clock)
+    evidence = next(item for item in desk.get("/v1/models")["items"] if item["version"] == NEW)["evidence"]
+    assert (evidence["cases"], evidence["difference"]) == (20, 0.0)
+
+
+def test_a_version_that_no_worker_has_any_more_can_only_be_retired(engine: Engine, desk: Desk) -> None:
+    _roll(desk, "shadow")
+    with unit_of_work(engine) as connection:
+        announce_versions(connection, {"claims": Installed(OLD, {OLD: []})})
+    states = {item["version"]: (item["installed"], item["state"]) for item in desk.get("/v1/models")["items"]}
+    assert states == {OLD: (True, None), NEW: (False, "shadow")}
+    for state, more in (("canary", {"canary_share": "0.5"}), ("active", {"force": True, "reason": "It was better."})):
+        assert _roll(desk, state, **more).status_code == 404
+    assert _roll(desk, "retired").status_code == 200
+    assert _roll(desk, "shadow").status_code == 404
+
+
+def test_where_the_promoted_version_is_gone_a_trial_is_held_against_the_default(engine: Engine, database: Database, desk: Desk) -> None:
+    _three(engine)
+    _roll(desk, "active", OLD, force=True, reason="The oldest one is blind to new forms.")
+    with unit_of_work(engine) as connection:
+        announce_versions(connection, {"claims": Installed(OLDEST, {OLDEST: [], NEW: []})})
+    assert _roll(desk, "shadow", OLDEST).status_code == 409
+    assert _roll(desk, "shadow").status_code == 200
+    fleet = Fleet(OLDEST, {version: Cascade(TASK, [Says(version)]) for version in (OLDEST, NEW)})
+    worker = Decider(engine, {"claims": fleet.cascades[OLDEST]}, SystemClock(), decider(engine)._limits, {"claims": fleet})
+    worker.decide("claims", waiting(engine, [record(str(uuid7()), {"old": "pay", "new": "pay"}, TASK)]))
+    _audit(database, "pay")
+    trials.judge(engine, SystemClock())
+    assert next(item for item in desk.get("/v1/models")["items"] if item["version"] == NEW)["evidence"]["cases"] == 1

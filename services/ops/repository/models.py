@@ -10,22 +10,23 @@ from psycopg.types.json import Jsonb
 
 from services.ops.repository.rows import changed, many, maybe, rows
 from services.ops.schemas.models import ModelVersion, ModelWindow, State
+from shared.casework.rollouts import INSTALLED
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from services.ops.repository.audit import Author
 
-_VERSIONS = """
+_VERSIONS = f"""
 SELECT coalesce(v.automation, r.automation) AS automation, coalesce(v.version, r.version) AS version, v.version IS NOT NULL AS installed,
        coalesce(v.is_default, false) AS is_default, r.state, coalesce(r.canary_share, 0) AS canary_share, r.since, r.evidence,
        r.changed_at, r.changed_by, r.reason
-FROM model_versions v
+FROM (SELECT * FROM model_versions v WHERE {INSTALLED}) v
 FULL JOIN (SELECT * FROM model_rollouts WHERE tenant_id = current_setting('app.tenant')) r USING (automation, version)
 WHERE (%(automation)s::text IS NULL OR coalesce(v.automation, r.automation) = %(automation)s)
   AND (%(version)s::text IS NULL OR coalesce(v.version, r.version) = %(version)s)
 ORDER BY 1, 2
-"""
+"""  # noqa: S608  # a constant
 
 _WINDOWS = """
 SELECT automation, tier, model_version, day, cases, is_reference, finding, drifted FROM model_windows
@@ -36,13 +37,6 @@ ORDER BY day DESC, automation, tier, model_version
 
 # One change at a time for each automation of a tenant: who comes second sees what the first has done.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('model_rollouts ' || current_setting('app.tenant') || ' ' || %(automation)s, 0))"
-
-_PRESENT = """
-SELECT coalesce((SELECT r.version FROM model_rollouts r WHERE r.tenant_id = current_setting('app.tenant')
-                 AND r.automation = %(automation)s AND r.state = 'active'),
-                (SELECT v.version FROM model_versions v WHERE v.automation = %(automation)s AND v.is_default
-                 ORDER BY v.seen_at DESC LIMIT 1)) AS version
-"""
 
 _TRIED = """
 SELECT version FROM model_rollouts WHERE tenant_id = current_setting('app.tenant') AND automation = %(automation)s
@@ -94,13 +88,6 @@ def windows(connection: Connection, automation: str | None, days: int) -> list[M
 
 def lock(connection: Connection, automation: str) -> None:
     rows(connection, _LOCK, {"automation": automation})
-
-
-def present(connection: Connection, automation: str) -> str | None:
-    """The version that decides now, where that is known."""
-    (row,) = rows(connection, _PRESENT, {"automation": automation})
-    found = row["version"]
-    return None if found is None else str(found)
 
 
 def tried(connection: Connection, automation: str) -> str | None:

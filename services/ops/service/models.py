@@ -46,7 +46,7 @@ def roll_out(connection: Connection, author: Author, name: str, version: str, wa
     if current is None or not (current.installed or wanted.state == "retired"):
         raise NotFound("No worker has this version.")
     _check_step(current, wanted)
-    _check_others(connection, name, version, wanted)
+    _check_others(connection, author.tenant, name, version, wanted)
     evidence = _evidence(connection, author, current, wanted)
     if wanted.state == "active" and not wanted.force:
         _check_evidence(evidence)
@@ -65,10 +65,10 @@ def _check_step(current: ModelVersion, wanted: ModelChange) -> None:
         raise Conflict(f"A version that is {current.state or 'not rolled out'} does not become {wanted.state} in one step.")
 
 
-def _check_others(connection: Connection, name: str, version: str, wanted: ModelChange) -> None:
+def _check_others(connection: Connection, tenant: str, name: str, version: str, wanted: ModelChange) -> None:
     if wanted.state not in {"shadow", "canary"}:
         return
-    if models.present(connection, name) == version:
+    if rollouts.present(connection, tenant, name) == version:
         raise Conflict("This is the present version: there is nothing to try it against.")
     tried = models.tried(connection, name)
     if tried not in {None, version}:
@@ -76,8 +76,8 @@ def _check_others(connection: Connection, name: str, version: str, wanted: Model
 
 
 def _evidence(connection: Connection, author: Author, current: ModelVersion, wanted: ModelChange) -> Evidence | None:
-    """As of now; None where no trial has begun."""
-    if wanted.state == "shadow" or current.since is None:
+    """As of now; None where no trial has begun, or it is over: a version that decides is compared with no other."""
+    if wanted.state == "shadow" or current.state == "active" or current.since is None:
         return None
     return rollouts.evidence(connection, author.tenant, current.automation, current.version, current.since)
 
