@@ -173,6 +173,7 @@ def test_a_document_is_told_as_data_whatever_it_says(make: Make, server: ModelSe
         ("kserve", Manner(body=b'{"outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 0.5]}]}')),
         ("kserve", Manner(body=b'{"outputs": [{"name": "probabilities", "datatype": "BYTES", "shape": [1, 3], "data": ["a", "b", "c"]}]}')),
         ("kserve", Manner(body=b'{"outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [1, 3], "data": [null, 0, 1]}]}')),
+        ("kserve", Manner(body=b'{"outputs": [{"name": "probabilities", "datatype": "FP32", "data": [1' + b"0" * 400 + b", 0, 0]}]}")),
         ("kserve", Manner(body=b"\xff\xfe")),
     ],
 )

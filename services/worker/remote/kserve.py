@@ -57,7 +57,7 @@ class InferenceModel:
         try:
             output = next(output for output in json.loads(body)["outputs"] if output["name"] == "probabilities")
             values = [float(value) for value in _flat(output)]
-        except (ValueError, TypeError, KeyError, StopIteration, AttributeError, RecursionError):
+        except (ValueError, OverflowError, TypeError, KeyError, StopIteration, AttributeError, RecursionError):
             raise Unusable("not_a_tensor") from None
         labels = self._framing.labels
         if len(values) != len(labels):
