@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -221,6 +222,18 @@ def test_what_a_model_does_not_answer_is_left_to_people_and_costs_at_most_what_w
     assert (state, counted) == ("settled", False) if charged else ("free", True)
     assert (result.usage.tokens, result.usage.money.amount if result.usage.money else None) == (tokens, amount)
     assert bool(amount) is charged
+
+
+def test_a_call_that_never_reached_the_server_costs_nothing(make: Make, database: Database) -> None:
+    """As where a firewall drops packets: a queue of one that is full answers nobody."""
+    with socket.socket() as deaf, socket.socket() as first:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        first.connect(deaf.getsockname())
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/v1"
+        (result,) = make(url=url, timeout="PT0.6S").decide(cases(MORTGAGE))
+    assert (result.verdict.reasons, result.usage.tokens) == (("remote_unreachable",), 0)
+    assert [(state, amount) for state, _, amount, _ in rows(database, CALLS)] == [("free", 0)]
 
 
 def test_a_model_that_is_gone_is_left_alone_after_five_failures(make: Make, server: ModelServer) -> None:

@@ -39,6 +39,17 @@ class Later(Exception):
     reason: str
 
 
+@dataclass(slots=True)
+class _Sent:
+    """Whether a request has begun to leave: before that, while a name is looked up or a connection made, nothing can be charged."""
+
+    begun: bool = False
+
+    async def traced(self, event: str, _info: Mapping[str, object]) -> None:
+        """As httpx' extension `trace` calls it."""
+        self.begun = self.begun or event.endswith("send_request_headers.started")
+
+
 class Exchange:
     """Connections of one model; made and used in one event loop."""
 
@@ -64,23 +75,24 @@ class Exchange:
             Unusable: it is larger than an answer may be.
             Blocked: the name resolves to an address that the policy does not allow.
         """
-        deadline = self._clock.monotonic() + seconds
+        deadline, sent = self._clock.monotonic() + seconds, _Sent()
         try:
             async with asyncio.timeout(seconds):
-                return await self._patiently(path, body, deadline)
+                return await self._patiently(path, body, deadline, sent)
         except TimeoutError:
-            raise Unavailable("remote_timeout", charged=True) from None
+            raise Unavailable("remote_timeout" if sent.begun else "remote_unreachable", charged=sent.begun) from None
 
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
-    async def _patiently(self, path: str, body: bytes, deadline: float) -> bytes:
+    async def _patiently(self, path: str, body: bytes, deadline: float, sent: _Sent) -> bytes:
         pause = _FIRST_PAUSE
         for number in range(_TRIES):
+            sent.begun = False
             try:
-                return await self._once(path, body, number)
+                return await self._once(path, body, number, sent)
             except Later as later:
                 pause = max(pause * 2, later.pause or 0.0)
                 if number == _TRIES - 1 or self._clock.monotonic() + pause >= deadline:
@@ -88,7 +100,7 @@ class Exchange:
             await asyncio.sleep(pause)
         raise AssertionError  # the last try returns or raises
 
-    async def _once(self, path: str, body: bytes, number: int) -> bytes:
+    async def _once(self, path: str, body: bytes, number: int, sent: _Sent) -> bytes:
         address = await self._address(number)
         # Connected to by address, asked for by name, and the certificate must be the name's.
         request = self._connected().build_request(
@@ -96,7 +108,7 @@ class Exchange:
             self._url(address, path),
             content=body,
             headers={"host": host_header(self._target)},
-            extensions={"sni_hostname": self._target.host},
+            extensions={"sni_hostname": self._target.host, "trace": sent.traced},
         )
         try:
             response = await self._connected().send(request, stream=True)
