@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,16 @@ from typing import Any, Final
 
 from services.lab.examples import Example, UnreadableData, group_of, rows, written
 from shared.automations.contract import Features
+from shared.errors import Rejected
 
 _SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _PARTS: Final = ("train", "validation", "tune", "certify")
+
+
+class ColumnTwice(Rejected):
+    """Label, text and each field are columns of their own: a model that reads the label is always right, and knows nothing."""
+
+    code = "column_twice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,12 @@ class Columns:
     group: str | None = None
     part: str | None = None
     segment: str | None = None
+
+    @property
+    def twice(self) -> tuple[str, ...]:
+        """Columns that are named more than once among label, text and fields."""
+        counts = Counter((self.label, *self.fields, *([self.text] if self.text else [])))
+        return tuple(name for name, count in counts.items() if count > 1)
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -64,8 +78,11 @@ def labelled(path: Path, columns: Columns) -> Iterator[Example]:
     """Rows with a label; those without one, or with blanks, null or NaN for one, are passed over. In other columns these are nothing.
 
     Raises:
+        ColumnTwice: before anything is read.
         UnreadableData: a file cannot be read, a column is missing, or a part is none of the four.
     """
+    if columns.twice:
+        raise ColumnTwice(columns=list(columns.twice))
     for file in files(path):
         for number, row in enumerate(rows(file)):
             missing = [name for name in columns.wanted if name not in row]

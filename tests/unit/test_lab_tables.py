@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from services.lab import examples
-from services.lab.columns import Columns, labelled, sha256
+from services.lab.columns import Columns, ColumnTwice, labelled, sha256
 from services.lab.examples import Example, UnreadableData, once, parts, split
 from services.lab.plan import TooFewExamples, checked, labels_of
 from services.lab.synth import generate
@@ -104,6 +104,21 @@ def test_events_without_a_label_are_passed_over() -> None:
 )
 def test_a_missing_column_or_an_unknown_part_is_named(tmp_path: Path, wrong: Columns) -> None:
     with pytest.raises(UnreadableData):
+        list(labelled(_written(tmp_path, ".csv"), wrong))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Columns(label="what", text="words", fields=("channel", "what")),
+        Columns(label="what", text="what"),
+        Columns(label="what", text="words", fields=("words",)),
+        Columns(label="what", fields=("channel", "channel")),
+    ],
+)
+def test_the_label_is_no_input_and_no_input_is_named_twice(tmp_path: Path, wrong: Columns) -> None:
+    """A pack that reads its answers is right about every label, and was certified for it."""
+    with pytest.raises(ColumnTwice):
         list(labelled(_written(tmp_path, ".csv"), wrong))
 
 
