@@ -39,12 +39,22 @@ _KNOWN: Final = {
     "invoices": _Known(10.0, 1 << 17, "0.02"),
 }
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,47}")
+# As the API takes an outcome.
+_LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+# Of labels, to show which are meant.
+_NAMED: Final = 5
 
 
 class UnfitLabels(Rejected):
     """The labels in the data are no outcomes of the automation."""
 
     code = "unfit_labels"
+
+
+class UnfitNames(Rejected):
+    """A label is one line of at most 200 characters: no person could choose another."""
+
+    code = "unfit_names"
 
 
 class BadName(Rejected):
@@ -58,12 +68,15 @@ def from_table(task: str, path: Path, named: Columns, person: Sequence[str], lic
     declares one.
 
     Raises:
-        BadName, UnreadableData, TooFewExamples: as they say.
+        BadName, UnfitNames, ColumnTwice, UnreadableData, TooFewExamples: as they say.
         UnfitLabels: labels that are no outcomes of the installed automation, or people's labels that do not occur.
     """
     if not _NAME.fullmatch(task):
         raise BadName(name=task)
     found = list(columns.labelled(path, named))
+    odd = sorted({example.label for example in found if not _LABEL.fullmatch(example.label)})
+    if odd:
+        raise UnfitNames(labels=odd[:_NAMED])
     labels = labels_of(found)
     installed = registry.installed().get(task)
     unfit = set(labels) - set(installed.outcomes) if installed else set(person) - set(labels)

@@ -11,12 +11,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from pydantic import TypeAdapter, ValidationError
 
-from services.lab import examples
+from services.lab import examples, tasks
 from services.lab.columns import Columns, ColumnTwice, labelled, sha256
 from services.lab.examples import Example, UnreadableData, once, parts, split
 from services.lab.plan import TooFewExamples, checked, labels_of
 from services.lab.synth import generate
+from services.ops.schemas.base import Line
 from shared.automations.contract import Features
 from shared.automations.registry import automation
 from tests.lab_answers import example_of
@@ -120,6 +122,25 @@ def test_the_label_is_no_input_and_no_input_is_named_twice(tmp_path: Path, wrong
     """A pack that reads its answers is right about every label, and was certified for it."""
     with pytest.raises(ColumnTwice):
         list(labelled(_written(tmp_path, ".csv"), wrong))
+
+
+@pytest.mark.parametrize("odd", ["two\nlines", "a\ttab", "x" * 201, "\x7f"])
+def test_a_label_that_no_person_could_choose_is_refused(tmp_path: Path, odd: str) -> None:
+    """The API takes an outcome as one line; cases of any other label could never be closed with the right one."""
+    adapter = TypeAdapter(Line)
+    with pytest.raises(ValidationError):
+        adapter.validate_python(odd)
+    longest = "é & <b>\u2028" + "x" * 192
+    assert adapter.validate_python(longest) == longest
+    columns = Columns(label="what", text="words")
+    for name, labels in (("odd", ("card", "loan", odd)), ("fit", ("card", "loan", longest))):
+        rows = [{"words": f"{place} {label[0]}", "what": label} for label in labels for place in range(12 if label in labels[:2] else 1)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    plan, _ = tasks.from_table("tickets", tmp_path / "fit.jsonl", columns, (), "")
+    assert plan.declares is not None
+    assert plan.declares.rare == (longest,)
+    with pytest.raises(tasks.UnfitNames):
+        tasks.from_table("tickets", tmp_path / "odd.jsonl", columns, (), "")
 
 
 def test_equal_rows_without_text_are_one_group_whatever_the_file_is_called(tmp_path: Path) -> None:
