@@ -42,6 +42,16 @@ def affords(terms: Terms, spent: Iterable[Usage], needs: Usage) -> bool:
     return money is None or _within(money, [part for usage in usages for part in price(usage, terms.cpu_hour)])
 
 
+def purse(terms: Terms, spent: Iterable[Usage]) -> Money | None:
+    """What a case that has ``spent`` so much has left of its money, never below zero; None: no limit."""
+    limit = terms.budget.money
+    if limit is None:
+        return None
+    parts = [part for usage in spent for part in price(usage, terms.cpu_hour)]
+    used = sum((part.amount for part in parts), Decimal(0))
+    return Money(max(Decimal(0), limit.amount - used) if _within(limit, parts) else Decimal(0), limit.currency)
+
+
 def _within(limit: Money, parts: Iterable[Money]) -> bool:
     known = [part for part in parts if part.amount]
     if any(part.currency != limit.currency for part in known):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.worker.allowance import affords, left, total
+from services.worker.allowance import affords, left, purse, total
 from services.worker.tiers import OVER_BUDGET, UNLIMITED, Budget, CaseInput, Tier, TierResult, Usage
 from shared.automations.contract import Automation, Verdict
 
@@ -125,10 +125,11 @@ class Cascade:
 
 
 def _informed(case: CaseInput, steps: Sequence[Step]) -> CaseInput:
-    """With what the models said that were asked before."""
+    """With what the models said that were asked before, and what is left of its money."""
     answers = {name: row for step in steps for name, row in step.result.answers.items()}
     scores = {step.tier: step.result.score for step in steps if step.result.score is not None}
-    return replace(case, answers=answers, scores=scores) if answers or scores else case
+    money = purse(case.terms, (step.result.usage for step in steps))
+    return replace(case, answers=answers, scores=scores, money=money) if answers or scores or money is not None else case
 
 
 def _is_open(result: TierResult) -> bool:

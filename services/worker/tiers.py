@@ -62,6 +62,7 @@ class CaseInput:
 
     Attributes:
         scores: by tier that was asked already, the probability of its likeliest label.
+        money: what is left of its own budget; None: no limit.
     """
 
     case_id: UUID
@@ -71,6 +72,7 @@ class CaseInput:
     terms: Terms = NO_TERMS
     answers: Answers = field(default_factory=lambda: MappingProxyType({}))
     scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    money: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
+from services.worker.cascade import Cascade
 from services.worker.remote.build import build_tier
 from services.worker.remote.repository import StoredSpending
 from services.worker.remote.tier import RemoteTier
-from services.worker.tiers import CaseInput, Terms
+from services.worker.tiers import Budget, CaseInput, Terms
 from shared.clock import SystemClock
 from shared.security.guard import Blocked
 from tests.intake_data import add_tenant, engine_of, rows
@@ -342,6 +344,31 @@ def test_a_tenant_that_has_a_price_of_its_own_pays_that_and_nobody_else_does(mak
     ]
     usual, own = (usage.money.amount if usage.money else Decimal(0) for usage in usages)
     assert own == 3 * usual > 0
+
+
+@pytest.mark.parametrize(
+    ("model", "text"), [("dear-1", MORTGAGE), ("small-1", "\u62b5\u62bc" * 500)], ids=["own price", "three bytes a character"]
+)
+def test_no_case_is_called_about_for_more_than_its_own_budget(
+    make: Make, database: Database, server: ModelServer, model: str, text: str
+) -> None:
+    """What the tier says that it needs is of plain text at the general price."""
+    tier = make(model=model, max_characters=1_000)
+    assert tier.needs.money is not None
+    for name, value in (("input", "10"), ("output", "100")):
+        rows(
+            database,
+            "INSERT INTO rates (id, tenant_id, name, value, currency, valid_from, source)"
+            " VALUES (gen_random_uuid(), 'acme', 'tokens:openai/dear-1:' || %s, %s, 'EUR', '2026-01-01', 'contract') RETURNING 1",
+            (name, value),
+        )
+    budget = Budget(money=tier.needs.money * Decimal("1.2"))
+    asked = [replace(case, terms=Terms(budget=budget)) for case in cases(text)]
+    (poor,) = Cascade(NOTES, [tier]).decide(asked)
+    assert (poor.reasons, len(server.asked), rows(database, CALLS)) == (("budget",), 0, [])
+    assert budget.money is not None
+    (rich,) = Cascade(NOTES, [tier]).decide([replace(case, terms=Terms(budget=Budget(money=budget.money * 20))) for case in asked])
+    assert (rich.reasons, len(server.asked)) == (("uncertified",), 1)
 
 
 def test_a_model_that_does_not_count_is_booked_at_the_most_that_it_can_have_used(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from services.worker.allowance import affords, left, price, total
+from services.worker.allowance import affords, left, price, purse, total
 from services.worker.cascade import Cascade
 from services.worker.cost import ProcessMeter
 from services.worker.tiers import ABSTAINED, NOTHING, UNLIMITED, Budget, CaseInput, Terms, TierResult, Usage
@@ -78,6 +78,16 @@ def test_what_is_left_never_grows_and_is_never_negative(used: list[Usage], secon
     assert 0 <= rest.seconds <= seconds
     assert 0 <= rest.money.amount <= Decimal("0.5")
     assert left(UNLIMITED, used) == UNLIMITED
+
+
+@given(st.lists(usages, max_size=6), st.decimals(0, 1, places=6))
+def test_what_is_left_of_a_cases_money_is_what_a_tier_may_need(used: list[Usage], amount: Decimal) -> None:
+    terms = Terms(budget=Budget(money=euros("0.5")), cpu_hour=euros("0.36"))
+    rest = purse(terms, used)
+    assert rest is not None
+    assert (amount <= rest.amount) is (affords(terms, used, Usage(money=Money(amount, EUR))) or amount == 0)
+    assert purse(Terms(cpu_hour=euros("0.36")), used) is None
+    assert purse(terms, [*used, Usage(money=Money(Decimal(1), USD))]) == euros("0")
 
 
 class Note(BaseModel):

@@ -47,9 +47,15 @@ Came = tuple[Said | None, str | None, Tokens | None]
 
 @dataclass(frozen=True, slots=True)
 class Document:
+    """Attributes: money: no call about it may take more; None: no limit."""
+
     case_id: UUID
     tenant_id: str
     features: Features
+    money: Money | None = None
+
+    def affords(self, most: Money) -> bool:
+        return self.money is None or not most.amount or (most.currency == self.money.currency and most.amount <= self.money.amount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ class Caller:
         rest = None if money is None else money.amount if money.currency == self._settings.currency else Decimal(0)
         for document in documents:
             planned = self._planned(document, prices[document.case_id])
-            if rest is not None and planned.most.amount > rest:
+            if not document.affords(planned.most) or (rest is not None and planned.most.amount > rest):
                 refused[document.case_id] = Reply(reason=BUDGET)
                 continue
             rest = None if rest is None else rest - planned.most.amount

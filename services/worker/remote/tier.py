@@ -56,7 +56,10 @@ class RemoteTier:
 
     @property
     def needs(self) -> Usage:
-        """The money for every token of the longest plain text, and the time until a call is given up."""
+        """The money for every token of the longest plain text at the general price, and the time until a call is given up.
+
+        What a case's own text can take, at its tenant's price, is held against its budget before it is called.
+        """
         price = self._settings.price(self._clock.now().date())
         money = None if price is None else price.at_most(self._longest)
         return Usage(wall_ns=int(self._settings.timeout.total_seconds() * 1e9), money=money)
@@ -78,7 +81,9 @@ class RemoteTier:
     def _decide(self, batch: Sequence[CaseInput], budget: Budget) -> list[TierResult]:
         settled = {case.case_id: self._features(case) for case in batch}
         documents = [
-            Document(case.case_id, case.tenant_id, features) for case in batch if isinstance(features := settled[case.case_id], Features)
+            Document(case.case_id, case.tenant_id, features, case.money)
+            for case in batch
+            if isinstance(features := settled[case.case_id], Features)
         ]
         replies = self._caller.ask(documents, budget) if documents else {}
         return [self._result(case, settled[case.case_id], replies) for case in batch]
