@@ -83,6 +83,33 @@ def test_a_model_that_errs_where_it_is_sure_or_does_not_answer_earns_none(server
     assert "not proven" in result.stderr
 
 
+def test_copies_of_a_case_prove_no_more_than_the_case(tmp_path: Path) -> None:
+    """And the level must hold with them too."""
+    events = _events(tmp_path / "events.jsonl", 20)
+    copies = [json.loads(line) for line in events.read_text(encoding="utf-8").split("\n") for _ in range(30)]
+    events.write_text("\n".join(map(json.dumps, copies)), encoding="utf-8")
+    result = _certify(events)
+    assert (result.exit_code, result.stdout) == (3, ""), result.output
+    right = [Answer(str(number), 0.9, is_right=True) for number in range(800)]
+    assert tried(right, 0.02, 0.05).certificate("x", ["a"], 0.02, 0.05) is not None
+    tested = next(case for case in right if tried([case], 0.02, 0.05).n)
+    found = tried([*right, *[Answer(tested.identity, 0.9, is_right=False)] * 100], 0.02, 0.05)
+    assert (found.accepted, found.errors, found.all_errors) == (found.n, found.errors, 100)
+    assert found.errors <= 1
+    assert found.certificate("x", ["a"], 0.02, 0.05) is None
+
+
+def test_any_end_of_a_line_may_stand_in_a_text_and_no_other_file_is_taken(server: ModelServer, tmp_path: Path) -> None:
+    texts = [f"{RIGHT['card']},{mark}case number {number}" for number, mark in enumerate("\u2028\u0085\u2029\x0b" * 3)]
+    lines = [json.dumps({"data": {"text": text}, "label": "card"}, ensure_ascii=False) for text in texts]
+    (tmp_path / "bom.jsonl").write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8", newline="")
+    assert _certify(tmp_path / "bom.jsonl").exit_code == 3
+    assert len(server.asked) == len(texts)
+    (tmp_path / "other.jsonl").write_bytes(lines[0].encode() + b"\n" + '{"data": {"text": "Gebühr"}, "label": "card"}'.encode("cp1252"))
+    refused = _certify(tmp_path / "other.jsonl")
+    assert (refused.exit_code, "line 2: UnicodeDecodeError" in refused.output) == (2, True)
+
+
 def test_what_cannot_be_asked_is_explained_without_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "broken.jsonl").write_text('{"data": {"text": 5, "secret": "canary"}, "label": "card"}', encoding="utf-8")
     broken = _certify(tmp_path / "broken.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -63,18 +64,19 @@ def main(
 
 
 def _cases(automation: Automation, data: Path, label: str) -> Iterator[Case]:
-    """What is left to models, as the worker would show it to them."""
-    for number, line in enumerate(data.read_text(encoding="utf-8").splitlines(), 1):
+    """What is left to models, as the worker would show it to them, each with what is the same for its copies."""
+    # Not by `splitlines`: a text may hold other ends of lines than the file's.
+    for number, line in enumerate(data.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         if not line.strip():
             continue
         try:
-            row: dict[str, Any] = json.loads(line)
+            row: dict[str, Any] = json.loads(line.decode())
             given, right = automation.data_model.model_validate(row["data"]), str(row[label])
         except (ValueError, KeyError, TypeError) as error:
             raise typer.BadParameter(f"line {number}: {_said(error)}") from error
         features = automation.features(given)
         if features is not None and automation.rules(given, Context()) is None:
-            yield json.dumps(row["data"], sort_keys=True), features, right
+            yield json.dumps([features.text, dict(features.fields)], sort_keys=True), features, right
 
 
 def _said(error: Exception) -> str:
