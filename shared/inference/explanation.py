@@ -8,7 +8,7 @@ import numpy as np
 
 from shared.automations import hashing
 from shared.automations.contract import Features
-from shared.inference.scorers import Scorer
+from shared.inference.scorers import LEAST, Scorer
 
 
 def explain(scorer: Scorer, label: int, document: Features, top: int = 5) -> tuple[str, ...]:
@@ -20,8 +20,10 @@ def explain(scorer: Scorer, label: int, document: Features, top: int = 5) -> tup
     names = _names(document)
     if not names:
         return ()
-    base = scorer.probabilities([Features()])
-    gain = np.log(scorer.probabilities([_alone(name) for name in names]) / base)[:, label]
+    said = scorer.probabilities([Features(), *map(_alone, names)])[:, label].astype(np.float64)
+    # In 32 bits the probability of an unlikely label is 0.
+    logs = np.log(np.maximum(said, LEAST))
+    gain = logs[1:] - logs[0]
     order = np.argsort(-gain, kind="stable")[:top]
     return tuple(names[index] for index in order if gain[index] > 0)
 

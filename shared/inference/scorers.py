@@ -22,7 +22,7 @@ from shared.inference.session import Session
 
 Probabilities = npt.NDArray[np.float32]
 # Below every probability that matters, so that a logarithm is finite.
-_LEAST: Final = 1e-30
+LEAST: Final = 1e-30
 # Text beyond what may fit into the tokens is not even read: words and their spaces take about half of this for each token.
 CHARACTERS_PER_TOKEN: Final = 10
 
@@ -139,6 +139,6 @@ def mixed(weights: Mapping[str, float], rows: Mapping[str, npt.NDArray[Any] | Se
     Returns:
         ``(labels,)`` float32. In double precision inside, and row by row, so that a row is the same whatever stands beside it.
     """
-    total = sum(weight * np.log(np.maximum(np.asarray(rows[name], dtype=np.float64), _LEAST)) for name, weight in weights.items())
+    total = sum(weight * np.log(np.maximum(np.asarray(rows[name], dtype=np.float64), LEAST)) for name, weight in weights.items())
     powers = np.exp(total - np.max(total))
     return np.asarray(powers / powers.sum(), dtype=np.float32)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +27,7 @@ from shared.automations.pack import MANIFEST, NEVER, render
 from shared.errors import InvariantBroken
 from shared.inference.explanation import explain
 from shared.inference.models import Models
+from shared.inference.scorers import Probabilities
 from tests.tiny_models import tiny_pack, tiny_trees
 
 CASCADES = build_cascades()
@@ -152,6 +155,17 @@ def test_an_explanation_names_words_that_move_the_score() -> None:
     scorer, label = Models(SHIPPED).scorer(pack, pack.tiers[0]), pack.labels.index("mortgage")
     assert any("mortgage" in token or "escrow" in token for token in explain(scorer, label, Features(LONG)))
     assert explain(scorer, label, Features()) == ()
+
+
+def test_what_speaks_for_a_label_is_found_beside_what_rules_it_out() -> None:
+    """A model that is so sure gives other labels no probability at all, in 32 bits."""
+
+    class Sure:
+        def probabilities(self, documents: Sequence[Features]) -> Probabilities:
+            return np.array([[1, 0] if document.text == "bill" else [0, 1] for document in documents], dtype=np.float32)
+
+    assert explain(Sure(), 0, Features("stolen bill")) == ("bill",)
+    assert explain(Sure(), 1, Features("stolen bill")) == ()
 
 
 def test_trees_see_numbers_as_they_are_beside_models_that_see_bins(tmp_path: Path) -> None:
