@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,7 +25,6 @@ _BINS: Final = 10
 # Numbers with fewer different values are categories already.
 _FEWEST_VALUES: Final = 20
 _TABLE_BYTES: Final = 3 << 20
-_CODE: Final = re.compile(r"[+-]?0[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +53,15 @@ def recipe(classes: int) -> Recipe:
 
 
 def edges(examples: Sequence[Example]) -> bins.Edges:
-    """Quantiles of every field that holds numbers of many values, from the training part."""
+    """Quantiles of every field that holds numbers of many values, and no codes, from the training part."""
     names = examples[0].features.fields if examples else ()
     found: dict[str, tuple[float, ...]] = {}
     for name in names:
-        values = [bins.number(example.features.fields[name]) for example in examples if example.features.fields[name]]
-        numbers = [value for value in values if value is not None]
+        values = [example.features.fields[name] for example in examples if example.features.fields[name]]
+        numbers = [read for value in values if (read := bins.number(value)) is not None and not bins.is_code(value)]
         if len(numbers) == len(values) and len(set(numbers)) >= _FEWEST_VALUES:
             quantiles = np.quantile(numbers, np.linspace(0, 1, _BINS + 1)[1:-1])
-            found[name] = tuple(float(value) for value in np.unique(np.round(quantiles, 6)))
+            found[name] = tuple(float(edge) for edge in np.unique(np.round(quantiles, 6)))
     return found
 
 
@@ -75,7 +73,7 @@ def numbers(examples: Sequence[Example], binned: bins.Edges) -> tuple[str, ...]:
 
 def _are_numbers(values: set[str]) -> bool:
     known = [(value, bins.number(value)) for value in values if value]
-    return bool(known) and all(number is not None and abs(number) < bins.EXACT and not _CODE.match(value) for value, number in known)
+    return bool(known) and all(number is not None and abs(number) < bins.EXACT and not bins.is_code(value) for value, number in known)
 
 
 def _encoded(examples: Sequence[Example], how: Recipe) -> hashing.Sparse:

@@ -15,7 +15,7 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 
 from services.lab.examples import Example
 from services.lab.plan import TooFewExamples
-from shared.automations.bins import number
+from shared.automations.bins import is_code, number
 from shared.automations.pack import Artefact, TierModel
 from shared.automations.tabular import Columns, Table
 
@@ -36,11 +36,13 @@ Integers = npt.NDArray[np.int64]
 
 
 def columns(examples: Sequence[Example]) -> Columns:
-    """Every field of the training part; one whose values are all numbers is a number. Categories are numbered in alphabetical order."""
+    """Every field of the training part; one whose values are all numbers, and no codes, is a number. Categories are numbered in
+    alphabetical order.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for name in examples[0].features.fields:
         counts = Counter(example.features.fields[name] for example in examples if example.features.fields[name])
-        is_number = all(number(value) is not None for value in counts)
+        is_number = all(number(value) is not None and not is_code(value) for value in counts)
         kept = sorted(counts, key=lambda value: (-counts[value], value))[:_MOST_CATEGORIES]
         found[name] = () if is_number else tuple(sorted(kept))
     return found

@@ -6,6 +6,7 @@ A number of few values is a category itself, in one writing: ``3``, ``3.0`` and 
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 Edges = Mapping[str, tuple[float, ...]]
 # From here on a 64-bit number is not every integer.
 EXACT: Final = 2.0**53
+_CODE: Final = re.compile(r"[+-]?0[0-9]")
 
 
 def number(text: str) -> float | None:
@@ -22,6 +24,11 @@ def number(text: str) -> float | None:
     except ValueError:
         return None
     return found if math.isfinite(found) else None
+
+
+def is_code(text: str) -> bool:
+    """A needless zero at its beginning makes a code of what else were a number: ``007``, a postcode, an account."""
+    return _CODE.match(text) is not None
 
 
 def binned(fields: Mapping[str, str], edges: Edges, numbers: Collection[str] = ()) -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import random
 import uuid
 from pathlib import Path
 
@@ -22,9 +24,11 @@ from services.worker.runtime.build import SHIPPED, Kit, build_cascade
 from services.worker.runtime.pack import load
 from services.worker.tiers import CaseInput
 from shared.automations.contract import Automation, Context, Features, Outcome
+from shared.automations.declared import declared
 from shared.automations.registry import automation
 from shared.inference.models import Models
 from shared.measure.drift import by_tenth
+from tests.lab_world import lab
 
 DATA = Path(os.environ.get("RECOUP_TEST_DATA", Path(__file__).parents[2] / "../shared/data"))  # noqa: TID251 - where public data are is the machine's
 TASK = "intents-clinc150"
@@ -80,3 +84,27 @@ def test_the_worker_makes_final_what_the_lab_says_of_cases_under_hard_rules_and_
     results = build_cascade(made, Kit.read(SHIPPED)).decide(cases)
     assert [None if result.verdict is None else result.verdict.outcome for result in results] == expected
     assert sum(outcome is not None for outcome in expected) > 100
+
+
+def test_a_row_as_an_event_is_to_models_what_it_was_in_the_table(tmp_path: Path) -> None:
+    """A code that became a number on its way, 007 or a postcode, would be another code, and was decided as that one."""
+    draws, labels = random.Random(4), {"001": "red", "010": "blue", "100": "green", "1": "grey"}
+    rows = []
+    for number in range(2_400):
+        code = draws.choice(list(labels))
+        row = {"code": code, "post": f"0{draws.randrange(40)}2", "items": draws.randrange(4), "amount": draws.randrange(900)}
+        rows.append({"words": f"{number} of mine", **row, "team": labels[code]})
+    with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    named = ("--text", "words", "--fields", "code,post,items,amount", "--label", "team")
+    trained = lab("train", "--task", "codes", "--data", tmp_path / "rows.csv", *named, "--no-mini", "--out", tmp_path / "pack")
+    assert trained.exit_code == 0, trained.output
+    made = declared(tmp_path / "pack")["codes"]
+    pack = load(tmp_path / "pack")["codes"]
+    assert [name for name in ("code", "post", "items", "amount") if pack.is_number(name)] == ["items", "amount"]
+    events = [made.data_model.model_validate_json(json.dumps(row)) for row in rows[:200]]
+    cases = [CaseInput(uuid.UUID(int=index), event) for index, event in enumerate(events)]
+    results = build_cascade(made, Kit.read(tmp_path / "pack")).decide(cases)
+    assert [result.verdict and result.verdict.outcome for result in results] == [row["team"] for row in rows[:200]]

@@ -24,7 +24,10 @@ from tests.lab_answers import answers_of, example_of, sure_of
 
 
 def test_numbers_of_many_values_become_bins_and_the_rest_stays() -> None:
-    rows = [example_of("", "a", str(index), amount=str(index), year="1994" if index % 2 else "1995", kind="x") for index in range(200)]
+    rows = [
+        example_of("", "a", str(index), amount=str(index), year="1994" if index % 2 else "1995", kind="x", post=f"{index:05}")
+        for index in range(200)
+    ]
     edges = nano.edges(rows)
     assert set(edges) == {"amount"}
     fields = {"amount": "150", "year": "1994", "kind": "x", "note": ""}

@@ -75,6 +75,8 @@ def test_numbers_are_numbers_and_categories_have_the_place_of_their_name(rows: l
     assert trees.columns(rows[::-1]) == COLUMNS
     mixed = [Example(Features(fields={"a": value}), "x", value) for value in ("1", "2", "n/a")]
     assert trees.columns(mixed) == {"a": ("1", "2", "n/a")}
+    codes = [Example(Features(fields={"a": value, "b": "0.5", "c": "0"}), "x", value) for value in ("007", "7", "8")]
+    assert trees.columns(codes) == {"a": ("007", "7", "8"), "b": (), "c": ()}
 
 
 def test_what_a_column_does_not_know_is_not_a_number() -> None:
