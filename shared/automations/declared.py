@@ -53,7 +53,7 @@ def automation_of(versions: Iterable[Pack]) -> Automation:
         data_model=_data_model(pack, declaration),
         outcomes=_outcomes([pack for pack, _ in said]),
         title=pack.task,
-        features=_features(declaration),
+        features=_features(pack, declaration),
     )
 
 
@@ -76,12 +76,20 @@ def _outcomes(packs: Iterable[Pack]) -> dict[str, Outcome]:
     return found
 
 
-def _features(declaration: Declaration) -> Any:
+def _features(pack: Pack, declaration: Declaration) -> Any:
     """Numbers and truth values as the table had them in writing."""
+    known = {name: values for tier in pack.tiers for name, values in tier.columns.items()}
 
     def features(data: BaseModel) -> Features:
         values = ((name, getattr(data, f"field_{place}")) for place, name in enumerate(declaration.fields))
-        fields = {name: "" if value is None else str(value) for name, value in values}
+        fields = {name: _written(value, known.get(name, ())) for name, value in values}
         return Features(text=getattr(data, "text") if declaration.text else "", fields=fields)  # noqa: B009 - the model is made at run time
 
     return features
+
+
+def _written(value: str | float | bool | None, known: Iterable[str]) -> str:  # noqa: FBT001 - a truth value is one of a field's values
+    """Tables have ``true``, ``True`` or ``TRUE`` for what JSON has one word for."""
+    if isinstance(value, bool):
+        return next((found for found in known if found.lower() == str(value).lower()), str(value))
+    return "" if value is None else str(value)

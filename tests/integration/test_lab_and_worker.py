@@ -93,18 +93,22 @@ def test_a_row_as_an_event_is_to_models_what_it_was_in_the_table(tmp_path: Path)
     for number in range(2_400):
         code = draws.choice(list(labels))
         row = {"code": code, "post": f"0{draws.randrange(40)}2", "items": draws.randrange(4), "amount": draws.randrange(900)}
-        rows.append({"words": f"{number} of mine", **row, "team": labels[code]})
+        rows.append({"words": f"{number} of mine", **row, "vip": draws.choice(("true", "false")), "team": labels[code]})
     with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
-    named = ("--text", "words", "--fields", "code,post,items,amount", "--label", "team")
+    named = ("--text", "words", "--fields", "code,post,items,amount,vip", "--label", "team")
     trained = lab("train", "--task", "codes", "--data", tmp_path / "rows.csv", *named, "--no-mini", "--out", tmp_path / "pack")
     assert trained.exit_code == 0, trained.output
     made = declared(tmp_path / "pack")["codes"]
     pack = load(tmp_path / "pack")["codes"]
     assert [name for name in ("code", "post", "items", "amount") if pack.is_number(name)] == ["items", "amount"]
-    events = [made.data_model.model_validate_json(json.dumps(row)) for row in rows[:200]]
+    events = [made.data_model.model_validate_json(json.dumps({**row, "vip": row["vip"] == "true"})) for row in rows[:200]]
+    seen = [made.features(event) for event in events]
+    assert [found.fields if found else None for found in seen] == [
+        {name: str(row[name]) for name in ("code", "post", "items", "amount", "vip")} for row in rows[:200]
+    ]
     cases = [CaseInput(uuid.UUID(int=index), event) for index, event in enumerate(events)]
     results = build_cascade(made, Kit.read(tmp_path / "pack")).decide(cases)
     assert [result.verdict and result.verdict.outcome for result in results] == [row["team"] for row in rows[:200]]
