@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,12 +14,14 @@ import pytest
 from pydantic import BaseModel
 
 from services.steward import trials
+from services.steward.repository import trials as stored
 from services.worker.cascade import Cascade
 from services.worker.repository import Installed, announce_versions
 from services.worker.rollout import Fleet
 from services.worker.service import Decider, Limits
 from services.worker.tiers import NOTHING, UNLIMITED, Budget, CaseInput, TierResult, Usage
 from shared.automations.contract import Automation, Outcome, Verdict
+from shared.casework.rollouts import evidence
 from shared.clock import SystemClock
 from shared.db import unit_of_work
 from shared.ids import uuid7
@@ -223,6 +227,32 @@ def test_a_version_that_is_wrong_more_often_is_taken_back_once_and_decides_nothi
     assert rows(
         database, "SELECT count(*) FROM decisions WHERE outcome = 'refer' AND decided_at > (SELECT changed_at FROM model_rollouts)"
     ) == [(0,)]
+
+
+def test_what_the_steward_takes_back_stays_so_whoever_changes_the_share_meanwhile(engine: Engine, database: Database, desk: Desk) -> None:
+    _roll(desk, "shadow")
+    _roll(desk, "canary", canary_share="0.1")
+    (trial,) = _running(engine)
+    with ThreadPoolExecutor(1) as other:
+        with unit_of_work(engine) as connection:
+            assert stored.take_back(connection, trial, evidence(connection, *trial).as_dict(SystemClock().now()))
+            change = other.submit(_roll, desk, "canary", canary_share="0.5")
+            _await_waiting(database)
+        refused = change.result()
+    assert (refused.status_code, desk.get("/v1/models")["items"][1]["state"]) == (409, "retired")
+
+
+def _running(engine: Engine) -> list[stored.Trial]:
+    with unit_of_work(engine) as connection:
+        return stored.running(connection)
+
+
+def _await_waiting(database: Database) -> None:
+    """Until somebody waits for a lock."""
+    deadline = time.monotonic() + 30
+    while rows(database, "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT granted") == [(0,)]:
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.02)
 
 
 def test_a_version_is_promoted_on_evidence_and_not_before(engine: Engine, database: Database, desk: Desk) -> None:

@@ -35,8 +35,11 @@ WHERE tenant_id = current_setting('app.tenant') AND (%(automation)s::text IS NUL
 ORDER BY day DESC, automation, tier, model_version
 """
 
-# One change at a time for each automation of a tenant: who comes second sees what the first has done.
+# One change at a time for each automation of a tenant: who comes second sees what the first has done, and so with the steward, who takes
+# back without this lock.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('model_rollouts ' || current_setting('app.tenant') || ' ' || %(automation)s, 0))"
+
+_LOCK_ROWS = "SELECT version FROM model_rollouts WHERE tenant_id = current_setting('app.tenant') AND automation = %(automation)s FOR UPDATE"
 
 _TRIED = """
 SELECT version FROM model_rollouts WHERE tenant_id = current_setting('app.tenant') AND automation = %(automation)s
@@ -87,7 +90,8 @@ def windows(connection: Connection, automation: str | None, days: int) -> list[M
 
 
 def lock(connection: Connection, automation: str) -> None:
-    rows(connection, _LOCK, {"automation": automation})
+    for statement in (_LOCK, _LOCK_ROWS):
+        rows(connection, statement, {"automation": automation})
 
 
 def tried(connection: Connection, automation: str) -> str | None:
