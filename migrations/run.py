@@ -65,6 +65,8 @@ def _migrate(admin_url: str, action: _Action, app_password: str | None) -> None:
             config.set_main_option("script_location", str(folder))
             config.attributes["connection"] = connection
             action(config)
+        # Each process looks at it before it begins. Here, because alembic's own table is in no migration.
+        connection.exec_driver_sql("GRANT SELECT ON alembic_version TO recoup_api, recoup_line")
         connection.commit()
 
 

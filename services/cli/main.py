@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Annotated
 
 import typer
+
+from shared import release
 
 app = typer.Typer(
     add_completion=False,
@@ -13,6 +16,19 @@ app = typer.Typer(
     help="Recoup: event-driven business automation that proves what it saves.",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001  # the signature of an option's callback
+    if asked:
+        typer.echo(f"recoup {release.VERSION}, schema {release.SCHEMA}, Python {release.PYTHON}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *, version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show versions and exit.")] = False
+) -> None:
+    """Of `recoup` itself; each command has its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
-from sqlalchemy.exc import OperationalError
 
 from services.courier.consumer import Courier
 from services.courier.keyring import Keyring
@@ -17,8 +17,7 @@ from services.courier.publisher import Publisher
 from services.courier.settings import CourierSettings
 from services.courier.transport import Sender
 from shared.clock import SystemClock
-from shared.db import engine_for, refuse_unsafe_database
-from shared.errors import InvariantBroken
+from shared.db import await_database, engine_for
 from shared.security.guard import Policy
 from shared.security.vault import Vault
 from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, SecretSettings, load_all
@@ -56,9 +55,15 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
 
 
 async def _run(configuration: Configuration, vault: Vault) -> None:
-    stop = asyncio.Event()
+    stop, stopped = asyncio.Event(), Event()
+
+    def end() -> None:
+        stop.set()
+        # Of the thread that waits for the database.
+        stopped.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     engine = engine_for(configuration.database, role="recoup_line", application="courier")
     sender = _sender(configuration.courier)
     publisher = _publisher(engine, configuration.kafka)
@@ -68,7 +73,7 @@ async def _run(configuration: Configuration, vault: Vault) -> None:
     )
     probes = health.serve(configuration.process.host, configuration.courier.port, courier.readiness)
     try:
-        if await _database_is_safe(engine, stop):
+        if await asyncio.to_thread(await_database, engine, stopped):
             log.info("courier_started", publishes=publisher is not None)
             await courier.run(stop)
     finally:
@@ -92,22 +97,6 @@ def _publisher(engine: Engine, settings: KafkaSettings) -> Publisher | None:
     from services.courier.topic import DecisionsTopic  # noqa: PLC0415
 
     return Publisher(engine, DecisionsTopic(settings, SystemClock()))
-
-
-async def _database_is_safe(engine: Engine, stop: asyncio.Event) -> bool:
-    """Wait for the database. False where ``stop`` came first; ends the process with status 1 where the database is unsafe."""
-    while not stop.is_set():
-        try:
-            await asyncio.to_thread(refuse_unsafe_database, engine)
-        except OperationalError:
-            log.warning("database_not_reachable")
-            await asyncio.sleep(1)
-        except InvariantBroken as error:
-            log.critical("database_refused", code=error.code, reason=error.message)
-            raise SystemExit(1) from None
-        else:
-            return True
-    return False
 
 
 if __name__ == "__main__":

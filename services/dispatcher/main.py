@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 from kafka.errors import KafkaError
-from sqlalchemy.exc import OperationalError
 
 from services.dispatcher.consumer import Line, Loop, consumer
 from services.dispatcher.dead_letters import DeadLetters
@@ -18,7 +17,7 @@ from services.dispatcher.progress import Progress, Pulse, Stalled
 from services.dispatcher.service import Intake
 from services.dispatcher.settings import DispatcherSettings
 from shared.clock import SystemClock
-from shared.db import engine_for, refuse_unsafe_database
+from shared.db import await_database, engine_for
 from shared.errors import InvariantBroken
 from shared.eventlog.kafka_sender import refuse_slow_checksums
 from shared.eventlog.reachable import some_broker_listens
@@ -79,7 +78,7 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     readiness = Health()
     health = serve(settings.process.host, settings.dispatcher.port, readiness)
     try:
-        if _await_database(engine, stopped) and (client := _await_broker(settings, stopped)) is not None:
+        if await_database(engine, stopped) and (client := _await_broker(settings, stopped)) is not None:
             _run(settings, engine, client, readiness, stopped)
     finally:
         health.close()
@@ -123,22 +122,6 @@ def _settings() -> Settings:
         typer.echo("RECOUP_KAFKA_BOOTSTRAP_SERVERS: Field required; the dispatcher has nothing to do without Kafka", err=True)
         raise typer.Exit(2)
     return settings
-
-
-def _await_database(engine: Engine, stopped: Event) -> bool:
-    """False where the process was told to end before the database could be reached."""
-    while not stopped.is_set():
-        try:
-            refuse_unsafe_database(engine)
-        except OperationalError:
-            log.warning("database_unreachable")
-            stopped.wait(RETRY_SECONDS)
-        except InvariantBroken as error:
-            log.critical("database_refused", code=error.code, reason=error.message)
-            raise typer.Exit(1) from None
-        else:
-            return True
-    return False
 
 
 def _await_broker(settings: Settings, stopped: Event) -> KafkaConsumer | None:

@@ -7,10 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
-from sqlalchemy.exc import OperationalError
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from services.gateway.buckets import Buckets
 from services.gateway.endpoints import router
@@ -23,8 +20,7 @@ from services.gateway.service import Gateway
 from services.gateway.settings import GatewaySettings
 from services.gateway.source import Source, opened
 from shared.clock import SystemClock
-from shared.db import engine_for, refuse_unsafe_database
-from shared.errors import InvariantBroken
+from shared.db import await_database, engine_for
 from shared.eventlog.direct import DirectLog
 from shared.security.vault import Vault
 from shared.settings import (
@@ -57,7 +53,6 @@ if TYPE_CHECKING:
     from shared.clock import Clock
     from shared.eventlog.port import EventLog
 
-log = structlog.get_logger()
 app = typer.Typer(add_completion=False, help="HTTP in: webhooks and CloudEvents to the event log.")
 
 
@@ -83,7 +78,7 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     logs.configure("gateway", configuration.process.log_level)
     report_errors(configuration.process, "gateway")
     engine = engine_for(configuration.database, role="recoup_api", application="gateway")
-    _wait_for_safe_database(engine)
+    await_database(engine)
     log = event_log(engine, configuration.redis, configuration.kafka)
     api = build(configuration.gateway, engine, vault, log, SystemClock(), time_ahead=configuration.event.time_ahead)
     run(api, configuration.process.host, configuration.gateway.port)
@@ -151,20 +146,6 @@ def _lifespan(event_log: EventLog, rejections: Rejections) -> Lifespan[FastAPI]:
             await event_log.close()
 
     return alive
-
-
-def _wait_for_safe_database(engine: Engine) -> None:
-    """Returns once the database answers; ends the process with status 1 where it is unsafe."""
-
-    def tell(_state: RetryCallState) -> None:
-        log.warning("database_not_reachable")
-
-    try:
-        waiting = Retrying(retry=retry_if_exception_type(OperationalError), wait=wait_exponential(max=5), before_sleep=tell, reraise=True)
-        waiting(refuse_unsafe_database, engine)
-    except InvariantBroken as error:
-        log.critical("database_refused", code=error.code, reason=error.message)
-        raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 from sqlalchemy import text
-from tenacity import Retrying, retry_if_exception_type, stop_never, wait_exponential_jitter
 
 from services.ops.endpoints.api import api
 from services.ops.service.session import Ops
 from services.ops.settings import OpsSettings
 from shared.clock import SystemClock
-from shared.db import engine_for, refuse_unsafe_database, unit_of_work
-from shared.errors import InvariantBroken, Retryable
+from shared.db import await_database, engine_for, unit_of_work
+from shared.errors import Retryable
 from shared.security.vault import Vault
 from shared.settings import DatabaseSettings, EventSettings, ProcessSettings, SecretSettings, load_all
 from shared.telemetry import logs
@@ -27,7 +25,6 @@ from shared.web.auth import Authenticator
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-log = structlog.get_logger()
 app = typer.Typer(add_completion=False, help="API for people: reviews, replay, configuration, keys.")
 
 
@@ -51,30 +48,11 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     logs.configure("ops", process.log_level)
     report_errors(process, "ops")
     engine = engine_for(database, role="recoup_api", application="ops")
-    _refuse_unsafe(engine)
+    await_database(engine)
     clock = SystemClock()
     ops = Ops(engine, clock, vault, Authenticator(engine, clock), settings.ops.claim_duration, settings.event.time_ahead)
     serve.run(api(ops, threads=database.pool_size, readiness=lambda: _readiness(engine)), process.host, settings.ops.port)
     engine.dispose()
-
-
-def _refuse_unsafe(engine: Engine) -> None:
-    """Waits for a database that is not there yet; ends the process where it is not a safe one."""
-    patient = Retrying(
-        retry=retry_if_exception_type(Retryable), wait=wait_exponential_jitter(multiplier=0.2, max=5), stop=stop_never, reraise=True
-    )
-    try:
-        patient(_checked, engine)
-    except InvariantBroken as error:
-        log.critical("database_refused", code=error.code, reason=error.message)
-        raise typer.Exit(1) from None
-
-
-def _checked(engine: Engine) -> None:
-    with unit_of_work(engine):
-        # Only to turn a database that is away into Retryable.
-        pass
-    refuse_unsafe_database(engine)
 
 
 def _readiness(engine: Engine) -> Mapping[str, bool]:

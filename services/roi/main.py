@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 from fastapi import FastAPI
-from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from services.roi.endpoints.api import api
 from services.roi.service import Roi
 from services.roi.settings import RoiSettings
 from shared.clock import SystemClock
-from shared.db import engine_for, refuse_unsafe_database
-from shared.errors import InvariantBroken, Retryable
+from shared.db import await_database, engine_for
+from shared.errors import Retryable
 from shared.measure.footprint import Assumptions
 from shared.settings import DatabaseSettings, ProcessSettings, load_all
 from shared.telemetry import logs
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
     from shared.clock import Clock
 
-log = structlog.get_logger()
 app = typer.Typer(add_completion=False, help="API for figures: what automation saved.")
 
 
@@ -54,27 +51,13 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     clock = SystemClock()
     assumed = Assumptions(settings.roi.watts_per_core, settings.roi.power_overhead, settings.roi.grams_per_kwh)
     roi = Roi(engine, clock, assumed)
-    _await_safe_database(engine, roi)
+    await_database(engine)
     serve.run(build(roi, engine, clock, threads=database.pool_size), process.host, settings.roi.port)
     engine.dispose()
 
 
 def build(roi: Roi, engine: Engine, clock: Clock, *, threads: int) -> FastAPI:
     return api(roi, Authenticator(engine, clock), threads=threads, readiness=lambda: _readiness(roi))
-
-
-def _await_safe_database(engine: Engine, roi: Roi) -> None:
-    def checked() -> None:
-        # Turns a database that is away into Retryable.
-        roi.database_answers()
-        refuse_unsafe_database(engine)
-
-    patient = Retrying(retry=retry_if_exception_type(Retryable), wait=wait_exponential_jitter(multiplier=0.2, max=5), reraise=True)
-    try:
-        patient(checked)
-    except InvariantBroken as error:
-        log.critical("database_refused", code=error.code, reason=error.message)
-        raise typer.Exit(1) from None
 
 
 def _readiness(roi: Roi) -> Mapping[str, bool]:

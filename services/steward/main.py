@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 from sentry_sdk.crons import capture_checkin
-from sqlalchemy.exc import OperationalError
 
 from services.steward import braking, drift, outcomes, overhead, service, telling, trials
 from services.steward.schedule import Job
 from services.steward.settings import StewardSettings
 from services.steward.tasks import Runner
 from shared.clock import SystemClock
-from shared.db import engine_for, refuse_unsafe_database
-from shared.errors import InvariantBroken, Retryable
+from shared.db import await_database, engine_for
+from shared.errors import Retryable
 from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load_all
 from shared.taskqueue.app import celery_app
 from shared.taskqueue.orders import Orders
@@ -58,14 +57,14 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
         return
     logs.configure("steward", settings.process.log_level)
     report_errors(settings.process, "steward")
-    stopped = Event()
+    stopped, began = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     engine = engine_for(settings.database, role="recoup_line", application="steward")
-    health = serve(settings.process.host, settings.steward.port, lambda: {"database": _answers(engine)})
+    health = serve(settings.process.host, settings.steward.port, lambda: {"database": _answers(engine), "jobs": began.is_set()})
     try:
-        if _await_database(engine, stopped):
-            _run(settings, engine, stopped)
+        if await_database(engine, stopped):
+            _run(settings, engine, began, stopped)
     finally:
         health.close()
         engine.dispose()
@@ -103,30 +102,15 @@ def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
     )
 
 
-def _run(settings: Settings, engine: Engine, stopped: Event) -> None:
+def _run(settings: Settings, engine: Engine, began: Event, stopped: Event) -> None:
     clock = SystemClock()
     runner = Runner(engine, clock, f"{socket.gethostname()}:{os.getpid()}", jobs(settings, engine))
     runner.start()
+    began.set()
     log.info("steward_started", port=settings.steward.port)
     stopped.wait()
     runner.stop()
     log.info("steward_stopped")
-
-
-def _await_database(engine: Engine, stopped: Event) -> bool:
-    """False where the process was told to end before the database could be reached."""
-    while not stopped.is_set():
-        try:
-            refuse_unsafe_database(engine)
-        except OperationalError:
-            log.warning("database_unreachable")
-            stopped.wait(1)
-        except InvariantBroken as error:
-            log.critical("database_refused", code=error.code, reason=error.message)
-            raise typer.Exit(1) from None
-        else:
-            return True
-    return False
 
 
 def _answers(engine: Engine) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,6 @@ import redis
 import structlog
 from billiard.util import get_logger
 from celery import signals
-from sqlalchemy.exc import DBAPIError
 
 from services.worker import redis_store, tasks
 from services.worker.backoff import delay
@@ -26,8 +24,7 @@ from services.worker.service import Decider, Limits
 from services.worker.settings import RemoteSettings, WorkerSettings
 from services.worker.spending import Reporter
 from shared.clock import SystemClock
-from shared.db import engine_for, refuse_unsafe_database, unit_of_work
-from shared.errors import InvariantBroken
+from shared.db import await_database, engine_for, unit_of_work
 from shared.inference.processor import processor
 from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, load_all
 from shared.taskqueue.app import QUEUE, celery_app
@@ -67,7 +64,7 @@ def serve(settings: Settings) -> None:
     engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application="worker-main")
     # Before work comes in: broken packs and an unsafe database end the process at once.
     _models(settings, engine)
-    _await_database(engine)
+    await_database(engine)
     server = health.serve(settings.process.host, settings.worker.port, _readiness(engine, settings.redis))
     reporter = Reporter(engine, settings.worker.cpu_period)
     reporter.start()
@@ -154,18 +151,3 @@ def _answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.RedisError:
         return False
-
-
-def _await_database(engine: Engine) -> None:
-    """Ends the process at once where the database is unsafe; waits for a database that does not answer yet, as after a reboot."""
-    while True:
-        try:
-            refuse_unsafe_database(engine)
-        except DBAPIError as error:
-            log.warning("database_unavailable", error=type(error).__name__)
-            time.sleep(1)
-        except InvariantBroken as error:
-            log.critical("database_refused", code=error.code, reason=error.message)
-            raise SystemExit(1) from None
-        else:
-            return

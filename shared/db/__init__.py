@@ -2,6 +2,7 @@
 
 from shared.db.engine import engine_for
 from shared.db.safety import refuse_unsafe_database
+from shared.db.starting import await_database
 from shared.db.unit_of_work import unit_of_work
 
-__all__ = ["engine_for", "refuse_unsafe_database", "unit_of_work"]
+__all__ = ["await_database", "engine_for", "refuse_unsafe_database", "unit_of_work"]

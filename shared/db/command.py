@@ -9,6 +9,7 @@ import typer
 from sqlalchemy import Engine
 
 from shared.db.engine import engine_for
+from shared.db.schema import refuse_older_schema
 from shared.errors import RecoupError
 from shared.settings import DatabaseSettings, load
 
@@ -18,6 +19,7 @@ def command_engine(command: str) -> Iterator[Engine]:
     """As every tenant's: whoever runs commands on the machine is the operator of the installation. An error of ours is told in one line."""
     engine = engine_for(load(DatabaseSettings), role="recoup_line", application=command)
     try:
+        refuse_older_schema(engine)
         yield engine
     except RecoupError as error:
         typer.echo(error.message, err=True)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared import release
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+# Children of a worker say the same: one series, not one for each.
+build_info = Gauge("recoup_build_info", "1; which version runs.", ["version", "schema", "python"], multiprocess_mode="max")
+build_info.labels(release.VERSION, release.SCHEMA, release.PYTHON).set(1)
 
 events = Counter(
     "recoup_events", "Events by what became of them at the door.", ["result"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from services.cli.main import COMMANDS
+from services.cli.main import COMMANDS, app
 from services.gateway.main import build
 from services.gateway.settings import GatewaySettings
 from shared.clock import SystemClock
@@ -40,6 +40,9 @@ def commands_of(text: str) -> list[list[str]]:
 
 
 def problems(words: list[str]) -> list[str]:
+    if words[:1] and words[0].startswith("-"):
+        # Of `recoup` itself.
+        return [f"no option {option} in {words}" for option in set(words) - _options(typer.main.get_command(app)) - {"--help"}]
     command = next((command for command in COMMANDS if words[:1] == [command.name]), None)
     if command is None:
         return [] if words[:1] in ([], ["<process>"]) else [f"no command {words}"]
@@ -92,12 +95,14 @@ def test_every_command_and_option_exists(path: Path) -> None:
 
 
 def test_a_command_or_option_that_there_is_not_would_be_found() -> None:
-    text = "```bash\nrecoup keys frobnicate\nsource env && recoup up --colour red\n```\nand `recoup fly`, not `kubectl -n recoup get pods`"
+    block = "```bash\nrecoup keys frobnicate\nsource env && recoup up --colour red\n```\n"
+    text = f"{block}and `recoup fly` or `recoup --age`, not `kubectl -n recoup get pods`"
     found = [problem for words in commands_of(text) for problem in problems(words)]
     assert [problem.split()[:3] for problem in found] == [
         ["no", "command", "['keys',"],
         ["no", "option", "--colour"],
         ["no", "command", "['fly']"],
+        ["no", "option", "--age"],
     ]
 
 

@@ -300,7 +300,7 @@ def test_the_process_runs_its_jobs_answers_and_ends_on_sigterm(engine: Engine, d
                 break
             time.sleep(0.1)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-            assert json.load(answer) == {"database": True}
+            assert json.load(answer) == {"database": True, "jobs": True}
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             assert b"recoup_job_last_success" in answer.read()
         process.send_signal(signal.SIGTERM)

@@ -12,6 +12,7 @@ from typer import Exit
 from typer.testing import CliRunner
 
 from services.cli.main import COMMANDS, Command, app, run
+from shared.release import PYTHON, SCHEMA, VERSION
 from tests.servers import ROOT
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def _recoup(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_commands_are_those_that_are_documented() -> None:
     assert tuple(command.name for command in COMMANDS) == NAMES
+
+
+def test_it_says_which_version_it_is() -> None:
+    shown = CliRunner().invoke(app, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"recoup {VERSION}, schema {SCHEMA}, Python {PYTHON}\n")
 
 
 def test_help_lists_every_command() -> None:
