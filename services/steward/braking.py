@@ -19,6 +19,7 @@ from shared.measure.brake import Evidence, Rule
 from shared.measure.error_rate import AuditSums, ErrorRate, error_rate
 from shared.measure.rounding import outwards
 from shared.telemetry import metrics
+from shared.telemetry.gauges import show_only
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -53,9 +54,7 @@ def count_brakes(engine: Engine) -> int:
     """Set the gauge of brakes that are on."""
     with unit_of_work(engine) as connection:
         found = auditing.braked(connection)
-    metrics.braked.clear()
-    for automation, count in found:
-        metrics.braked.labels(automation).set(count)
+    show_only(metrics.braked, dict(found))
     return sum(count for _, count in found)
 
 

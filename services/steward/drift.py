@@ -17,6 +17,7 @@ from services.steward.repository.outputs import Window
 from shared.db import unit_of_work
 from shared.measure.drift import Outputs, compared
 from shared.telemetry import metrics
+from shared.telemetry.gauges import show_only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,9 +48,7 @@ def count(engine: Engine) -> int:
     """Set the gauge of models that have drifted."""
     with unit_of_work(engine) as connection:
         found = outputs.drifted_now(connection)
-    metrics.drifted_models.clear()
-    for automation, models in found.items():
-        metrics.drifted_models.labels(automation).set(models)
+    show_only(metrics.drifted_models, found)
     return sum(found.values())
 
 
