@@ -144,6 +144,8 @@ _BOUNDS = (
     " (SELECT xid::text FROM ledger_lines WHERE xid >= %(lower)s::xid8 ORDER BY xid OFFSET %(lines)s LIMIT 1), clock_timestamp()"
 )
 _ADVANCE = (
-    "UPDATE rollup_horizons SET horizon = %(upper)s::xid8, rolled_at = CASE WHEN %(complete)s THEN now() ELSE rolled_at END"
+    # Another sealer's transaction may have begun later and ended sooner.
+    "UPDATE rollup_horizons SET horizon = %(upper)s::xid8,"
+    " rolled_at = CASE WHEN %(complete)s THEN greatest(rolled_at, now()) ELSE rolled_at END"
     " WHERE name = 'seals'"
 )

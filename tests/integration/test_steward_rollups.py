@@ -32,6 +32,7 @@ from tests.servers import ROOT, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from sqlalchemy import Engine
 
@@ -134,6 +135,27 @@ def _claims_to_know(engine: Engine) -> bool:
                 "SELECT rolled_at > (SELECT max(booked_at) FROM decisions) FROM rollup_horizons WHERE name = 'rollups'"
             ).scalar_one()
         )
+
+
+def _rolled_at(engine: Engine) -> datetime:
+    with unit_of_work(engine) as connection:
+        found: datetime = connection.exec_driver_sql("SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'").scalar_one()
+    return found
+
+
+def test_the_moment_up_to_which_all_is_summed_up_does_not_go_back(engine: Engine) -> None:
+    """A fact that was begun before that moment and committed after it, beside a transaction that still runs."""
+    with engine.connect() as oldest, engine.connect() as late:
+        with oldest.begin():
+            oldest.exec_driver_sql("SELECT pg_current_xact_id()")
+            with late.begin():
+                decide(late, receive(late, 1))
+                service.roll_up(engine)
+                before = _rolled_at(engine)
+            service.roll_up(engine)
+            assert _rolled_at(engine) == before
+        roll_up(engine)
+    assert _rolled_at(engine) > before
 
 
 def test_facts_held_back_by_a_transaction_that_was_left_open_are_not_said_to_be_summed_up(engine: Engine) -> None:

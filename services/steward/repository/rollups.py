@@ -94,7 +94,9 @@ def _held_back(facts: Sequence[str]) -> str:
 
 def advance(connection: Connection, window: Window, name: str = ROLLUPS) -> None:
     connection.exec_driver_sql(
-        "UPDATE rollup_horizons SET horizon = %(upper)s::xid8, rolled_at = CASE WHEN %(complete)s THEN %(through)s ELSE rolled_at END"
+        # What was once said to be summed up stays so: a fact that came later, of a transaction that began before, is not among it.
+        "UPDATE rollup_horizons SET horizon = %(upper)s::xid8,"
+        " rolled_at = CASE WHEN %(complete)s THEN greatest(rolled_at, %(through)s) ELSE rolled_at END"
         " WHERE name = %(name)s",
         {"upper": str(window.upper), "complete": window.complete, "through": window.through, "name": name},
     )
