@@ -117,15 +117,19 @@ def words(count: int, seed: int) -> Sequence[str]:
     return [" ".join(draw.choice([*_WORDS, "qu!x", "ünïcode", "0815"], size=draw.integers(1, 50))) for _ in range(count)]
 
 
-def tiny_pack(folder: Path, task: str) -> Pack:
-    """The shipped nano of a task, a mini that mixes it in, and a large: files, manifest entry and thresholds that nobody has certified."""
+def tiny_pack(folder: Path, task: str, seed: int = 0) -> Pack:
+    """The shipped nano of a task, a mini that mixes it in, and a large: files, manifest entry and thresholds that nobody has certified.
+
+    Args:
+        seed: of the weights of the mini and the large.
+    """
     shipped = load(SHIPPED)[task]
     (nano,) = (tier for tier in shipped.tiers if tier.name == "nano")
     (linear,) = nano.artefacts
     shutil.copy(SHIPPED / linear.file, folder / linear.file)
     tokens = Artefact(file="tokenizer.json", sha256=write_tokenizer(folder / "tokenizer.json"), bytes=1)
-    large = _tier(folder, "large", len(shipped.labels), tokens)
-    mini = replace(_tier(folder, "mini", len(shipped.labels), tokens), mix={"nano": 0.75, "mini": 0.5})
+    large = _tier(folder, "large", len(shipped.labels), tokens, seed)
+    mini = replace(_tier(folder, "mini", len(shipped.labels), tokens, seed), mix={"nano": 0.75, "mini": 0.5})
     thresholds = {"nano": 0.97, "mini": 0.8, "large": 0.5}
     levels = [_certificate("0.02", thresholds), _certificate("0.1", dict.fromkeys(thresholds, 0.3))]
     return replace(shipped, version="tiny", tiers=(nano, mini, large), level="0.02", certificates=tuple(levels))
@@ -148,8 +152,8 @@ def tiny_kit(folder: Path, task: str, room: Room | None = None) -> Kit:
     return Kit({task: tiny_pack(folder, task)}, Models(folder), room)
 
 
-def _tier(folder: Path, name: str, labels: int, tokens: Artefact) -> TierModel:
-    digest = write_transformer(folder / f"{name}.onnx", labels, seed=len(name))
+def _tier(folder: Path, name: str, labels: int, tokens: Artefact, seed: int) -> TierModel:
+    digest = write_transformer(folder / f"{name}.onnx", labels, seed=len(name) + 10 * seed)
     graph = Artefact(file=f"{name}.onnx", sha256=digest, bytes=1)
     return TierModel(name=name, kind="transformer", artefacts=(graph,), tokenizer=tokens, max_tokens=32)
 

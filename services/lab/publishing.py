@@ -70,10 +70,10 @@ def reports(pack: Pack) -> tuple[str, str]:
 def publish(judged: Sequence[Published], made_in: Path, folder: Path) -> list[Published]:
     """Moves what passed its gates from ``made_in`` into ``folder``, whose manifest keeps its other packs and versions.
 
-    Model files and cards first, under names that say their content; then the manifest, by one renaming; then reports, whose names are
-    always the same; at last files go that neither this manifest nor the one before it names. Files of the one before stay until another
-    pack is published, because a process that runs reads a model when it first needs it. Whoever is stopped in between and begins again
-    ends with the same folder.
+    Model files and cards first, under names that say their content; then old reports go, and the manifest comes, by one renaming; then
+    new reports, whose names are always the same; at last files go that neither this manifest nor the one before it names. Files of the
+    one before stay until another pack is published, because a process that runs reads a model when it first needs it. Whoever is stopped
+    in between and begins again ends with the same folder.
 
     The reports of a pack that failed go there too, unless one of its name and version is published, whose own they would replace.
 
@@ -95,6 +95,7 @@ def publish(judged: Sequence[Published], made_in: Path, folder: Path) -> list[Pu
             moved = _moved([found.pack for found in judged if not found.failed], list(passed.values()))
             files.place(made_in, folder, moved)
             after = [*others.values(), *passed.values()]
+            _forget(told, folder)
             manifest.write(folder, after)
         for found in told:
             _tell(found, made_in, folder)
@@ -123,6 +124,12 @@ def _moved(drafts: Sequence[Pack], final: Sequence[Pack]) -> dict[str, str]:
     for before, after in zip(drafts, final, strict=True):
         found |= dict(zip((*before.files, before.card), (*after.files, after.card), strict=True))
     return found
+
+
+def _forget(told: Sequence[Published], folder: Path) -> None:
+    """Whoever is stopped before the new reports are there leaves none: old ones beside new models would tell of others."""
+    for name in (name for found in told if not found.failed for name in reports(found.pack)):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _tell(found: Published, made_in: Path, folder: Path) -> None:

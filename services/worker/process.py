@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import redis
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from services.worker.cascade import Cascade
     from services.worker.rollout import Fleet
+    from services.worker.tiers import Tier
 
 log = structlog.get_logger()
 
@@ -63,7 +64,7 @@ def serve(settings: Settings) -> None:
     report_errors(settings.process, SERVICE)
     engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application="worker-main")
     # Before work comes in: broken packs and an unsafe database end the process at once.
-    _models(settings, engine)
+    _models(settings, _remote(settings, engine))
     await_database(engine)
     server = health.serve(settings.process.host, settings.worker.port, _readiness(engine, settings.redis))
     reporter = Reporter(engine, settings.worker.cpu_period)
@@ -79,7 +80,7 @@ def serve(settings: Settings) -> None:
 def _work(settings: Settings) -> None:
     app = celery_app(settings.redis)
     app.conf.worker_redirect_stdouts = False
-    tasks.register(app, partial(_decider, settings))
+    tasks.register(app, partial(_decider, settings, cache(partial(_parts, settings))))
     # Otherwise Celery would bring a format of its own.
     signals.setup_logging.connect(keep_logging, weak=False)
     app.worker_main(
@@ -101,10 +102,16 @@ def keep_logging(**_: object) -> None:
     get_logger().propagate = True
 
 
-def _decider(settings: Settings) -> Decider:
-    """In the child, at its first order. Raises Retryable where the database is away."""
+def _parts(settings: Settings) -> tuple[Engine, Mapping[str, Tier]]:
+    """What a child makes once: connections, and models that run elsewhere, which may be processes."""
     engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application=SERVICE)
-    cascades, fleets = _models(settings, engine)
+    return engine, _remote(settings, engine)
+
+
+def _decider(settings: Settings, parts: Callable[[], tuple[Engine, Mapping[str, Tier]]]) -> Decider:
+    """In the child, at its first order, and after a model file was found to be gone. Raises Retryable where the database is away."""
+    engine, remote = parts()
+    cascades, fleets = _models(settings, remote)
     with unit_of_work(engine) as connection:
         announce_versions(connection, {name: _installed(fleet) for name, fleet in fleets.items()})
     found = processor()
@@ -116,10 +123,13 @@ def _installed(fleet: Fleet) -> Installed:
     return Installed(fleet.default, {version: certified_scores(cascade) for version, cascade in fleet.cascades.items()})
 
 
-def _models(settings: Settings, engine: Engine) -> tuple[Mapping[str, Cascade], Mapping[str, Fleet]]:
+def _remote(settings: Settings, engine: Engine) -> Mapping[str, Tier]:
+    return build_tiers(settings.remote.models, StoredSpending(engine), SystemClock())
+
+
+def _models(settings: Settings, remote: Mapping[str, Tier]) -> tuple[Mapping[str, Cascade], Mapping[str, Fleet]]:
     """Raises InvariantBroken or Blocked where packs or remote models are not what they must be."""
     folder, room = settings.worker.models or SHIPPED, _room(settings)
-    remote = build_tiers(settings.remote.models, StoredSpending(engine), SystemClock())
     fleets = gathered_fleets([folder, *filter(None, [settings.process.packs])], remote, room)
     return build_cascades(folder, remote, room) | {name: fleet.cascades[fleet.default] for name, fleet in fleets.items()}, fleets
 

@@ -18,6 +18,7 @@ from shared.casework import repository as casework
 from shared.casework.values import GivenUp
 from shared.db import unit_of_work
 from shared.errors import Retryable, UnknownAutomation
+from shared.inference.files import ModelGone
 from shared.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Decider:
         self._rates = Rates(clock)
         self.cpu = ProcessMeter()
         self._runner = Runner(engine, clock, self._rates, self.cpu, fleets)
+        # Whether a model that it was made with is gone; one that is made now reads the present manifest.
+        self.is_outdated = False
 
     def decide(self, automation: str, ids: Sequence[UUID]) -> None:
         """Run every case of an order that may be run; the others are somebody else's, done, paused or used up.
@@ -131,6 +134,8 @@ class Decider:
     def _return(self, failures: Sequence[Failure], automation: str) -> None:
         if not failures:
             return
+        if any(failure.error == ModelGone.__name__ for failure in failures):
+            self.is_outdated = True
         cap = self._limits.attempt_cap
         used_up = [GivenUp(f.claim.case_id, f.claim.attempt, f.error) for f in failures if f.claim.attempt >= cap]
         again = [

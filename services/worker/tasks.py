@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import structlog
+
 from shared.errors import InvariantBroken
 from shared.taskqueue.app import DECIDE
 from shared.telemetry import trace
@@ -16,9 +18,11 @@ if TYPE_CHECKING:
 
     from services.worker.service import Decider
 
+log = structlog.get_logger()
+
 
 class PerProcess:
-    """Makes the decider at first use: connections, models and tokenizers do not survive a fork."""
+    """Makes the decider at first use, because connections, models and tokenizers do not survive a fork; and anew where models are gone."""
 
     def __init__(self, build: Callable[[], Decider]) -> None:
         self._build = build
@@ -29,13 +33,23 @@ class PerProcess:
         """Raises InvariantBroken where it was made before a fork."""
         if self._decider is None:
             self._decider, self._pid = self._build(), os.getpid()
+        elif self._decider.is_outdated:
+            self._decider = self._rebuilt(self._decider)
         if self._pid != os.getpid():
             raise InvariantBroken("a decider crossed a fork", made_in=self._pid, used_in=os.getpid())
         return self._decider
 
+    def _rebuilt(self, outdated: Decider) -> Decider:
+        """The outdated one where the present models are not what they must be: what needs no model is decided all the same."""
+        try:
+            return self._build()
+        except InvariantBroken as error:
+            log.exception("models_not_reloaded", reason=error.message)
+            return outdated
+
 
 def register(app: Celery, build: Callable[[], Decider]) -> None:
-    """Args: build: called once in each process that carries out orders."""
+    """Args: build: called in each process that carries out orders, once, and again where its models are gone."""
     deciders = PerProcess(build)
 
     def decide(task: Task[Any, Any], automation: str, ids: list[str]) -> None:

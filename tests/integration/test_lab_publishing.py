@@ -146,6 +146,8 @@ def test_whoever_is_killed_at_any_step_of_publishing_leaves_one_whole_pack_and_t
         assert pack in (old, new)
         states.append(pack == new)
         _is_whole(folder)
+        told = clean if pack == new else before
+        assert all(found.read_bytes() == (told / found.name).read_bytes() for found in folder.glob("*-report.*"))
         for needed in (_needed(before) | _needed(clean), _needed(clean)):
             (again,) = publish([folders.judged], folders.drafted(folder), folder)
             assert again.pack == new
