@@ -5,6 +5,7 @@ Every class is frozen and refuses unknown fields. Only a ``main`` instantiates o
 
 from __future__ import annotations
 
+import ssl
 import sys
 from dataclasses import fields
 from datetime import timedelta
@@ -184,6 +185,10 @@ class KafkaSettings(BaseSettings):
     password: SecretStr | None = None
     # PEM bundle to trust instead of the system's, for brokers with certificates of a private authority.
     ca_file: FilePath | None = None
+    # PEM files that say who we are, for brokers with ssl.client.auth=required: a certificate with its chain, and its key without a
+    # password. No key file: the key is in the file of the certificate.
+    certificate_file: FilePath | None = None
+    key_file: FilePath | None = None
     events_topic: str = "recoup.events.v1"
     decisions_topic: str = "recoup.decisions.v1"
     dead_topic: str = "recoup.dead.v1"
@@ -208,6 +213,21 @@ class KafkaSettings(BaseSettings):
             raise ValueError("RECOUP_KAFKA_CA_FILE protects nothing: RECOUP_KAFKA_SECURITY_PROTOCOL must be SSL or SASL_SSL")
         return self
 
+    @model_validator(mode="after")
+    def _shows_a_certificate_of_its_own(self) -> KafkaSettings:
+        if self.certificate_file is None:
+            if self.key_file is not None:
+                raise ValueError("RECOUP_KAFKA_KEY_FILE is told to nobody: it needs RECOUP_KAFKA_CERTIFICATE_FILE")
+            return self
+        if "SSL" not in self.security_protocol:
+            raise ValueError("RECOUP_KAFKA_CERTIFICATE_FILE is shown to nobody: RECOUP_KAFKA_SECURITY_PROTOCOL must be SSL or SASL_SSL")
+        try:
+            # Without a password the library would ask for it on a terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(self.certificate_file, self.key_file, password="")
+        except OSError:
+            raise ValueError("RECOUP_KAFKA_CERTIFICATE_FILE and RECOUP_KAFKA_KEY_FILE are no certificate and its key in PEM") from None
+        return self
+
     @property
     def _is_sasl(self) -> bool:
         return self.security_protocol.startswith("SASL_")
@@ -222,6 +242,8 @@ class KafkaSettings(BaseSettings):
             told["sasl_plain_password"] = self.password.get_secret_value()
         if self.ca_file is not None:
             told["ssl_cafile"] = str(self.ca_file)
+        if self.certificate_file is not None:
+            told |= {"ssl_certfile": str(self.certificate_file), "ssl_keyfile": None if self.key_file is None else str(self.key_file)}
         return told
 
 

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def certificate(folder: Path, *names: str) -> tuple[ssl.SSLContext, Path]:
-    """A server's context with a certificate for the names, signed by itself, and the file to trust it by."""
+def certificate(folder: Path, *names: str, owner: str = "sink") -> tuple[ssl.SSLContext, Path]:
+    """A server's context with a certificate for the names, signed by itself, and the file to trust it by.
+
+    Args:
+        owner: common name of its subject.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, owner)])
     now = datetime.now(UTC)  # noqa: TID251  # certificates are checked against the real clock
     alternatives = [x509.IPAddress(ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names]
     made = (

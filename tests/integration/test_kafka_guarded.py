@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -30,7 +31,7 @@ from shared.eventlog.topics import ensure_topics
 from shared.settings import KafkaSettings
 from tests.certificates import certificate
 from tests.patience import HANG_SECONDS, eventually
-from tests.servers import KAFKA_CACHE, ROOT
+from tests.servers import KAFKA_CACHE, ROOT, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +42,10 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.filterwarnings("i
 
 # What is in the properties of the embedded broker and comes again counts as it comes last.
 GUARDED = """
-listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=SASL_SSL://127.0.0.1:{port}
-listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+listeners=SASL_SSL://127.0.0.1:{port},MUTUAL://127.0.0.1:{mutual},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=SASL_SSL://127.0.0.1:{port},MUTUAL://127.0.0.1:{mutual}
+listener.security.protocol.map=SASL_SSL:SASL_SSL,MUTUAL:SSL,CONTROLLER:PLAINTEXT
+listener.name.mutual.ssl.client.auth=required
 inter.broker.listener.name=SASL_SSL
 sasl.enabled.mechanisms=PLAIN
 sasl.mechanism.inter.broker.protocol=PLAIN
@@ -52,7 +54,7 @@ listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.p
 ssl.keystore.type=PEM
 ssl.keystore.location={folder}/keystore.pem
 ssl.truststore.type=PEM
-ssl.truststore.location={folder}/certificate.pem
+ssl.truststore.location={folder}/trusted.pem
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:migrate;User:ANONYMOUS
 """
@@ -70,11 +72,21 @@ class GuardedKafka(Kafka):
         if not (folder / "keystore.pem").exists():
             certificate(folder, "127.0.0.1")
             (folder / "keystore.pem").write_bytes((folder / "key.pem").read_bytes() + (folder / "certificate.pem").read_bytes())
+            trusted = (folder / "certificate.pem").read_bytes()
+            for owner in ("gateway", "stranger"):
+                (folder / owner).mkdir()
+                certificate(folder / owner, owner, owner=owner)
+            (folder / "trusted.pem").write_bytes(trusted + (folder / "gateway" / "certificate.pem").read_bytes())
         return super()._prepare()
+
+    @cached_property
+    def mutual_port(self) -> int:
+        """Of the listener that asks clients for a certificate."""
+        return free_port()
 
     def properties(self, logs: Path) -> str:
         users = " ".join(f'user_{name}="secret of {name}"' for name in USERS)
-        guarded = GUARDED.format(port=self.port, controller=self._controller_port, users=users, folder=self.data)
+        guarded = GUARDED.format(port=self.port, mutual=self.mutual_port, controller=self._controller_port, users=users, folder=self.data)
         return super().properties(logs) + guarded
 
 
@@ -166,15 +178,47 @@ MIGRATE = (
 )
 
 
+def _shows(broker: GuardedKafka, owner: str) -> dict[str, str]:
+    """What a process is told that shows its certificate."""
+    own, files = broker.data / owner, {"CERTIFICATE_FILE": "certificate.pem", "KEY_FILE": "key.pem"}
+    told = {
+        "BOOTSTRAP_SERVERS": f"127.0.0.1:{broker.mutual_port}",
+        "SECURITY_PROTOCOL": "SSL",
+        "CA_FILE": str(broker.data / "certificate.pem"),
+    }
+    return told | {name: str(own / file) for name, file in files.items()}
+
+
+def test_a_process_is_known_by_its_certificate(broker: GuardedKafka) -> None:
+    settings = KafkaSettings.model_validate({name.lower(): value for name, value in _shows(broker, "gateway").items()})
+    admin = KafkaAdminClient(**_as(broker, "migrate").connection)
+    resource = ResourcePattern(ResourceType.TOPIC, settings.events_topic)
+    admin.create_acls([ACL("User:CN=gateway", "*", ACLOperation.WRITE, ACLPermissionType.ALLOW, resource)])
+    admin.close()
+    eventually(lambda: _sends(settings, settings.events_topic))
+    assert not _sends(settings, settings.dead_topic)
+
+
+@pytest.mark.parametrize("other", [{"CERTIFICATE_FILE": "", "KEY_FILE": ""}, None], ids=["none", "one that the broker does not trust"])
+def test_whoever_shows_no_certificate_that_is_trusted_stays_outside(broker: GuardedKafka, other: dict[str, str] | None) -> None:
+    ended = _migrate(_shows(broker, "stranger" if other is None else "gateway") | (other or {}))
+    assert ended.returncode != 0
+    assert "KafkaAway" in ended.stderr
+
+
+def _migrate(told: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: the client leaves sockets of refused connections to the garbage collector."""
+    environment = os.environ | {f"RECOUP_KAFKA_{name}": value for name, value in told.items()}  # noqa: TID251  # a child gets ours
+    return subprocess.run([sys.executable, "-c", MIGRATE], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize(("other", "error"), [({}, None), ({"PASSWORD": "wrong"}, "KafkaAway"), ({"CA_FILE": ""}, "KafkaAway")])
 def test_whoever_cannot_say_who_it_is_or_does_not_know_the_broker_stays_outside(
     broker: GuardedKafka, other: dict[str, str], error: str | None
 ) -> None:
-    """In a process of its own: the client leaves sockets of refused connections to the garbage collector."""
     told = {"BOOTSTRAP_SERVERS": broker.url, "SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "USERNAME": "migrate"}
     told |= {"PASSWORD": "secret of migrate", "CA_FILE": str(broker.data / "certificate.pem")} | other
-    environment = os.environ | {f"RECOUP_KAFKA_{name}": value for name, value in told.items()}  # noqa: TID251  # a child gets ours
-    ended = subprocess.run([sys.executable, "-c", MIGRATE], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    ended = _migrate(told)
     assert (ended.returncode == 0) == (error is None), ended.stderr
     assert (error or "") in ended.stderr
     assert "secret of" not in ended.stderr

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from shared.settings import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings, SecretSettings, load, prefixed
+from tests.certificates import certificate
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class _Lists(BaseSettings):
@@ -98,6 +104,9 @@ def test_clients_of_kafka_are_told_who_they_are_and_whom_to_trust(monkeypatch: p
         (KAFKA, "RECOUP_KAFKA_SECURITY_PROTOCOL"),
         (KAFKA | {"RECOUP_KAFKA_SECURITY_PROTOCOL": "SSL"}, "RECOUP_KAFKA_SECURITY_PROTOCOL"),
         ({"RECOUP_KAFKA_CA_FILE": __file__}, "RECOUP_KAFKA_CA_FILE"),
+        ({"RECOUP_KAFKA_CERTIFICATE_FILE": __file__}, "RECOUP_KAFKA_SECURITY_PROTOCOL"),
+        ({"RECOUP_KAFKA_KEY_FILE": __file__, "RECOUP_KAFKA_SECURITY_PROTOCOL": "SSL"}, "RECOUP_KAFKA_CERTIFICATE_FILE"),
+        ({"RECOUP_KAFKA_CERTIFICATE_FILE": __file__, "RECOUP_KAFKA_SECURITY_PROTOCOL": "SSL"}, "RECOUP_KAFKA_CERTIFICATE_FILE"),
     ],
 )
 def test_what_would_protect_nothing_is_refused(
@@ -110,3 +119,29 @@ def test_what_would_protect_nothing_is_refused(
     said = capsys.readouterr().err
     assert named in said
     assert "canary" not in said
+
+
+def test_a_certificate_of_its_own_is_shown_where_its_key_fits_and_needs_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certificate(tmp_path, "client")
+    (tmp_path / "other").mkdir()
+    certificate(tmp_path / "other", "client")
+    plain, of_another = tmp_path / "key.pem", tmp_path / "other" / "key.pem"
+    sealed = tmp_path / "sealed.pem"
+    sealed.write_bytes(
+        load_pem_private_key(plain.read_bytes(), None).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    )
+    (tmp_path / "both.pem").write_bytes((tmp_path / "certificate.pem").read_bytes() + plain.read_bytes())
+    monkeypatch.setenv("RECOUP_KAFKA_SECURITY_PROTOCOL", "SSL")
+    monkeypatch.setenv("RECOUP_KAFKA_CERTIFICATE_FILE", str(tmp_path / "both.pem"))
+    assert load(KafkaSettings).connection["ssl_keyfile"] is None
+    monkeypatch.setenv("RECOUP_KAFKA_CERTIFICATE_FILE", str(tmp_path / "certificate.pem"))
+    for key in (of_another, sealed):
+        monkeypatch.setenv("RECOUP_KAFKA_KEY_FILE", str(key))
+        with pytest.raises(SystemExit):
+            load(KafkaSettings)
+        assert "are no certificate and its key in PEM" in capsys.readouterr().err
+    monkeypatch.setenv("RECOUP_KAFKA_KEY_FILE", str(plain))
+    told = load(KafkaSettings).connection
+    assert (told["ssl_certfile"], told["ssl_keyfile"]) == (str(tmp_path / "certificate.pem"), str(plain))
