@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from shared.errors import RecoupError
 from shared.eventlog.topics import ensure_topics
+from shared.release import SCHEMA
 from shared.settings import KafkaSettings, PostgresUrl, load_all, prefixed
 
 GROUP_ROLES = ("recoup_owner", "recoup_api", "recoup_line")
@@ -150,7 +151,7 @@ def _carry_out(url: str, revision: str, *, down: bool, admin: _AdminSettings, ka
         upgrade(url, revision, app_password=admin.app_password.get_secret_value() if admin.app_password else None)
         if kafka.bootstrap_servers:
             ensure_topics(kafka)
-    typer.echo(f"schema is at {revision}")
+    typer.echo(f"schema is at {SCHEMA if revision == 'head' else revision}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from migrations.run import app, check_drift, downgrade, upgrade
+from shared.release import SCHEMA
 from tests.database_sessions import connected
 from tests.patience import HANG_SECONDS, eventually
 from tests.servers import ROOT
@@ -61,10 +62,12 @@ def test_a_revision_that_there_is_not_gets_one_line(database: Database, monkeypa
         assert (done.exit_code, done.stderr, done.stdout) == (1, "Can't locate revision identified by 'nonsense'\n", "")
 
 
-def test_going_back_says_where_the_schema_is(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_back_and_forth_says_where_the_schema_is(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECOUP_DATABASE_ADMIN_URL", database.admin_url)
     done = CliRunner().invoke(app, ["--down", "--revision", "0023"])
     assert (done.exit_code, done.stdout) == (0, "schema is at 0023\n")
+    forward = CliRunner().invoke(app, [])
+    assert (forward.exit_code, forward.stdout) == (0, f"schema is at {SCHEMA}\n")
 
 
 def test_two_migrations_of_one_database_wait_for_each_other(empty_database: Database) -> None:
