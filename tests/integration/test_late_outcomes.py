@@ -187,14 +187,16 @@ def test_the_order_in_which_outcomes_arrive_does_not_matter_only_that_of_what_ha
 
 
 def test_an_outcome_that_cannot_be_booked_holds_up_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes first each time, being the oldest. Three are too large for the ledger, as older gateways let them in."""
+    """It comes first each time, being the oldest. Three are in no currency, which no gateway lets in."""
     monkeypatch.setattr(outcomes, "BATCH", 2)
     cases = [_received(engine) for _ in range(10)]
     for case in cases:
         _decided(engine, case)
     _tell(engine, *(_outcome(case, "refunded", loss="1") for case in cases))
     with unit_of_work(engine) as connection:
-        connection.exec_driver_sql("UPDATE case_outcomes SET amount = 1e11 WHERE id IN (SELECT id FROM case_outcomes ORDER BY id LIMIT 3)")
+        connection.exec_driver_sql(
+            "UPDATE case_outcomes SET currency = 'eur' WHERE id IN (SELECT id FROM case_outcomes ORDER BY id LIMIT 3)"
+        )
     for _ in range(5):
         with pytest.raises(outcomes.OutcomesFailed) as told:
             _apply(engine)
