@@ -14,6 +14,7 @@ from kafka.errors import KafkaError, RetriableError
 from kafka.structs import OffsetAndMetadata
 
 from services.dispatcher.lag import Lags
+from services.dispatcher.lenient_names import read_any_header_name
 from services.dispatcher.records import Raw
 from shared.errors import Retryable
 
@@ -50,6 +51,7 @@ class Line:
 
 def consumer(settings: KafkaSettings, batch: int) -> KafkaConsumer:
     """Blocks for seconds. Raises: KafkaError: no broker answers."""
+    read_any_header_name()
     return KafkaConsumer(
         settings.events_topic,
         **settings.connection,

@@ -1,4 +1,4 @@
-"""What a producer of somebody else's compresses with is its own business."""
+"""What a producer of somebody else's compresses with, and how it names its headers, is its own business."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from kafka import KafkaProducer
 
 from tests.dispatcher_world import ACME, cases, claim, dispatcher, kafka_settings
-from tests.intake_data import add_tenant
+from tests.intake_data import add_tenant, rows
 from tests.patience import eventually
 
 if TYPE_CHECKING:
@@ -35,6 +35,35 @@ def test_events_are_read_whatever_their_producer_compresses_with(
     producer.close()
     with dispatcher(database, empty_redis_url, settings, tmp_path):
         eventually(lambda: cases(database) == 40)
+
+
+class _Binary(str):
+    """As a producer in C may name a header."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"x\xff"
+
+
+def test_a_header_whose_name_is_no_text_stops_nobody(
+    database: Database, empty_redis_url: str, kafka_bootstrap: str, tmp_path: Path
+) -> None:
+    add_tenant(database)
+    settings = kafka_settings(kafka_bootstrap, partitions=1)
+    # One batch, which the broker leaves as it is: what comes after such a record is read as well.
+    producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, enable_idempotence=False, linger_ms=500, compression_type="lz4")
+    for value, headers in (
+        (claim("1"), ACME),
+        (claim("2"), [(_Binary(), b"1"), *ACME]),
+        (b"junk", [*ACME, (_Binary(), b"2")]),
+        (claim("3"), ACME),
+    ):
+        producer.send(settings.events_topic, value=value, headers=headers)
+    producer.close()
+    with dispatcher(database, empty_redis_url, settings, tmp_path):
+        eventually(lambda: cases(database) == 3)
+    assert rows(database, "SELECT headers->1 FROM poison_records") == [({"name": "x\\xff", "value_base64": "Mg=="},)]
 
 
 def _snappy(data: bytes) -> bytes:
