@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
-from sentry_sdk.crons import capture_checkin
 
 from services.steward import braking, drift, outcomes, overhead, service, telling, trials
 from services.steward.schedule import Job
@@ -25,7 +24,7 @@ from shared.settings import DatabaseSettings, ProcessSettings, RedisSettings, lo
 from shared.taskqueue.app import celery_app
 from shared.taskqueue.orders import Orders
 from shared.telemetry import logs
-from shared.telemetry.errors import report_errors
+from shared.telemetry.errors import check_in, report_errors
 from shared.web.health import serve
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
         Job("tell_seals", 10 * MINUTE, lambda: telling.tell_seals(engine, clock.now())),
         Job("ensure_partitions", HOUR, lambda: service.ensure_partitions(engine)),
         Job("prune_runs", MINUTE, lambda: service.prune_runs(engine, settings.steward.keep_runs)),
-        Job("check_in", MINUTE, _check_in),
+        Job("check_in", MINUTE, lambda: _check_in(settings.process)),
     )
 
 
@@ -120,9 +119,8 @@ def _answers(engine: Engine) -> bool:
         return False
 
 
-def _check_in() -> int:
-    """Tell Sentry Crons once a minute, the shortest interval it knows, that the jobs run; nothing happens without a DSN."""
-    capture_checkin(monitor_slug=MONITOR, status="ok", monitor_config={"schedule": {"type": "interval", "value": 1, "unit": "minute"}})
+def _check_in(process: ProcessSettings) -> int:
+    check_in(process, MONITOR)
     return 0
 
 

@@ -1,11 +1,11 @@
-"""Error reports to Sentry: off without a DSN, and never with a customer's text in them."""
+"""Error reports to Sentry: off without a DSN, and never with a customer's text in them.
+
+Its client is imported where there is a DSN: it takes a third of a second, with two HTTP libraries of its own.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import sentry_sdk
-from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
@@ -26,6 +26,9 @@ def report_errors(settings: ProcessSettings, service: str) -> None:
     """Start reporting. Local variables, request bodies and messages of exceptions stay here: they may hold personal data."""
     if settings.sentry_dsn is None:
         return
+    import sentry_sdk
+    from sentry_sdk.scrubber import DEFAULT_DENYLIST, DEFAULT_PII_DENYLIST, EventScrubber
+
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         environment=settings.environment,
@@ -38,6 +41,15 @@ def report_errors(settings: ProcessSettings, service: str) -> None:
         shutdown_timeout=2,
     )
     sentry_sdk.set_tag("service", service)
+
+
+def check_in(settings: ProcessSettings, monitor: str) -> None:
+    """Tell Sentry Crons that the jobs run, as every minute, the shortest interval it knows; nothing happens without a DSN."""
+    if settings.sentry_dsn is None:
+        return
+    from sentry_sdk.crons import capture_checkin
+
+    capture_checkin(monitor_slug=monitor, status="ok", monitor_config={"schedule": {"type": "interval", "value": 1, "unit": "minute"}})
 
 
 def only_what_is_known(event: Event, hint: Hint) -> Event | None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sentry_sdk.transport import Transport
 
 from shared.settings import ProcessSettings
-from shared.telemetry.errors import only_what_is_known, report_errors
+from shared.telemetry.errors import check_in, only_what_is_known, report_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,6 +111,13 @@ def test_a_log_line_of_ours_is_reported_by_its_name_alone(captured: Captured) ->
     logging.getLogger("shared.web").error({"event": "request_failed", "detail": CANARY})
     assert [event["message"] for event in captured.events] == ["request_failed"]
     assert CANARY.encode() not in b"".join(captured.sent)
+
+
+def test_jobs_check_in_where_errors_are_reported(captured: Captured) -> None:
+    check_in(ProcessSettings(), "recoup-steward")
+    assert not captured.sent
+    check_in(SETTINGS, "recoup-steward")
+    assert b'"type":"check_in"' in captured.sent[0]
 
 
 def test_an_event_without_anything_known_survives() -> None:
