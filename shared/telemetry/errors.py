@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _KEPT = {
     "event_id", "timestamp", "level", "platform", "logger", "server_name", "release", "environment", "exception", "tags", "contexts",
     "transaction", "sdk", "type", "fingerprint",
+    # Of a check-in, which passes here as well.
+    "check_in_id", "monitor_slug", "monitor_config", "status", "duration",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,10 @@ def test_jobs_check_in_where_errors_are_reported(captured: Captured) -> None:
     check_in(ProcessSettings(), "recoup-steward")
     assert not captured.sent
     check_in(SETTINGS, "recoup-steward")
-    assert b'"type":"check_in"' in captured.sent[0]
+    (_, item) = (json.loads(line) for line in captured.sent[0].splitlines()[1:])
+    assert item.items() >= {"type": "check_in", "monitor_slug": "recoup-steward", "status": "ok"}.items()
+    assert item["check_in_id"]
+    assert item["monitor_config"] == {"schedule": {"type": "interval", "value": 1, "unit": "minute"}}
 
 
 def test_an_event_without_anything_known_survives() -> None:
