@@ -21,7 +21,6 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.source import Source, opened
 from shared.clock import SystemClock
 from shared.db import await_database, engine_for
-from shared.eventlog.direct import DirectLog
 from shared.security.vault import Vault
 from shared.settings import (
     TIME_AHEAD,
@@ -33,8 +32,6 @@ from shared.settings import (
     SecretSettings,
     load_all,
 )
-from shared.taskqueue.app import celery_app
-from shared.taskqueue.orders import Orders
 from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
 from shared.web.app import create_app
@@ -87,9 +84,13 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
 
 def event_log(engine: Engine, redis: RedisSettings, kafka: KafkaSettings) -> EventLog:
     """Kafka where brokers are configured, else the inbox itself."""
+    # Imported here: with Kafka nobody here speaks to the workers, and an installation without Kafka has no client.
     if not kafka.bootstrap_servers:
+        from shared.eventlog.direct import DirectLog  # noqa: PLC0415
+        from shared.taskqueue.app import celery_app  # noqa: PLC0415
+        from shared.taskqueue.orders import Orders  # noqa: PLC0415
+
         return DirectLog(engine, Orders(celery_app(redis)))
-    # Imported here: an installation without Kafka has no client.
     from shared.eventlog.kafka import KafkaLog  # noqa: PLC0415
     from shared.intake.known import KnownEvents  # noqa: PLC0415
 

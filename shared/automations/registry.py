@@ -11,7 +11,6 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from shared.automations.contract import Automation
-from shared.automations.declared import declared
 from shared.errors import InvariantBroken, UnknownAutomation, UnknownEventType
 from shared.settings import PackSettings, load
 
@@ -39,8 +38,12 @@ def automations() -> Mapping[str, Automation]:
         InvariantBroken: as `installed`, or the manifest of ``RECOUP_PACKS`` cannot be read.
     """
     folder = load(PackSettings).packs
-    given = {} if folder is None else declared(folder)
-    return _unique([*installed().values(), *(found for name, found in given.items() if name not in installed())])
+    if folder is None:
+        return installed()
+    # Imported where there is such a folder: most have none, and the manifest takes a twentieth of a second.
+    from shared.automations.declared import declared
+
+    return _unique([*installed().values(), *(found for name, found in declared(folder).items() if name not in installed())])
 
 
 def _loaded(entry: EntryPoint) -> Automation:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from services.roi import sealed
 from services.roi.answers import evidence
-from services.roi.exports.board import Board, drawn
 from services.roi.period import Bucket
 from services.roi.repository import figures as repository
 from services.roi.repository.snapshots import snapshot
@@ -22,6 +21,8 @@ _BY_DAY = timedelta(days=45)
 
 def page(roi: Roi, tenant: str, question: Question) -> bytes:
     """As PDF, of one snapshot: its plots add up to its figures, and its seal is the newest of what they know."""
+    from services.roi.exports.board import Board, drawn
+
     with snapshot(roi.engine, tenant) as connection:
         summary = evidence.judged_in(connection, roi, tenant, question)
         # A period by default moves on with the hour.

@@ -10,12 +10,12 @@ from decimal import Decimal
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING
 
-import xlsxwriter
-
 from services.roi.exports.cells import exact, written
 from shared.errors import Rejected
 
 if TYPE_CHECKING:
+    import xlsxwriter
+
     from services.roi.exports.cells import Cell
     from services.roi.exports.tables import Table
 
@@ -56,6 +56,8 @@ def as_workbook(tables: Sequence[Table]) -> Iterator[bytes]:
 
 
 def _write(file: IO[bytes], tables: Iterable[Table]) -> None:
+    import xlsxwriter
+
     # Text is text, whatever it begins with or looks like; rows go to disk as they come.
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(file, options) as workbook:
