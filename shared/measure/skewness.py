@@ -7,14 +7,15 @@ were seen gives the skewness; handling times are close to that, and a third mome
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from shared.measure.mixture import Floats
+if TYPE_CHECKING:
+    from shared.measure.mixture import Floats
 
 # Control cases at which half of the skewness correction counts at the lower end; there it makes the claim larger, so it comes late.
 TRUSTED = 2_000.0
 
-Number = TypeVar("Number", float, Floats)
+Number = TypeVar("Number", float, "Floats")
 
 
 def log_normal_third(mean: float, variance: float) -> float:

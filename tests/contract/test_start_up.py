@@ -13,6 +13,7 @@ from tests.servers import ROOT
 IN_ORDER = (
     "services.cli.main",
     "services.supervisor.main",
+    "services.cli.importing",
     "services.courier.main",
     "services.gateway.main",
     "services.ops.main",
