@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -15,11 +13,12 @@ import psutil
 import pytest
 from sqlalchemy import create_engine
 
+from services.courier.main import app
 from shared.db import unit_of_work
+from tests.checked_settings import checked
 from tests.courier_sink import Answer, Sink
 from tests.courier_world import World, end
 from tests.patience import eventually
-from tests.servers import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,11 +122,8 @@ def test_a_courier_goes_on_when_its_connections_are_cut(world: World, database: 
     ],
 )
 def test_check_says_what_is_wrong_with_the_settings(world: World, changed: dict[str, str], status: int, says: str) -> None:
-    found = subprocess.run(
-        [sys.executable, "-m", "services.courier.main", "--check"],
-        cwd=ROOT, env={**world.environment(), **changed}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert found.returncode == status
+    found = checked(app, {**world.environment(), **changed})
+    assert found.exit_code == status
     assert says in found.stdout + found.stderr
 
 

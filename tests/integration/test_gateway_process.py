@@ -16,8 +16,10 @@ import orjson
 import psutil
 import pytest
 
+from services.gateway.main import app
 from shared.clock import SystemClock
 from shared.security.vault import new_vault_key
+from tests.checked_settings import checked
 from tests.gateway_app import BATCH, CLAIM, STRUCTURED, Tenant, claim, signed
 from tests.patience import eventually
 from tests.servers import ROOT, free_port
@@ -166,16 +168,11 @@ def test_sigterm_ends_the_gateway_after_the_requests_in_flight(gateway: GatewayP
 
 def test_settings_are_checked_without_starting(database: Database, redis_url: str) -> None:
     good = _environment(database, redis_url, new_vault_key(), 8080)
-    assert _check(good).returncode == 0
+    assert checked(app, good).exit_code == 0
     for name, value in {"RECOUP_SECRET_KEY": "no-key", "RECOUP_GATEWAY_PORT": "-1"}.items():
-        refused = _check({**good, name: value})
-        assert refused.returncode in {1, 2}
-        assert name.encode() in refused.stderr
-    missing = _check({name: value for name, value in good.items() if name != "RECOUP_DATABASE_URL"})
-    assert missing.returncode == 2
-    assert b"RECOUP_DATABASE_URL" in missing.stderr
-
-
-def _check(environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "services.gateway.main", "--check"]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False)
+        refused = checked(app, {**good, name: value})
+        assert refused.exit_code in {1, 2}
+        assert name in refused.stderr
+    missing = checked(app, {name: value for name, value in good.items() if name != "RECOUP_DATABASE_URL"})
+    assert missing.exit_code == 2
+    assert "RECOUP_DATABASE_URL" in missing.stderr
