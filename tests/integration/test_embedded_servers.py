@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,7 +161,7 @@ def _send(server: Kafka, value: bytes) -> None:
 
 def _records(server: Kafka, count: int) -> list[bytes]:
     consumer = KafkaConsumer("kept", bootstrap_servers=server.url, auto_offset_reset="earliest", consumer_timeout_ms=20_000)
-    found = [record.value for record, _ in zip(consumer, range(count), strict=False)]
+    found = [record.value for record in islice(consumer, count)]
     consumer.close()
     return found
 

@@ -185,6 +185,7 @@ def world(database: Database) -> Iterator[World]:
             yield World(database, line, client, clock, random.Random(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_figure_as_of_a_moment_is_the_one_that_was_answered_then(world: World, seed: int) -> None:
     world.randomness = random.Random(seed)
