@@ -48,7 +48,7 @@ COMMANDS = (
     Command("dispatch", "services.dispatcher.main", "kafka", "Kafka to the inbox, and orders to the workers."),
     Command("work", "services.worker.main", "worker", "Decide cases."),
     Command("courier", "services.courier.main", "courier", "Decisions out: signed webhooks and the decisions topic."),
-    Command("steward", "services.steward.main", "", "Reaper, roll-ups, partitions, platform costs, invariants."),
+    Command("steward", "services.steward.main", "measure", "Reaper, roll-ups, partitions, platform costs, invariants."),
     Command("ops", "services.ops.main", "api", "API for people: reviews, replay, configuration."),
     Command("roi", "services.roi.main", "api", "API for figures: what automation saved."),
     Command("migrate", "migrations.run", "", "Create roles and bring the schema and the topics up to date."),
