@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPLATE = "recoup_template"
-# Beginnings of the names of tests that one worker runs, because they share what takes long to make: the running line, and many splits.
+# Beginnings of the names of tests that one worker runs, because they share what takes long to make: the running line, what commands say,
+# and many splits.
 TOGETHER = (
     (
         "tests/chaos/",
@@ -41,6 +42,7 @@ TOGETHER = (
         "tests/e2e/test_readme_story",
         "tests/e2e/test_traces_and_privacy",
     ),
+    ("tests/unit/test_cli.py",),
     ("tests/unit/test_lab_certify",),
 )
 

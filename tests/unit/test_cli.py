@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -46,13 +47,37 @@ NAMES = (
 )
 
 
-def _recoup(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A process of its own, as in a shell without any of our settings."""
+# `import` wants its file first; `work` is last, because it sets variables of its process.
+WITHOUT_SETTINGS = {name: [name] for name in ("gateway", "ops", "roi", "courier", "steward", "dispatch", "migrate")} | {
+    "import": ["import", "events", "pyproject.toml"],
+    "work": ["work"],
+}
+# One new process says what every command says: each imports its own service, and most of that is the same.
+PROGRAM = """
+import json, sys
+from traceback import format_exception
+
+from typer.testing import CliRunner
+
+from services.cli.main import app
+
+said = []
+for arguments in json.loads(sys.argv[1]):
+    done = CliRunner().invoke(app, arguments)
+    failed = [] if isinstance(done.exception, SystemExit | None) else format_exception(done.exception)
+    said.append((done.exit_code, done.stdout, done.stderr + "".join(failed)))
+json.dump(said, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[tuple[str, ...], tuple[int, str, str]]:
+    """Exit status, output and errors by arguments, as in a shell without any of our settings."""
+    asked = [*([name, "--help"] for name in NAMES), *WITHOUT_SETTINGS.values()]
     environment = {"COLUMNS": "160", "NO_COLOR": "1", "PATH": "/usr/bin:/bin"}
-    return subprocess.run(
-        [sys.executable, "-m", "services.cli.main", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-c", PROGRAM, json.dumps(asked)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=120)
+    return {tuple(arguments): tuple(answer) for arguments, answer in zip(asked, json.loads(done.stdout), strict=True)}
 
 
 def test_the_commands_are_those_that_are_documented() -> None:
@@ -72,11 +97,11 @@ def test_help_lists_every_command() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_helps_under_its_own_name(name: str) -> None:
-    shown = _recoup(name, "--help")
-    assert shown.returncode == 0, shown.stderr
-    assert f"Usage: recoup {name} " in shown.stdout
-    assert shown.stderr == ""
+def test_every_command_helps_under_its_own_name(answers: dict[tuple[str, ...], tuple[int, str, str]], name: str) -> None:
+    status, output, errors = answers[name, "--help"]
+    assert status == 0, errors
+    assert f"Usage: recoup {name} " in output
+    assert errors == ""
 
 
 @pytest.mark.parametrize(
@@ -131,11 +156,11 @@ def test_a_module_of_ours_that_is_missing_is_a_bug_and_looks_like_one() -> None:
         run(Command("x", "services.nowhere.main", "api", ""), [])
 
 
-@pytest.mark.parametrize("name", ["gateway", "ops", "roi", "courier", "steward", "work", "dispatch", "migrate", "import"])
-def test_a_process_without_settings_names_the_variable_and_ends_with_2(name: str) -> None:
-    # `import` wants its file first.
-    arguments = ["import", "events", "pyproject.toml"] if name == "import" else [name]
-    ended = _recoup(*arguments)
-    assert ended.returncode == 2
-    assert re.match(r"RECOUP_[A-Z_]+: Field required\n", ended.stderr)
-    assert "Traceback" not in ended.stderr
+@pytest.mark.parametrize("name", WITHOUT_SETTINGS)
+def test_a_process_without_settings_names_the_variable_and_ends_with_2(
+    answers: dict[tuple[str, ...], tuple[int, str, str]], name: str
+) -> None:
+    status, _, errors = answers[tuple(WITHOUT_SETTINGS[name])]
+    assert status == 2
+    assert re.match(r"RECOUP_[A-Z_]+: Field required\n", errors)
+    assert "Traceback" not in errors
