@@ -27,6 +27,8 @@ def run(connection: Connection) -> None:
     # A migration that cannot get its lock gives up instead of queueing everybody else behind it.
     connection.exec_driver_sql("SET lock_timeout = '5s'")
     connection.exec_driver_sql("SET ROLE recoup_owner")
+    # Both are the session's; in one transaction with all migrations, each would hold its locks until the last of them has ended.
+    connection.commit()
     context.configure(
         connection=connection, target_metadata=metadata, compare_type=True, include_name=_is_ours, transaction_per_migration=True
     )

@@ -56,7 +56,7 @@ COMMANDS = (
     Command("poison", "services.dispatcher.poison", "", "Records of the event log that could not be read: count, show, replay, discard."),
     Command("import", "services.cli.importing", "", "Send events, or a log of manual handling, from a file."),
     Command("baselines", "services.cli.baselines", "", "What manual handling takes: list, declare, study, renew."),
-    Command("ledger", "services.steward.ledger", "", "Verify the sealed ledger."),
+    Command("ledger", "services.steward.ledger", "", "Verify the sealed ledger, and add the sums of figures up anew."),
     Command("keys", "services.ops.keys", "", "Tenants, API keys and the vault's key."),
     Command("plan", "services.cli.planning", "measure", "How many cases to hold out: what that gives, and what it costs."),
     Command("truth", "services.lab.truth.main", "measure", "Simulate deployments with known truth and judge the figures."),

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 from services.steward.repository import recounting
 from shared.commands import check_option
 from shared.db import engine_for, unit_of_work
+from shared.db.command import command_engine
 from shared.errors import RecoupError
 from shared.ledger import tree
 from shared.ledger.seals import Seal, written
@@ -80,22 +81,18 @@ def recount(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Add a tenant's sums up anew from decisions and ledger lines; exits with 1 where any differs.
+    """Add a tenant's sums of hours and money up anew from decisions and ledger lines; exits with 1 where any differs.
 
     Figures are computed from sums. That the lines are as they were sealed is what `verify` says.
     """
-    engine = engine_for(load(DatabaseSettings), role="recoup_line", application="ledger")
-    try:
-        with unit_of_work(engine, snapshot=True) as connection:
-            found = recounting.recount(connection, tenant)
-    finally:
-        engine.dispose()
+    with command_engine("ledger") as engine, unit_of_work(engine, snapshot=True) as connection:
+        found = recounting.recount(connection, tenant)
     if as_json:
         shown = [row._asdict() for row in found.shown]
         typer.echo(orjson.dumps({"tenant_id": tenant, "rows": found.rows, "different": found.different, "shown": shown}).decode())
     else:
         typer.echo("\n".join([f"{tenant}: {found.rows} rows of sums", *(_difference(row) for row in found.shown)]))
-        typer.echo(f"NOT WHAT WAS BOOKED: {found.different} rows" if found.different else "every sum is what was booked")
+        typer.echo(f"NOT WHAT WAS BOOKED: {found.different} rows" if found.different else "every sum of hours and money is what was booked")
     if found.different:
         raise typer.Exit(1)
 

@@ -15,6 +15,7 @@ from celery import signals
 
 from services.worker import redis_store, tasks
 from services.worker.backoff import delay
+from services.worker.cost import ProcessMeter
 from services.worker.redis_store import RedisStore
 from services.worker.remote.build import build_tiers
 from services.worker.remote.repository import StoredSpending
@@ -23,6 +24,7 @@ from services.worker.runtime.build import SHIPPED, Room, build_cascades, certifi
 from services.worker.service import Decider, Limits
 from services.worker.settings import RemoteSettings, WorkerSettings
 from services.worker.spending import Reporter
+from shared.automations import registry
 from shared.clock import SystemClock
 from shared.db import await_database, engine_for, unit_of_work
 from shared.inference.processor import processor
@@ -102,21 +104,30 @@ def keep_logging(**_: object) -> None:
     get_logger().propagate = True
 
 
-def _parts(settings: Settings) -> tuple[Engine, Mapping[str, Tier]]:
-    """What a child makes once: connections, and models that run elsewhere, which may be processes."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a child makes once. Attributes: remote: models that run elsewhere, which may be processes; cpu: what it took since it began."""
+
+    engine: Engine
+    remote: Mapping[str, Tier]
+    cpu: ProcessMeter
+
+
+def _parts(settings: Settings) -> _Parts:
     engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application=SERVICE)
-    return engine, _remote(settings, engine)
+    return _Parts(engine, _remote(settings, engine), ProcessMeter())
 
 
-def _decider(settings: Settings, parts: Callable[[], tuple[Engine, Mapping[str, Tier]]]) -> Decider:
+def _decider(settings: Settings, parts: Callable[[], _Parts]) -> Decider:
     """In the child, at its first order, and after a model file was found to be gone. Raises Retryable where the database is away."""
-    engine, remote = parts()
-    cascades, fleets = _models(settings, remote)
-    with unit_of_work(engine) as connection:
+    made = parts()
+    registry.read_anew()
+    cascades, fleets = _models(settings, made.remote)
+    with unit_of_work(made.engine) as connection:
         announce_versions(connection, {name: _installed(fleet) for name, fleet in fleets.items()})
     found = processor()
     log.info("decider_built", artefacts=found.variant, probe_seconds=round(found.seconds, 4))
-    return Decider(engine, cascades, SystemClock(), limits(settings.worker), fleets)
+    return Decider(made.engine, cascades, SystemClock(), limits(settings.worker), fleets, made.cpu)
 
 
 def _installed(fleet: Fleet) -> Installed:

@@ -188,7 +188,9 @@ def announce_versions(connection: Connection, installed: Mapping[str, Installed]
         " SELECT v.automation, v.version, v.is_default, now(), v.scores::jsonb"
         " FROM unnest(%(automations)b::text[], %(versions)b::text[], %(defaults)b::bool[], %(scores)b::text[])"
         " AS v (automation, version, is_default, scores)"
-        " ON CONFLICT (automation, version) DO UPDATE SET is_default = excluded.is_default, seen_at = excluded.seen_at,"
+        " ON CONFLICT (automation, version) DO UPDATE SET is_default = excluded.is_default,"
+        # Whoever began earlier may say so later.
+        " seen_at = greatest(model_versions.seen_at, excluded.seen_at),"
         " certified_scores = excluded.certified_scores",
         {
             "automations": [name for name, _, _, _ in found],

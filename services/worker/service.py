@@ -53,15 +53,26 @@ class Decider:
     """One per process: engine, models and rates must have been made in it."""
 
     def __init__(
-        self, engine: Engine, cascades: Mapping[str, Cascade], clock: Clock, limits: Limits, fleets: Mapping[str, Fleet] = ONE_VERSION
+        self,
+        engine: Engine,
+        cascades: Mapping[str, Cascade],
+        clock: Clock,
+        limits: Limits,
+        fleets: Mapping[str, Fleet] = ONE_VERSION,
+        cpu: ProcessMeter | None = None,
     ) -> None:
-        """Args: fleets: by automation, where several versions of its models are installed; the others have one, in ``cascades``."""
+        """Make one.
+
+        Args:
+            fleets: by automation, where several versions of its models are installed; the others have one, in ``cascades``.
+            cpu: that of the one before it in this process; None where there was none.
+        """
         self._engine = engine
         self._cascades = cascades
         self._clock = clock
         self._limits = limits
         self._rates = Rates(clock)
-        self.cpu = ProcessMeter()
+        self.cpu = cpu or ProcessMeter()
         self._runner = Runner(engine, clock, self._rates, self.cpu, fleets)
         # Whether a model that it was made with is gone; one that is made now reads the present manifest.
         self.is_outdated = False

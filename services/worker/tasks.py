@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+# A file that stays away would have everything read again for each order.
+RELOAD_SECONDS = 5.0
+
+
 class PerProcess:
     """Makes the decider at first use, because connections, models and tokenizers do not survive a fork; and anew where models are gone."""
 
@@ -28,12 +34,14 @@ class PerProcess:
         self._build = build
         self._decider: Decider | None = None
         self._pid = 0
+        self._reloaded = -math.inf
 
     def get(self) -> Decider:
         """Raises InvariantBroken where it was made before a fork."""
         if self._decider is None:
             self._decider, self._pid = self._build(), os.getpid()
-        elif self._decider.is_outdated:
+        elif self._decider.is_outdated and time.monotonic() - self._reloaded > RELOAD_SECONDS:
+            self._reloaded = time.monotonic()
             self._decider = self._rebuilt(self._decider)
         if self._pid != os.getpid():
             raise InvariantBroken("a decider crossed a fork", made_in=self._pid, used_in=os.getpid())

@@ -76,6 +76,12 @@ def automation(name: str) -> Automation:
         raise UnknownAutomation(name=name, known=sorted(automations())) from None
 
 
+def read_anew() -> None:
+    """What packs declare now, from the next call on: whoever reads their models again must read these with them."""
+    automations.cache_clear()
+    _by_event_type.cache_clear()
+
+
 @cache
 def _by_event_type() -> Mapping[str, Automation]:
     return {a.event_type: a for a in automations().values()}

@@ -31,7 +31,7 @@ class Looks:
     """What was known at each look, in order of time; sums from the first day on.
 
     Attributes:
-        decisions: automatic decisions, audited or not; without those whose audit was drawn and is not done yet.
+        decisions: automatic decisions, audited or not, that the audits done by then stand for.
         weighted: sum of ``1 / probability`` over audited decisions that were wrong.
         least: the least probability that any of the decisions had, fixed beforehand, 0 < least <= 1.
     """

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from services.steward import ledger
 from services.steward.repository.recounting import Recount, recount
 from shared.db import unit_of_work
+from shared.errors import Rejected
 from tests.horizon import roll_up
 from tests.integration.facts import add_tenant, decide, engine_of, hours_ago, receive
 
@@ -67,7 +68,8 @@ def test_sums_that_nobody_touched_are_what_was_booked(engine: Engine) -> None:
         found = counted(engine, tenant)
         assert (found.different, found.shown) == (0, [])
         assert found.rows > 20
-    assert counted(engine, "nobody") == Recount(0, 0, [])
+    with pytest.raises(Rejected, match="there is no tenant 'nobody'"):
+        counted(engine, "nobody")
 
 
 def test_every_changed_sum_is_found_and_none_of_another_tenant(engine: Engine, database: Database) -> None:
@@ -90,10 +92,12 @@ def test_the_command_says_which_sums_are_not_what_was_booked(engine: Engine, dat
     asked = ["recount", "--tenant", "acme"]
     environment = {"RECOUP_DATABASE_URL": database.app_url}
     done = CliRunner().invoke(ledger.app, asked, env=environment)
-    assert (done.exit_code, "every sum is what was booked" in done.stdout) == (0, True), done.output
+    assert (done.exit_code, "every sum of hours and money is what was booked" in done.stdout) == (0, True), done.output
     with unit_of_work(engine) as connection:
         connection.exec_driver_sql("UPDATE case_sums SET gain = gain + 3600 WHERE grain = 'month' AND arm = 'automated'")
     done = CliRunner().invoke(ledger.app, asked, env=environment)
     assert (done.exit_code, "case_sums (acme,month," in done.stdout) == (1, True), done.output
+    nobody = CliRunner().invoke(ledger.app, ["recount", "--tenant", "acmee"], env=environment)
+    assert (nobody.exit_code, nobody.stderr) == (1, "there is no tenant 'acmee'\n")
     report = json.loads(CliRunner().invoke(ledger.app, [*asked, "--json"], env=environment).stdout)
     assert report["different"] == len(report["shown"]) > 0

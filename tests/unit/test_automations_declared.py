@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from shared.automations import registry
 from shared.automations.contract import Automation, Features, Outcome
 from shared.automations.declared import automation_of, declared
 from shared.automations.pack import MANIFEST, Artefact, Declaration, Pack, TierModel, render
@@ -89,7 +90,7 @@ def test_labels_are_outcomes_those_for_people_adverse_and_rare_ones_left_to_peop
 
 
 def _folder(path: Path, *packs: Pack) -> Path:
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     (path / MANIFEST).write_text(render(packs), encoding="utf-8")
     return path
 
@@ -113,6 +114,22 @@ def test_every_process_finds_them_and_an_installed_automation_goes_before(tmp_pa
     assert found == {**plain, "x": "com.example.claim.v1"}
     clash = replace(PACK, declares=replace(SAYS, event_type=plain["claims"]))
     assert "two automations claim one name or event type" in _registry(_folder(tmp_path / "clash", clash)).stderr
+
+
+def test_what_packs_declare_is_read_anew_where_models_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOUP_PACKS", str(tmp_path / "packs"))
+    _folder(tmp_path / "packs", PACK)
+    try:
+        registry.read_anew()
+        first = registry.for_event_type(SAYS.event_type)
+        _folder(tmp_path / "packs", replace(PACK, labels=("no", "perhaps", "yes")))
+        assert registry.automation("x") is first
+        registry.read_anew()
+        assert set(registry.automation("x").outcomes) == set(first.outcomes) | {"perhaps"}
+        assert registry.for_event_type(SAYS.event_type) is registry.automation("x")
+    finally:
+        monkeypatch.undo()
+        registry.read_anew()
 
 
 def test_a_folder_without_a_manifest_ends_a_process_at_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

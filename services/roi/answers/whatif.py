@@ -41,6 +41,7 @@ ASSUMES = (
     "outcomes that only a person may give stay with people",
     "people take as long for further cases as for those they decided",
     "people who saw what a tier proposed judged it rightly",
+    "second looks that two people answered differently are as rarely errors as others: unlike in `evidence`, they count as not done yet",
     "each threshold is looked at by itself: the best of many looks better than it is",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from services.steward.repository.rollups import BOOKED, CASE_BUCKETS, CASES, LINES, MONEY_BUCKETS, ROLLUPS, Added, lines_of
+from shared.errors import Rejected
 from shared.ledger.sums import case_changes
 
 if TYPE_CHECKING:
@@ -40,7 +41,13 @@ class Recount(NamedTuple):
 
 
 def recount(connection: Connection, tenant: str) -> Recount:
-    """Compare every row of a tenant's sums with the facts below the horizon of the roll-ups; call it in a snapshot."""
+    """Compare every row of a tenant's sums with the facts below the horizon of the roll-ups; call it in a snapshot.
+
+    Raises:
+        Rejected: there is none of that name.
+    """
+    if connection.exec_driver_sql("SELECT 1 FROM tenants WHERE id = %(tenant)s", {"tenant": tenant}).one_or_none() is None:
+        raise Rejected(f"there is no tenant {tenant!r}", tenant=tenant)
     # Millions of facts take longer than any request may.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     upper = connection.exec_driver_sql("SELECT horizon::text FROM rollup_horizons WHERE name = %(name)s", {"name": ROLLUPS}).scalar_one()
