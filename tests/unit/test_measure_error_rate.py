@@ -49,7 +49,7 @@ def test_what_is_drawn_and_not_judged_yet_says_nothing() -> None:
 
 def test_nothing_is_known_before_the_first_second_look_is_done() -> None:
     assert error_rate(_sums(100_000, 0, 0, waiting=2_000)) is None
-    # Nor before the first one is drawn: the first few would make known what nobody had looked at.
+    # Nor before the first one is drawn, as long as nobody has looked at any.
     assert error_rate(AuditSums(decisions=400, probability=Decimal(8), least=Decimal("0.02"))) is None
 
 
