@@ -49,8 +49,8 @@ class AuditSums:
         return min(self.weighted / self.decisions, Decimal(1)) if self.decisions else Decimal(0)
 
     def standing_for(self, looked_at: int) -> float:
-        """Decisions that so many of the drawn ones stand for: all of them where none waits, and none where none was drawn."""
-        return self.decisions * looked_at / self.drawn if self.drawn else 0.0
+        """Decisions that so many of the drawn ones stand for: all of them where none waits."""
+        return self.decisions * looked_at / self.drawn if self.drawn else float(self.decisions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class ErrorCost:
 
 
 def error_rate(sums: AuditSums) -> ErrorRate | None:
-    """None before the first one that was drawn is judged."""
+    """None before the first decision that could be drawn, and while none of those that were drawn is judged."""
     return error_rates([sums])[0]
 
 

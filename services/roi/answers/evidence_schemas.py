@@ -76,7 +76,7 @@ class Errors(Output):
     disputed: int = Field(description="Two answers differ; a third decides.", examples=[1])
     wrong: int = Field(examples=[2])
     rate_low: Share | None = Field(
-        description="As if those that wait or are disputed were right. Null before the first one is judged, and before one could be drawn."
+        description="As if those that wait or are disputed were right. Null before one could be drawn, and while none drawn is judged."
     )
     rate: Share | None = Field(
         description="Weighted by 1/probability of being drawn, among the decisions that the judged ones stand for: judged / drawn of all."
