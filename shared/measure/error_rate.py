@@ -30,7 +30,6 @@ class AuditSums:
         done: of these, found right or wrong for good.
         disputed: of the others, those where two answers differ; the rest waits.
         wrong: found wrong; ``weighted`` is the sum of their 1/probability.
-        probability: sum over ``decisions`` of the probability of being drawn.
         least: the least one of these; None where there is no decision.
     """
 
@@ -40,7 +39,6 @@ class AuditSums:
     disputed: int = 0
     wrong: int = 0
     weighted: Decimal = Decimal(0)
-    probability: Decimal = Decimal(0)
     least: Decimal | None = None
 
     @property

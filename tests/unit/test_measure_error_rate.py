@@ -24,7 +24,6 @@ def _sums(decisions: int, done: int, wrong: int, *, waiting: int = 0, probabilit
         done=done,
         wrong=wrong,
         weighted=wrong / share,
-        probability=decisions * share,
         least=share,
     )
 
@@ -50,7 +49,7 @@ def test_what_is_drawn_and_not_judged_yet_says_nothing() -> None:
 def test_nothing_is_known_before_the_first_second_look_is_done() -> None:
     assert error_rate(_sums(100_000, 0, 0, waiting=2_000)) is None
     # Where none was drawn of so many that could be, that says a little.
-    none_drawn = error_rate(AuditSums(decisions=400, probability=Decimal(8), least=Decimal("0.02")))
+    none_drawn = error_rate(AuditSums(decisions=400, least=Decimal("0.02")))
     assert none_drawn is not None
     assert none_drawn.low == none_drawn.point == 0 < none_drawn.high < 1
 

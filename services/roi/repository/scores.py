@@ -41,7 +41,7 @@ _COUNTS = ("decisions", "drawn", "done", "disputed", "wrong")
 _AUDITS = (
     "SELECT s.automation, s.error_limit,"  # noqa: S608  # constants
     " EXISTS (SELECT FROM brakes b WHERE b.tenant_id = s.tenant_id AND b.automation = s.automation AND {0}),"
-    f" {', '.join(f'coalesce(h.{name}, 0)::bigint' for name in _COUNTS)}, coalesce(h.weighted, 0), coalesce(h.probability, 0), h.least"
+    f" {', '.join(f'coalesce(h.{name}, 0)::bigint' for name in _COUNTS)}, coalesce(h.weighted, 0), h.least"
     " FROM automation_settings s LEFT JOIN ("
     f"  SELECT automation, {', '.join(f'sum({name}) AS {name}' for name in SUMS)}, min(least) AS least FROM ({{1}}) AS known GROUP BY 1"
     " ) h ON h.automation = s.automation"
@@ -79,5 +79,5 @@ def audits(connection: Connection, tenant: str, automation: str | None, as_of: d
     """
     values = {"tenant": tenant, "automation": automation, **starts(as_of)}
     rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)
-    names = ("decisions", "drawn", "done", "disputed", "wrong", "weighted", "probability", "least")
+    names = ("decisions", "drawn", "done", "disputed", "wrong", "weighted", "least")
     return {row[0]: Audited(row[1], row[2], AuditSums(**dict(zip(names, row[3:], strict=True)))) for row in rows}

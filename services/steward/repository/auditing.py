@@ -138,13 +138,11 @@ def sums(connection: Connection, tenant: str, automation: str) -> AuditSums:
     row = connection.exec_driver_sql(
         "SELECT coalesce(sum(decisions), 0)::bigint, coalesce(sum(drawn), 0)::bigint, coalesce(sum(done), 0)::bigint,"
         " coalesce(sum(disputed), 0)::bigint, coalesce(sum(wrong), 0)::bigint, coalesce(sum(weighted), 0),"
-        " coalesce(sum(probability), 0), min(least) FROM audit_months WHERE tenant_id = %(tenant)s AND automation = %(automation)s",
+        " min(least) FROM audit_months WHERE tenant_id = %(tenant)s AND automation = %(automation)s",
         {"tenant": tenant, "automation": automation},
     ).one()
-    decisions, drawn, done, disputed, wrong, weighted, probability, least = row
-    return AuditSums(
-        decisions=decisions, drawn=drawn, done=done, disputed=disputed, wrong=wrong, weighted=weighted, probability=probability, least=least
-    )
+    decisions, drawn, done, disputed, wrong, weighted, least = row
+    return AuditSums(decisions=decisions, drawn=drawn, done=done, disputed=disputed, wrong=wrong, weighted=weighted, least=least)
 
 
 def brake(connection: Connection, brake_id: UUID, tenant: str, automation: str, shown: object) -> datetime | None:
