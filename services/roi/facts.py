@@ -226,6 +226,8 @@ class ScoreSum(NamedTuple):
     drawn: int
     audited: int
     audited_wrong: int
+    weighted_drawn: Decimal
+    weighted_audited: Decimal
     weighted_wrong: Decimal
     least: Decimal | None
 

@@ -55,7 +55,18 @@ def judged(first: str, answer: str, *, round_: int) -> bool | None:
 
 
 # By name, what is added up of second looks; the least probability is the least of all.
-SUMS: Final = ("decisions", "probability", "drawn", "done", "disputed", "wrong", "weighted")
+SUMS: Final = (
+    "decisions",
+    "probability",
+    "drawn",
+    "done",
+    "disputed",
+    "wrong",
+    "weighted",
+    "weighted_drawn",
+    "weighted_done",
+    "weighted_disputed",
+)
 
 
 def facts(visible: str) -> str:
@@ -65,17 +76,21 @@ def facts(visible: str) -> str:
         visible: condition of the facts that count; ``{0}`` is the alias of a table with ``tenant_id`` and ``xid``, ``{1}`` its moment of
             booking.
     """
+    # Of each draw by itself, rounded as the sums are: they are the same in whatever portions facts are added.
+    weight = "round(1 / a.probability, 10)"
+    disputed = "CASE WHEN f.round = 1 THEN -1 WHEN f.wrong IS NULL THEN 1 ELSE 0 END"
     return (
         "SELECT d.tenant_id, d.automation, d.booked_at AS booked, 1 AS decisions, d.audit_probability AS probability, 0 AS drawn,"  # noqa: S608  # constants
-        " 0 AS done, 0 AS disputed, 0 AS wrong, 0::numeric AS weighted, d.audit_probability AS least"
+        " 0 AS done, 0 AS disputed, 0 AS wrong, 0::numeric AS weighted, 0::numeric AS weighted_drawn, 0::numeric AS weighted_done,"
+        " 0::numeric AS weighted_disputed, d.audit_probability AS least"
         f" FROM decisions d WHERE d.audit_probability IS NOT NULL AND {visible.format('d', 'd.booked_at')}"
         " UNION ALL"
-        " SELECT a.tenant_id, a.automation, a.created_at, 0, 0, 1, 0, 0, 0, 0, a.least"
+        f" SELECT a.tenant_id, a.automation, a.created_at, 0, 0, 1, 0, 0, 0, 0, {weight}, 0, 0, a.least"
         f" FROM audits a WHERE {visible.format('a', 'a.created_at')}"
         " UNION ALL"
-        " SELECT a.tenant_id, a.automation, f.created_at, 0, 0, 0, (f.wrong IS NOT NULL)::int,"
-        " CASE WHEN f.round = 1 THEN -1 WHEN f.wrong IS NULL THEN 1 ELSE 0 END, coalesce(f.wrong, false)::int,"
-        " CASE WHEN f.wrong THEN 1 / a.probability ELSE 0 END, a.least"
+        f" SELECT a.tenant_id, a.automation, f.created_at, 0, 0, 0, (f.wrong IS NOT NULL)::int, {disputed}, coalesce(f.wrong, false)::int,"
+        f" CASE WHEN f.wrong THEN {weight} ELSE 0 END, 0, CASE WHEN f.wrong IS NOT NULL THEN {weight} ELSE 0 END,"
+        f" {disputed} * {weight}, a.least"
         # OFFSET 0 keeps the lookup what it is, however many findings the planner expects.
         " FROM audit_findings f JOIN LATERAL (SELECT * FROM audits o WHERE o.case_id = f.case_id OFFSET 0) a ON true"
         f" WHERE {visible.format('f', 'f.created_at')}"

@@ -4,8 +4,8 @@ Expected: the point estimate times the loss of one error. Conservative: the alwa
 careful figure charges: as long as little was audited, little is known, and the bound says so.
 
 Drawn decisions that wait for their second look say nothing, and neither do those that they were drawn for: what was judged stands for its
-share of all decisions. That takes looks for being done in turn, so at the lower end what waits, or is disputed, counts as right all the
-same; at the upper one what is disputed counts as wrong.
+share of all decisions, each weighted by 1/probability, because what was likely to be drawn stands for few. That takes looks for being done
+in turn, so at the lower end what waits, or is disputed, counts as right all the same; at the upper one what is disputed counts as wrong.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ class AuditSums:
         drawn: of these, for a second look.
         done: of these, found right or wrong for good.
         disputed: of the others, those where two answers differ; the rest waits.
-        wrong: found wrong; ``weighted`` is the sum of their 1/probability.
-        least: the least one of these; None where there is no decision.
+        wrong: found wrong.
+        weighted, weighted_drawn, weighted_done, weighted_disputed: sums of 1/probability over those that were found wrong, were drawn, are
+            done, are disputed.
+        least: the least probability of all decisions; None where there is none.
     """
 
     decisions: int = 0
@@ -39,6 +41,9 @@ class AuditSums:
     disputed: int = 0
     wrong: int = 0
     weighted: Decimal = Decimal(0)
+    weighted_drawn: Decimal = Decimal(0)
+    weighted_done: Decimal = Decimal(0)
+    weighted_disputed: Decimal = Decimal(0)
     least: Decimal | None = None
 
     @property
@@ -46,9 +51,9 @@ class AuditSums:
         """Share of wrong decisions that error lines charge: what waits for its second look is in none of them yet."""
         return min(self.weighted / self.decisions, Decimal(1)) if self.decisions else Decimal(0)
 
-    def standing_for(self, looked_at: int) -> float:
-        """Decisions that so many of the drawn ones stand for: all of them where none waits."""
-        return self.decisions * looked_at / self.drawn if self.drawn else float(self.decisions)
+    def standing_for(self, looked_at: Decimal) -> float:
+        """Decisions that drawn ones with this sum of 1/probability stand for: all of them where none waits."""
+        return float(self.decisions * looked_at / (self.weighted_drawn or 1)) if self.drawn else float(self.decisions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,8 @@ def error_rates(several: Sequence[AuditSums]) -> list[ErrorRate | None]:
     """As `error_rate`, of each by itself; those with one least probability cost hardly more together than one alone."""
     found: list[ErrorRate | None] = [None] * len(several)
     for least in {sums.least for sums in several if sums.least is not None}:
-        places = [place for place, sums in enumerate(several) if sums.least == least and sums.standing_for(sums.done) > 0]
-        looks = [look for place in places for look in _looks(several[place], float(least))]
+        places = [place for place, sums in enumerate(several) if sums.least == least and sums.standing_for(sums.weighted_done) > 0]
+        looks = [look for place in places for look in _looks(several[place])]
         decisions, weighted = np.array(looks, dtype=np.float64).reshape(-1, 2).T
         held = bounds(Looks(decisions, weighted, float(least)))
         for number, place in enumerate(places):
@@ -92,11 +97,11 @@ def error_rates(several: Sequence[AuditSums]) -> list[ErrorRate | None]:
     return found
 
 
-def _looks(sums: AuditSums, least: float) -> list[tuple[float, float]]:
+def _looks(sums: AuditSums) -> list[tuple[float, float]]:
     """Decisions and weighted errors for the lower end, the point and the upper end."""
-    weighted, looked_at = float(sums.weighted), sums.done + sums.disputed
-    upper = sums.standing_for(looked_at), weighted + sums.disputed / least
-    return [(float(sums.decisions), weighted), (sums.standing_for(sums.done), weighted), upper]
+    weighted = float(sums.weighted)
+    upper = sums.standing_for(sums.weighted_done + sums.weighted_disputed), float(sums.weighted + sums.weighted_disputed)
+    return [(float(sums.decisions), weighted), (sums.standing_for(sums.weighted_done), weighted), upper]
 
 
 def error_cost(sums: AuditSums, loss: Money) -> ErrorCost | None:

@@ -84,12 +84,16 @@ def _sums(name: str, period: str) -> Table:
         Column("decisions", BigInteger, nullable=False, server_default=text("0")),
         Column("probability", Numeric(24, 4), nullable=False, server_default=text("0")),
         Column("least", Numeric(5, 4)),
-        # Of these: drawn; found right or wrong for good; waiting for a second or third answer; wrong; and the wrong ones' 1/probability.
+        # Of these: drawn; found right or wrong for good; waiting for a third answer; wrong; and 1/probability of the wrong, the drawn, the
+        # done and the disputed ones.
         Column("drawn", BigInteger, nullable=False, server_default=text("0")),
         Column("done", BigInteger, nullable=False, server_default=text("0")),
         Column("disputed", BigInteger, nullable=False, server_default=text("0")),
         Column("wrong", BigInteger, nullable=False, server_default=text("0")),
         Column("weighted", Numeric(30, 10), nullable=False, server_default=text("0")),
+        Column("weighted_drawn", Numeric(30, 10), nullable=False, server_default=text("0")),
+        Column("weighted_done", Numeric(30, 10), nullable=False, server_default=text("0")),
+        Column("weighted_disputed", Numeric(30, 10), nullable=False, server_default=text("0")),
     )
 
 

@@ -208,18 +208,21 @@ score_sums = Table(
     # Decided by a person, and of these otherwise than proposed.
     Column("reviewed", BigInteger, nullable=False),
     Column("reviewed_wrong", BigInteger, nullable=False),
-    # Automatic ones that could be drawn for an audit, that were, that were judged for good, and were wrong; and these weighted by
-    # 1/probability. Least probability of all that could be drawn.
+    # Automatic ones that could be drawn for an audit, that were, that were judged for good, and were wrong; and sums of 1/probability of
+    # the drawn, the judged and the wrong ones. Least probability of all that could be drawn.
     Column("auditable", BigInteger, nullable=False),
     Column("drawn", BigInteger, nullable=False),
     Column("audited", BigInteger, nullable=False),
     Column("audited_wrong", BigInteger, nullable=False),
+    Column("weighted_drawn", Numeric(30, 10), nullable=False, server_default=text("0")),
+    Column("weighted_audited", Numeric(30, 10), nullable=False, server_default=text("0")),
     Column("weighted_wrong", Numeric(30, 10), nullable=False),
     Column("least", Numeric(5, 4)),
     Index(None, "tenant_id", "automation", "grain", "booked"),
 )
-# What is counted of scored cases, by name: the steward adds it up, the ROI API sums it. Beside it stand `weighted_wrong` and `least`.
+# What is added up of scored cases, by name: the steward adds it up, the ROI API sums it. Beside it stands `least`.
 SCORE_COUNTS: Final = ("cases", "automatic", "reviewed", "reviewed_wrong", "auditable", "drawn", "audited", "audited_wrong")
+SCORE_WEIGHTS: Final = ("weighted_drawn", "weighted_audited", "weighted_wrong")
 
 rollup_horizons = Table(
     "rollup_horizons",

@@ -81,16 +81,16 @@ def _judge(engine: Engine) -> int:
 
 
 SUMS = "SELECT decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_days WHERE tenant_id = 'acme'"
+WEIGHTS = "SELECT weighted_drawn, weighted_done, weighted_disputed FROM audit_days WHERE tenant_id = 'acme'"
+ALL = "decisions, probability, least, drawn, done, disputed, wrong, weighted, weighted_drawn, weighted_done, weighted_disputed"
 
 
-BY_HOUR, BY_DAY = (
-    f"SELECT {period}, decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_{period}s WHERE tenant_id = 'acme'"
-    for period in ("hour", "day")
-)
-BY_MONTH = "SELECT month, decisions, probability, least, drawn, done, disputed, wrong, weighted FROM audit_months WHERE tenant_id = 'acme'"
+BY_HOUR, BY_DAY = (f"SELECT {period}, {ALL} FROM audit_{period}s WHERE tenant_id = 'acme'" for period in ("hour", "day"))
+BY_MONTH = f"SELECT month, {ALL} FROM audit_months WHERE tenant_id = 'acme'"
 OF_DAYS, OF_HOURS = (
     f"SELECT date_trunc('{whole}', {period}, 'UTC'), sum(decisions)::bigint, sum(probability), min(least), sum(drawn)::bigint,"
-    f" sum(done)::bigint, sum(disputed)::bigint, sum(wrong)::bigint, sum(weighted) FROM audit_{period}s WHERE tenant_id = 'acme' GROUP BY 1"
+    f" sum(done)::bigint, sum(disputed)::bigint, sum(wrong)::bigint, sum(weighted), sum(weighted_drawn),"
+    f" sum(weighted_done), sum(weighted_disputed) FROM audit_{period}s WHERE tenant_id = 'acme' GROUP BY 1"
     for period, whole in (("day", "month"), ("hour", "day"))
 )
 
@@ -102,10 +102,12 @@ def test_decisions_draws_and_findings_are_summed_once_whenever_they_are_looked_a
     _find(engine, ids[:8], ["adjuster"] * 6 + ["fast_track_pay"] * 2)
     _judge(engine)
     assert _rows(engine, SUMS) == [(50, Decimal(10), SHARE, 10, 6, 2, 0, 0)]
+    assert _rows(engine, WEIGHTS) == [(50, 30, 10)]
     _find(engine, ids[6:8], ["adjuster", "fast_track_pay"], round_=1)
     _judge(engine)
     _judge(engine)
     assert _rows(engine, SUMS) == [(50, Decimal(10), SHARE, 10, 8, 0, 1, Decimal(5))]
+    assert _rows(engine, WEIGHTS) == [(50, 40, 0)]
     assert _rows(engine, BY_MONTH) == _rows(engine, OF_DAYS)
 
 
@@ -150,8 +152,29 @@ def test_a_database_from_before_sums_by_month_gets_them_from_its_days(engine: En
     found = _rows(engine, BY_MONTH)
     engine.dispose()
     downgrade(database.admin_url, "0021")
-    upgrade(database.admin_url, "0022")
+    upgrade(database.admin_url)
     assert _rows(engine, BY_MONTH) == found
+
+
+def test_a_database_from_before_weighted_looks_gets_them_from_its_facts(engine: Engine, database: Database) -> None:
+    # A third has no end, so a sum of weights depends on where they were rounded.
+    ids = _decide(engine, 40, share=Decimal("0.3"), drawn=9)
+    _err(engine, ids[:3])
+    _find(engine, ids[3:7], ["adjuster"] * 3 + ["fast_track_pay"])
+    _err(engine, _decide(engine, 5, share=Decimal("0.7"), drawn=2)[:1])
+    _judge(engine)
+    found = {statement: _rows(engine, statement) for statement in (BY_HOUR, BY_DAY, BY_MONTH)}
+    _find(engine, ids[7:8], ["adjuster"])
+    third, seventh = Decimal("3.3333333333"), Decimal("1.4285714286")
+    assert _rows(engine, WEIGHTS) == [(9 * third + 2 * seventh, 6 * third + seventh, third)]
+    engine.dispose()
+    downgrade(database.admin_url, "0026")
+    with unit_of_work(engine) as connection:
+        for period in ("hour", "day", "month"):
+            connection.exec_driver_sql(f"UPDATE audit_{period}s SET weighted = weighted + 0.0000000001")
+    engine.dispose()
+    upgrade(database.admin_url)
+    assert {statement: _rows(engine, statement) for statement in found} == found
 
 
 def test_a_likelier_draw_counts_less(engine: Engine) -> None:
@@ -258,4 +281,5 @@ def test_sums_answer_what_a_careful_figure_needs(engine: Engine) -> None:
     with unit_of_work(engine) as connection:
         sums = auditing.sums(connection, "acme", "claims")
     assert (sums.decisions, sums.drawn, sums.done, sums.wrong, sums.weighted, sums.least) == (1000, 200, 150, 4, Decimal(20), SHARE)
-    assert sums.standing_for(sums.done) == 750
+    assert (sums.weighted_drawn, sums.weighted_done, sums.weighted_disputed) == tuple(map(Decimal, (1000, 750, 0)))
+    assert sums.standing_for(sums.weighted_done) == 750

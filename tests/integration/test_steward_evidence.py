@@ -20,6 +20,7 @@ from shared.casework.values import Decided, NewReview, ReviewKind
 from shared.clock import SystemClock
 from shared.db import unit_of_work
 from shared.ids import uuid7
+from shared.models.rollups import SCORE_WEIGHTS
 from tests.horizon import settle
 from tests.integration.facts import Case, add_tenant, decide, engine_of, hours_ago, receive
 from tests.integration.time_travel import set_database_clock
@@ -70,7 +71,7 @@ def scored(engine: Engine) -> list[dict[str, Any]]:
     """By day; by week and by month they must be the same in sum."""
     rows = gathered(engine, "score_sums")
     days, weeks, months = ([row for row in rows if row["grain"] == grain] for grain in ("day", "week", "month"))
-    for name in ("cases", "automatic", "reviewed_wrong", "audited", "weighted_wrong"):
+    for name in ("cases", "automatic", "reviewed_wrong", "audited", *SCORE_WEIGHTS):
         assert total(days, name) == total(weeks, name) == total(months, name)
     return days
 
@@ -229,7 +230,8 @@ def test_what_an_audit_finds_later_is_added_to_the_score_with_its_weight(engine:
         found(connection, cases[1], wrong=None)
         found(connection, cases[1], wrong=True)
     (row,) = scored(engine)
-    assert (row["cases"], row["drawn"], row["audited"], row["audited_wrong"], row["weighted_wrong"]) == (6, 4, 2, 1, 4)
+    assert (row["cases"], row["drawn"], row["audited"], row["audited_wrong"]) == (6, 4, 2, 1)
+    assert [row[name] for name in SCORE_WEIGHTS] == [16, 8, 4]
 
 
 def audited_decisions(connection: Connection, cases: Sequence[Case], probability: Decimal, *, at: datetime | None = None) -> list[Decided]:

@@ -24,6 +24,8 @@ def _sums(decisions: int, done: int, wrong: int, *, waiting: int = 0, probabilit
         done=done,
         wrong=wrong,
         weighted=wrong / share,
+        weighted_drawn=(done + waiting) / share,
+        weighted_done=done / share,
         least=share,
     )
 
@@ -56,7 +58,7 @@ def test_nothing_is_known_before_the_first_second_look_is_done() -> None:
 
 def test_a_disputed_decision_is_right_at_the_lower_end_and_wrong_at_the_upper_one() -> None:
     sums = _sums(10_000, 190, 4, waiting=10)
-    disputed = error_rate(replace(sums, disputed=10))
+    disputed = error_rate(replace(sums, disputed=10, weighted_disputed=10 / Decimal("0.02")))
     right, wrong = error_rate(_sums(10_000, 200, 4)), error_rate(_sums(10_000, 200, 14))
     assert disputed is not None
     assert right is not None
@@ -82,6 +84,45 @@ def test_the_bounds_hold_however_long_second_looks_wait(rate: float) -> None:
     held = [known is None or known.low <= true <= known.high for known, true in zip(error_rates(looks), truth, strict=True)]
     deployments = np.reshape(held, (200, 60)).all(axis=1)
     assert deployments.sum() >= 190
+
+
+def test_looks_that_were_likelier_stand_for_fewer_decisions() -> None:
+    # Each of 1,000 decisions was drawn and judged; of 10,000 later ones every fiftieth was drawn, and waits.
+    likelier = AuditSums(
+        decisions=11_000, drawn=1_200, done=1_000, wrong=40, weighted=Decimal(40), weighted_drawn=Decimal(11_000),
+        weighted_done=Decimal(1_000), least=Decimal("0.02"),
+    )  # fmt: skip
+    rate = error_rate(likelier)
+    assert rate is not None
+    assert rate.point == pytest.approx(0.04), "40 of 1,000, and not of the 9,167 that so many of the looks are of all decisions"
+    assert rate.high > 0.04
+
+
+def test_the_bounds_hold_where_fewer_are_drawn_from_some_day_on_and_looks_wait() -> None:
+    # In the first ten days half of 100 decisions a day are drawn, then one in fifty; a person judges ten a day, in turn.
+    rng, probability = np.random.default_rng(20261201), np.repeat([0.5, 0.02], [10, 50])
+    looks: list[AuditSums] = []
+    truth: list[float] = []
+    for _ in range(200):
+        errs = rng.random((60, 100)) < 0.1
+        drawn = rng.random((60, 100)) < probability[:, None]
+        found, weights = errs[drawn], np.repeat(1 / probability, drawn.sum(axis=1))
+        for day in range(1, 61):
+            total = int(drawn[:day].sum())
+            done = min(10 * day, total)
+            wrong = found[:done]
+            weighted, all_, judged = (
+                Decimal(round(float(sum_))) for sum_ in (weights[:done][wrong].sum(), weights[:total].sum(), weights[:done].sum())
+            )
+            looks.append(
+                AuditSums(
+                    decisions=100 * day, drawn=total, done=done, wrong=int(wrong.sum()), weighted=weighted, weighted_drawn=all_,
+                    weighted_done=judged, least=Decimal("0.02") if day > 10 else Decimal("0.5"),
+                )
+            )  # fmt: skip
+            truth.append(float(errs[:day].mean()))
+    held = [known is None or known.low <= true <= known.high for known, true in zip(error_rates(looks), truth, strict=True)]
+    assert np.reshape(held, (200, 60)).all(axis=1).sum() >= 190
 
 
 @pytest.mark.parametrize("sums", [AuditSums(), AuditSums(decisions=5, drawn=5, least=Decimal("0.5")), AuditSums(decisions=3)])

@@ -101,7 +101,16 @@ def test_business_systems_are_told_no_more_seconds_than_are_shown_for_certain() 
 
 def test_the_bounds_of_an_error_rate_cover_no_less_where_a_person_sees_them() -> None:
     for wrong in range(1, 8):
-        sums = AuditSums(decisions=990, drawn=97, done=97, wrong=wrong, weighted=Decimal(10 * wrong), least=Decimal("0.1"))
+        sums = AuditSums(
+            decisions=990,
+            drawn=97,
+            done=97,
+            wrong=wrong,
+            weighted=Decimal(10 * wrong),
+            weighted_drawn=Decimal(970),
+            weighted_done=Decimal(970),
+            least=Decimal("0.1"),
+        )
         rate = error_rate(sums)
         assert rate is not None
         shown = braking.shown(97, wrong, Decimal("0.05"), sums)["error_rate"]

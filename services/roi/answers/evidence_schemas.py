@@ -79,7 +79,8 @@ class Errors(Output):
         description="As if those that wait or are disputed were right. Null before one could be drawn, and while none drawn is judged."
     )
     rate: Share | None = Field(
-        description="Weighted by 1/probability of being drawn, among the decisions that the judged ones stand for: judged / drawn of all."
+        description="Weighted by 1/probability of being drawn, among the decisions that the judged ones stand for: of all, the share that"
+        " they are of the drawn ones, weighted so as well."
     )
     rate_high: Share | None = Field(description="As if disputed ones were wrong.")
     limit: Share = Field(description="Error rate that the automation is certified for; evidence of a higher one brakes it.")

@@ -155,6 +155,8 @@ class Chosen:
             done=sum(row.audited for row in self.rows),
             wrong=sum(row.audited_wrong for row in self.rows),
             weighted=sum((row.weighted_wrong for row in self.rows), Decimal(0)),
+            weighted_drawn=sum((row.weighted_drawn for row in self.rows), Decimal(0)),
+            weighted_done=sum((row.weighted_audited for row in self.rows), Decimal(0)),
             least=min(least, default=None),
         )
 

@@ -9,7 +9,7 @@ from services.roi.grains import Which, added, starts
 from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, given, part, union
 from shared.casework.audits import SUMS, facts
 from shared.measure.error_rate import AuditSums
-from shared.models.rollups import SCORE_COUNTS
+from shared.models.rollups import SCORE_COUNTS, SCORE_WEIGHTS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,22 +26,25 @@ def _scores_of(which: Which, condition: str) -> str:
     return part(
         which,
         "0 AS place",
-        (*_SCORE, *SCORE_COUNTS, "weighted_wrong", "least"),
+        (*_SCORE, *SCORE_COUNTS, *SCORE_WEIGHTS, "least"),
         "score_sums",
         f"s.automation = %(automation)s AND {condition}",
     )
 
 
 _SCORES: Final = (
-    f"SELECT {', '.join(_SCORE)}, {', '.join(f'sum({name})::bigint' for name in SCORE_COUNTS)}, sum(weighted_wrong), min(least)"  # noqa: S608  # constants
+    f"SELECT {', '.join(_SCORE)}, {', '.join(f'sum({name})::bigint' for name in SCORE_COUNTS)},"  # noqa: S608  # constants
+    f" {', '.join(f'sum({name})' for name in SCORE_WEIGHTS)}, min(least)"
     f" FROM ({union(_scores_of(Which.ALL, f'{BY_PERIOD} AND {BOOKED}'), _scores_of(Which.LATE, f'{BY_BOOKING} AND {BOOKED}'))}) AS known"
     " GROUP BY 1, 2, 3, 4"
 )
 _COUNTS = ("decisions", "drawn", "done", "disputed", "wrong")
+_WEIGHTS = ("weighted", "weighted_drawn", "weighted_done", "weighted_disputed")
 _AUDITS = (
     "SELECT s.automation, s.error_limit,"  # noqa: S608  # constants
     " EXISTS (SELECT FROM brakes b WHERE b.tenant_id = s.tenant_id AND b.automation = s.automation AND {0}),"
-    f" {', '.join(f'coalesce(h.{name}, 0)::bigint' for name in _COUNTS)}, coalesce(h.weighted, 0), h.least"
+    f" {', '.join(f'coalesce(h.{name}, 0)::bigint' for name in _COUNTS)},"
+    f" {', '.join(f'coalesce(h.{name}, 0)' for name in _WEIGHTS)}, h.least"
     " FROM automation_settings s LEFT JOIN ("
     f"  SELECT automation, {', '.join(f'sum({name}) AS {name}' for name in SUMS)}, min(least) AS least FROM ({{1}}) AS known GROUP BY 1"
     " ) h ON h.automation = s.automation"
@@ -79,5 +82,5 @@ def audits(connection: Connection, tenant: str, automation: str | None, as_of: d
     """
     values = {"tenant": tenant, "automation": automation, **starts(as_of)}
     rows = connection.exec_driver_sql(_NOW if as_of is None else _THEN, values)
-    names = ("decisions", "drawn", "done", "disputed", "wrong", "weighted", "least")
+    names = (*_COUNTS, *_WEIGHTS, "least")
     return {row[0]: Audited(row[1], row[2], AuditSums(**dict(zip(names, row[3:], strict=True)))) for row in rows}

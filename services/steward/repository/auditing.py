@@ -35,6 +35,13 @@ _ADD = (
     f"WITH facts AS MATERIALIZED ({facts('{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8')}),"  # noqa: S608  # constants
     f" hours AS ({_BY.format('hour')}), days AS ({_BY.format('day')}), months AS ({_BY.format('month')}) SELECT count(*) FROM days"
 )
+_COUNTS = ("decisions", "drawn", "done", "disputed", "wrong")
+_WEIGHTS = ("weighted", "weighted_drawn", "weighted_done", "weighted_disputed")
+_SUMS = (
+    f"SELECT {', '.join(f'coalesce(sum({name}), 0)::bigint AS {name}' for name in _COUNTS)},"  # noqa: S608  # constants
+    f" {', '.join(f'coalesce(sum({name}), 0) AS {name}' for name in _WEIGHTS)}, min(least) AS least"
+    " FROM audit_months WHERE tenant_id = %(tenant)s AND automation = %(automation)s"
+)
 # Draws that a weight is the mean of.
 _NEWEST = 1000
 
@@ -135,14 +142,7 @@ def weight(connection: Connection, tenant: str, automation: str, least: Decimal)
 
 def sums(connection: Connection, tenant: str, automation: str) -> AuditSums:
     """Of all decisions since the first one; a brake's evidence is shown beside them."""
-    row = connection.exec_driver_sql(
-        "SELECT coalesce(sum(decisions), 0)::bigint, coalesce(sum(drawn), 0)::bigint, coalesce(sum(done), 0)::bigint,"
-        " coalesce(sum(disputed), 0)::bigint, coalesce(sum(wrong), 0)::bigint, coalesce(sum(weighted), 0),"
-        " min(least) FROM audit_months WHERE tenant_id = %(tenant)s AND automation = %(automation)s",
-        {"tenant": tenant, "automation": automation},
-    ).one()
-    decisions, drawn, done, disputed, wrong, weighted, least = row
-    return AuditSums(decisions=decisions, drawn=drawn, done=done, disputed=disputed, wrong=wrong, weighted=weighted, least=least)
+    return AuditSums(**connection.exec_driver_sql(_SUMS, {"tenant": tenant, "automation": automation}).mappings().one())
 
 
 def brake(connection: Connection, brake_id: UUID, tenant: str, automation: str, shown: object) -> datetime | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shared.casework.experiment import MEASURES, facts
-from shared.models.rollups import SCORE_COUNTS
+from shared.models.rollups import SCORE_COUNTS, SCORE_WEIGHTS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -19,7 +19,7 @@ HORIZON: Final = "evidence"
 FACTS: Final = ("decisions", "intake_batches", "audit_findings")
 
 _WINDOW = "{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8"
-_SCORES = (*SCORE_COUNTS, "weighted_wrong")
+_SCORES = (*SCORE_COUNTS, *SCORE_WEIGHTS)
 
 
 def add_experiment(connection: Connection, window: Window) -> int:
@@ -60,16 +60,19 @@ _KEY = (
     " CASE WHEN d.tier <> 'human' THEN d.outcome ELSE coalesce(v.outcome, n.outcome, n.label, '-') END AS proposed,"
     " d.decided_at, greatest(least(floor(n.score * 100), 99), 0)::smallint AS bin,"
 )
+# Of each draw by itself, rounded as the sums are: they are the same in whatever portions facts are added.
+_WEIGHT = "round(1 / a.probability, 10)"
 _SCORED = (
     "WITH facts AS ("  # noqa: S608
     f" {_KEY} d.booked_at, 1 AS cases, (d.tier <> 'human')::int AS automatic, (d.tier = 'human')::int AS reviewed,"
     "  (d.tier = 'human' AND coalesce(v.outcome, n.outcome, n.label, '-') <> d.outcome)::int AS reviewed_wrong,"
     "  (d.audit_probability IS NOT NULL)::int AS auditable, (a.case_id IS NOT NULL)::int AS drawn, 0 AS audited, 0 AS audited_wrong,"
-    "  0::numeric AS weighted_wrong, d.audit_probability AS least"
+    f"  coalesce({_WEIGHT}, 0) AS weighted_drawn, 0::numeric AS weighted_audited, 0::numeric AS weighted_wrong,"
+    "  d.audit_probability AS least"
     f" FROM decisions d {_SPOKE} LEFT JOIN audits a ON a.case_id = d.case_id"
     f" WHERE d.arm = 'automated' AND {_WINDOW.format('d')}"
     " UNION ALL"
-    f" {_KEY} f.created_at, 0, 0, 0, 0, 0, 0, 1, f.wrong::int, CASE WHEN f.wrong THEN 1 / a.probability ELSE 0 END, NULL"
+    f" {_KEY} f.created_at, 0, 0, 0, 0, 0, 0, 1, f.wrong::int, 0, {_WEIGHT}, CASE WHEN f.wrong THEN {_WEIGHT} ELSE 0 END, NULL"
     f" FROM audit_findings f JOIN audits a ON a.case_id = f.case_id JOIN decisions d ON d.case_id = f.case_id {_SPOKE}"
     f" WHERE f.wrong IS NOT NULL AND {_WINDOW.format('f')})"
     f" INSERT INTO score_sums AS r ({_SCORE_KEY}, {', '.join(_SCORES)}, least)"

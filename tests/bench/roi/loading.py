@@ -218,11 +218,12 @@ _EXPERIMENT = (
 )
 _SCORES = (
     "INSERT INTO score_sums (tenant_id, automation, grain, period, tier, model_version, proposed, bin, booked, cases, automatic, reviewed,"
-    " reviewed_wrong, auditable, drawn, audited, audited_wrong, weighted_wrong, least)"
+    " reviewed_wrong, auditable, drawn, audited, audited_wrong, weighted_drawn, weighted_audited, weighted_wrong, least)"
     " SELECT tenant, automation, g.grain, date_trunc(g.grain, decided_at), s.tier, s.version, 'outcome_' || floor(v * 4)::int,"
     " CASE WHEN human THEN 20 + floor(50 * v) ELSE 70 + floor(30 * v) END, date_trunc(g.grain, booked), count(*) FILTER (WHERE NOT found),"
     " count(*) FILTER (WHERE automatic), count(*) FILTER (WHERE human), count(*) FILTER (WHERE human AND v < 0.1),"
-    " count(*) FILTER (WHERE automatic), count(*) FILTER (WHERE automatic AND v < 0.02), count(*) FILTER (WHERE found), 0, 0, 0.02"
+    " count(*) FILTER (WHERE automatic), count(*) FILTER (WHERE automatic AND v < 0.02), count(*) FILTER (WHERE found), 0,"
+    " 50 * count(*) FILTER (WHERE automatic AND v < 0.02), 50 * count(*) FILTER (WHERE found), 0, 0.02"
     " FROM (SELECT staged.*, found, u < 0.2 AS human, NOT (u < 0.2 OR found) AS automatic,"
     f"  CASE WHEN found THEN least(decided_at + interval '3 days', now()) ELSE {_BOOKED} END AS booked,"
     "  CASE WHEN u BETWEEN 0.2 AND 0.5 THEN 'rules' ELSE 'nano' END AS tier,"
@@ -233,16 +234,18 @@ _SCORES = (
 )
 # What a second look finds is booked days later, as in `_SCORES`.
 _AUDITS = (
-    "INSERT INTO audit_hours (tenant_id, automation, hour, decisions, probability, least, drawn, done)"
+    "INSERT INTO audit_hours (tenant_id, automation, hour, decisions, probability, least, drawn, done, weighted_drawn, weighted_done)"
     " SELECT tenant, automation, date_trunc('hour', booked), count(*) FILTER (WHERE NOT found), 0.02 * count(*) FILTER (WHERE NOT found),"
-    " 0.02, count(*) FILTER (WHERE NOT found AND v < 0.02), count(*) FILTER (WHERE found)"
+    " 0.02, count(*) FILTER (WHERE NOT found AND v < 0.02), count(*) FILTER (WHERE found),"
+    " 50 * count(*) FILTER (WHERE NOT found AND v < 0.02), 50 * count(*) FILTER (WHERE found)"
     f" FROM (SELECT staged.*, found, CASE WHEN found THEN least(decided_at + interval '3 days', now()) ELSE {_BOOKED} END AS booked"
     "  FROM staged, (VALUES (false), (true)) AS look (found) WHERE arm = 'automated' AND u >= 0.2 AND (NOT found OR v < 0.02)) s"
     " GROUP BY 1, 2, 3 ORDER BY 3"
 )
 _OF_HOURS = (
-    "INSERT INTO audit_{0}s (tenant_id, automation, {0}, decisions, probability, least, drawn, done)"
-    " SELECT tenant_id, automation, date_trunc('{0}', hour), sum(decisions), sum(probability), min(least), sum(drawn), sum(done)"
+    "INSERT INTO audit_{0}s (tenant_id, automation, {0}, decisions, probability, least, drawn, done, weighted_drawn, weighted_done)"
+    " SELECT tenant_id, automation, date_trunc('{0}', hour), sum(decisions), sum(probability), min(least), sum(drawn), sum(done),"
+    " sum(weighted_drawn), sum(weighted_done)"
     " FROM audit_hours GROUP BY 1, 2, 3 ORDER BY 3"
 )
 _ARRIVALS = (
