@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -74,6 +74,8 @@ class Moved(NamedTuple):
 class BucketSums(NamedTuple):
     """Decided cases of one stratum that were drawn with one control share, bucket by bucket, and the human seconds on them.
 
+    A period as a whole is one bucket.
+
     Attributes:
         buckets: starts, in seconds since 1970, in no order; one may stand there twice, and something of it be taken away again. The next
             four are of the same length.
@@ -81,6 +83,7 @@ class BucketSums(NamedTuple):
         human, automatic: cases of the automated arm that a person decided, and the others.
         seconds: of the automated arm.
         control_seconds, control_squares: of the control arm in all buckets together, with the sum of their squares.
+        gain, variance: of the always-valid estimate, in all buckets together; None where nobody asked for bounds.
     """
 
     automation: str
@@ -93,6 +96,32 @@ class BucketSums(NamedTuple):
     seconds: list[float]
     control_seconds: Decimal
     control_squares: Decimal
+    gain: Decimal | None = None
+    variance: Decimal | None = None
+
+    @property
+    def control_moments(self) -> Moments:
+        return Moments(sum(self.control), float(self.control_seconds), float(self.control_squares))
+
+    def arms(self) -> Iterator[ArmSum]:
+        """All buckets together, where bounds were asked for; gain and variance of both arms stand with the control arm."""
+        if self.gain is not None and self.variance is not None:
+            control = sum(self.control)
+            yield ArmSum("control", self.stratum, self.share, control, self.control_seconds, self.gain, self.variance)
+            automated = sum(self.human) + sum(self.automatic)
+            yield ArmSum("automated", self.stratum, self.share, automated, Decimal(repr(sum(self.seconds))), _NOTHING, _NOTHING)
+
+
+class ArmSum(NamedTuple):
+    """As much of `CaseSum` as the always-valid interval is made of."""
+
+    arm: str
+    stratum: str
+    share: Decimal
+    cases: int
+    seconds: Decimal
+    gain: Decimal
+    variance: Decimal
 
 
 class Placed(NamedTuple):
@@ -281,6 +310,8 @@ class Wanted:
         automation: None takes all.
         bucket: None sums the whole period.
         apart: attributes of cases to keep apart besides the usual ones: ``source``, ``model_version``.
+        bounds: read what always-valid intervals are made of with the buckets, and the whole period as one where there is no bucket: that is
+            much less than its cases by tier.
     """
 
     tenant: str
@@ -290,6 +321,7 @@ class Wanted:
     automation: str | None = None
     bucket: Bucket | None = None
     apart: frozenset[str] = frozenset()
+    bounds: bool = False
 
     @property
     def booked_before(self) -> datetime | None:
@@ -354,8 +386,9 @@ class Tally(NamedTuple):
     """Everything that an answer about one period is computed from, as of one moment.
 
     Attributes:
-        cases, money: empty where buckets were asked for.
-        buckets, flows: the cases and the money by bucket; empty where nobody asked for buckets.
+        cases: empty where buckets or bounds were asked for.
+        money: empty where buckets were.
+        buckets, flows: the cases and the money by bucket; empty where nobody asked for them.
     """
 
     cases: list[CaseSum]

@@ -8,10 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeVar
 
 from services.roi import valuation
-from services.roi.facts import HUMAN
 from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Interval, LabourValue, Saved, Worth
 from shared.measure.adjusted import weighted
-from shared.measure.baselines import Grade, Moments
+from shared.measure.baselines import EMPTY, Grade, Moments
 from shared.measure.parts import Parts, parts, unknown
 from shared.measure.rounding import at_least, outwards
 from shared.measure.savings import Estimate, Fit, combine, estimate, fit
@@ -35,8 +34,7 @@ class Account:
     """One automation in one period.
 
     Attributes:
-        cases, money: empty where buckets were asked for.
-        buckets, flows: its cases and its money by bucket, where buckets were asked for.
+        cases, money, buckets, flows: as of `Tally`.
         fitted: its baselines, for estimates of parts of the period.
         progress: of the always-valid estimate.
         refused: its evidence is worse than asked for, so neither it nor any part of it has an estimate.
@@ -114,7 +112,7 @@ def figures(account: Account, prices: Valuation, min_grade: Grade) -> Figures:
     used = [*converted.used, *(() if hour is None else hour[1])]
     return Figures(
         automation=account.automation,
-        cases=count(account.cases),
+        cases=count([account]),
         saved=saved(account.estimate, account.floor, account.always_valid),
         money=_worth(converted, account.estimate.cases, value),
         rates=[valuation.shown(rate) for rate in dict.fromkeys(used)],
@@ -136,7 +134,7 @@ def total(found: Sequence[Account], parts: Sequence[Figures], prices: Valuation,
     converted = prices.convert(credited((row for account in found for row in account.money), min_grade))
     return Figures(
         automation=None,
-        cases=count([row for account in found for row in account.cases]),
+        cases=count(found),
         saved=saved(together, floor, whole),
         money=_worth(converted, together.cases, value),
         rates=list({rate.model_dump_json(): rate for figure in parts for rate in figure.rates}.values()),
@@ -159,16 +157,14 @@ def by_grade(found: Iterable[Account]) -> list[GradeShare]:
     return [GradeShare(grade=grade, seconds=in_seconds(value)) for grade, value in sorted(sums.items())]
 
 
-def count(rows: Iterable[CaseSum]) -> Cases:
-    control = automated = human = 0
-    for row in rows:
-        if row.arm == "control":
-            control += row.cases
-        elif row.tier == HUMAN:
-            human += row.cases
-        else:
-            automated += row.cases
-    return Cases(**mixed(control, human, automated))
+def count(found: Iterable[Account]) -> Cases:
+    """Of accounts that have their cases in buckets."""
+    rows = [row for account in found for row in account.buckets]
+    return Cases(**mixed(*(sum(sum(column) for column in columns) for columns in _by_decider(rows))))
+
+
+def _by_decider(rows: Sequence[BucketSums]) -> tuple[list[list[int]], ...]:
+    return [row.control for row in rows], [row.human for row in rows], [row.automatic for row in rows]
 
 
 def mixed(control: int, human: int, automatic: int) -> dict[str, int]:
@@ -214,12 +210,13 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     stored = {row.stratum: row.baseline for row in tally.baselines if row.automation == name}
     if buckets:
         baseline, automated = _control_of_buckets(buckets), _automated(buckets)
+        done = progress((arm for row in buckets for arm in row.arms()), _control(buckets))
     else:
         baseline, automated = like_automated(cases), _by_stratum(cases, "automated")
+        done = progress(cases, _by_stratum(cases, "control"))
     fitted = fit(baseline, automated, stored)
     measured = estimate(fitted, automated)
     found = graded(measured, min_grade)
-    done = progress(cases, _by_stratum(cases, "control"))
     return Account(name, cases, money, fitted, found, done, buckets, flows, refused=found is not measured)
 
 
@@ -254,10 +251,18 @@ def _control_of_buckets(buckets: Iterable[BucketSums]) -> Mapping[str, Moments]:
     """As `like_automated`."""
     shares: dict[str, list[tuple[float, Moments]]] = {}
     for row in buckets:
-        found = Moments(sum(row.control), float(row.control_seconds), float(row.control_squares))
+        found = row.control_moments
         if found.n:
             shares.setdefault(row.stratum, []).append((float(row.share), found))
     return {stratum: weighted(own) for stratum, own in shares.items()}
+
+
+def _control(buckets: Iterable[BucketSums]) -> Mapping[str, Moments]:
+    """As `_by_stratum`, of the control arm."""
+    sums: dict[str, Moments] = {}
+    for row in buckets:
+        sums[row.stratum] = sums.get(row.stratum, EMPTY) + row.control_moments
+    return sums
 
 
 def _together(rows: Sequence[CaseSum]) -> Moments:

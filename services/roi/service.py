@@ -71,7 +71,7 @@ class Roi:
 
     def summary(self, connection: Connection, tenant: str, question: Question) -> tuple[Totals, Valuation]:
         """With the rates that hold for it; ``connection`` as in `tally_in`."""
-        period, tally = self.tally_in(connection, tenant, question)
+        period, tally = self.tally_in(connection, tenant, question, bounds=True)
         found = figures.accounts(tally, question.min_grade)
         prices = Valuation.of(tally.rates, question.currency or tally.currency)
         parts = [figures.figures(account, prices, question.min_grade) for account in found]
@@ -148,26 +148,22 @@ class Roi:
         question: Question,
         bucket: Bucket | None = None,
         apart: frozenset[str] = frozenset(),
+        *,
+        bounds: bool = False,
     ) -> tuple[Period, Tally]:
         """Beside what else an answer reads at the same moment.
 
         Args:
             connection: of a `snapshot`.
             bucket: None sums the whole period.
-            apart: attributes of cases to keep apart, as in `Wanted`.
+            apart, bounds: as in `Wanted`.
         """
         now = moment(question.as_of, self.clock.now())
         period = Period.of(question.start, question.end, now=now, default=question.default)
         if bucket is not None:
             period.refuse_too_many(bucket)
-        wanted = Wanted(tenant, period, min(now, period.last), question.as_of, question.automation, bucket, apart)
+        wanted = Wanted(tenant, period, min(now, period.last), question.as_of, question.automation, bucket, apart, bounds)
         return period, sums.tally(connection, wanted)
-
-    def whole_in(self, connection: Connection, tenant: str, question: Question, period: Period, tally: Tally) -> Tally:
-        """The cases of a tally that was asked for by bucket, as one that was not has them; without its money."""
-        at = min(moment(question.as_of, self.clock.now()), period.last)
-        cases = sums.cases(connection, Wanted(tenant, period, at, question.as_of, question.automation))
-        return tally._replace(cases=cases, buckets=(), flows=())
 
 
 def _of_pages(wanted: LedgerQuestion, cursor: Cursor | None, now: datetime) -> Period:

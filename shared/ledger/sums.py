@@ -49,9 +49,9 @@ BUCKET_VALUES: Final = {
     "seconds": "CASE WHEN arm <> 'control' THEN human_seconds ELSE 0 END",
     "control_seconds": "CASE WHEN arm = 'control' THEN human_seconds ELSE 0 END",
     "control_seconds2": "CASE WHEN arm = 'control' THEN human_seconds2 ELSE 0 END",
+    "gain": "gain",
+    "gain_variance": "gain_variance",
 }
-# The measures that these are made of.
-BUCKET_FACTS: Final = ("cases", "human_seconds", "human_seconds2")
 BUCKET_MEASURES: Final = {name: f"sum({value})" for name, value in BUCKET_VALUES.items()}
 
 

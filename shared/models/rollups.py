@@ -66,7 +66,8 @@ ledger_sums = Table(
     Index(None, "tenant_id", "grain", "booked"),
 )
 
-# The same facts by hour, day and week alone, whenever they were booked: what answers that are cut into buckets read.
+# The same facts by hour, day, week and month alone, whenever they were booked and whatever tier decided: what answers that are cut into
+# buckets read, and those about whole automations.
 case_buckets = Table(
     "case_buckets",
     metadata,
@@ -84,6 +85,9 @@ case_buckets = Table(
     Column("seconds", Numeric(24, 6), nullable=False),
     Column("control_seconds", Numeric(24, 6), nullable=False),
     Column("control_seconds2", Numeric(30, 6), nullable=False),
+    # Of both arms, as in `case_sums`.
+    Column("gain", Numeric(30, 6), nullable=False, server_default="0"),
+    Column("gain_variance", Numeric(60, 6), nullable=False, server_default="0"),
 )
 
 money_buckets = Table(

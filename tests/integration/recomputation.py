@@ -96,10 +96,10 @@ class Facts:
             return [_six(value) for value in (Decimal(1), y, y * y, late, x, x * x, x * y, gain, variance)]
 
     def case_buckets(self) -> Sums:
-        """By the key of `case_buckets`: without the moment of booking, and without months."""
+        """By the key of `case_buckets`: without the moment of booking."""
         sums: dict[tuple[object, ...], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * len(BUCKET_MEASURES))
         for (tenant, grain, period, _, automation, arm, stratum, tier, _, _, share), values in self.case_sums().items():
-            cases, seconds, squares = values[:3]
+            cases, seconds, squares, *_, gain, variance = values
             control, human = arm == "control", arm != "control" and tier == "human"
             row = sums[(tenant, grain, period, automation, stratum, share)]
             for place, (counts, value) in enumerate(
@@ -110,10 +110,12 @@ class Facts:
                     (not control, seconds),
                     (control, seconds),
                     (control, squares),
+                    (True, gain),
+                    (True, variance),
                 )
             ):
                 row[place] += value if counts else 0
-        return {key: tuple(values) for key, values in sums.items() if any(values) and key[1] != "month"}
+        return {key: tuple(values) for key, values in sums.items() if any(values)}
 
     def money_buckets(self) -> Sums:
         """By the key of `money_buckets`."""

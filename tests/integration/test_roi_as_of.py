@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import pairwise
@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.testclient import TestClient
 
+from services.roi import figures
 from services.roi.main import build
-from services.roi.service import Roi
+from services.roi.period import Bucket
+from services.roi.repository.snapshots import snapshot
+from services.roi.service import Question, Roi
 from shared.db import unit_of_work
 from shared.ledger import posting
 from shared.ledger import repository as ledger
 from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, LINE_MEASURES
+from shared.measure.baselines import Grade
 from shared.money import Money, currency
 from tests.horizon import roll_up
 from tests.integration.facts import Case, Subject, add_key, add_tenant, add_work, decide, engine_of, receive
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from services.roi.figures import Account
     from tests.conftest import Database
 
 BEGIN = datetime(2026, 2, 24, 21, 17, 3, tzinfo=UTC)
@@ -44,11 +49,12 @@ QUESTIONS: tuple[tuple[str, dict[str, str]], ...] = (
     ("breakdown", PERIOD | {"by": "stratum"}),
     ("breakdown", PERIOD | {"by": "source"}),
     ("breakdown", PERIOD | {"by": "grade"}),
+    ("payback", PERIOD | {"investment": "100"}),
     ("conservation", PERIOD),
     ("ledger", PERIOD | {"limit": "200"}),
 )
 # What rests on the forecast of a day, which is stored when the day is first summed up.
-FORECAST = frozenset({"at_least_hours", "always_valid", "labour_value"})
+FORECAST = frozenset({"at_least_hours", "always_valid", "labour_value", "capacity_at_least"})
 # What is no figure: the moment of the answer, and how far the line was.
 ASIDE = frozenset({"as_of", "computed_through", "pending", "processing", "review", "quarantined", "in_flight", "dead_letter"})
 
@@ -213,6 +219,39 @@ def test_every_figure_as_of_a_moment_is_the_one_that_was_answered_then(world: Wo
         assert stored(connection, "ledger_sums", LINE_MEASURES) == facts.ledger_sums()
         assert stored(connection, "case_buckets", BUCKET_MEASURES) == facts.case_buckets()
         assert stored(connection, "money_buckets", ["amount"]) == facts.money_buckets()
+
+
+@pytest.mark.parametrize("bucket", [None, Bucket.WEEK, Bucket.DAY])
+def test_bounds_of_buckets_are_those_of_the_cases(world: World, bucket: Bucket | None) -> None:
+    world.randomness = random.Random(3)
+    moments: list[datetime | None] = [None]
+    for _ in range(14):
+        world.pass_time(world.randomness.choice([0.3, 5, 23, 60, 200]))
+        for _ in range(6):
+            world.happen()
+        world.clock.moment += timedelta(seconds=1)
+        moments.append(world.clock.moment)
+    roll_up(world.line)
+    roi, compared = Roi(world.line, world.clock), 0
+    for as_of in moments:
+        for start in (BEGIN - timedelta(days=40), BEGIN + timedelta(days=3)):
+            question = Question(start, None, None, None, Grade.D, as_of)
+            if start >= (as_of or world.clock.moment):
+                continue
+            with snapshot(world.line, "acme") as connection:
+                ways = [
+                    roi.tally_in(connection, "acme", question, *how, bounds=bounds)[1] for how, bounds in (((), False), ((bucket,), True))
+                ]
+            cases, buckets = ([_known(account) for account in figures.accounts(tally, Grade.D)] for tally in ways)
+            assert buckets == [pytest.approx(account) for account in cases]
+            compared += sum(account["control"] > 0 and account["variance"] > 0 for account in cases)
+    assert compared > 8
+
+
+def _known(account: Account) -> dict[str, float]:
+    """Of both ways to read it."""
+    found = account.estimate
+    return {"low": found.low or 0.0, "point": found.point or 0.0, "cases": found.cases} | asdict(account.progress)
 
 
 def test_records_on_their_way_at_an_earlier_moment_were_in_flight_then(world: World) -> None:

@@ -71,8 +71,7 @@ class _Worked(NamedTuple):
 def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     """Returns count from the first day of the period, which is the day of the investment."""
     with snapshot(roi.engine, tenant) as connection:
-        period, tally = roi.tally_in(connection, tenant, question, Bucket.WEEK)
-        whole = roi.whole_in(connection, tenant, question, period, tally)
+        period, tally = roi.tally_in(connection, tenant, question, Bucket.WEEK, bounds=True)
     invested_on = period.start.date()
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
     accounts = figures.accounts(tally, question.min_grade)
@@ -89,7 +88,7 @@ def payback(roi: Roi, tenant: str, question: Question, plan: Plan) -> Payback:
     ]
     into = Investment(plan.investment, invested_on, plan.rate, invested_on + timedelta(days=int(plan.months * _MONTH_DAYS)))
     valued = bool(accounts) and all(week.value is not None for week in weeks)
-    share = careful_share(figures.accounts(whole, question.min_grade), prices)
+    share = careful_share(accounts, prices)
     return Payback(
         **dict(asked(question, period, tally)),
         investment=amount(plan.investment),

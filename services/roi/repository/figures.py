@@ -40,15 +40,12 @@ _LEDGER = (
 
 def tally(connection: Connection, wanted: Wanted) -> Tally:
     """Sums of one period; call it in a snapshot, so that they belong together."""
-    if wanted.bucket is None:
+    if wanted.bucket is None and not wanted.bounds:
         return _tally(connection, wanted, sums.cases(connection, wanted), sums.money(connection, wanted))
+    if wanted.bucket is None:
+        return _tally(connection, wanted, [], sums.money(connection, wanted))._replace(buckets=sums.whole(connection, wanted))
     buckets, flows = sums.buckets(connection, wanted, wanted.bucket), sums.flows(connection, wanted, wanted.bucket)
     return _tally(connection, wanted, [], [])._replace(buckets=buckets, flows=flows)
-
-
-def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
-    """As in a tally of the period as a whole."""
-    return sums.cases(connection, wanted)
 
 
 def ledger_page(connection: Connection, tenant: str, filters: Mapping[str, object], cursor: Cursor | None, limit: int) -> list[LedgerLine]:

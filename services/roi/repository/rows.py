@@ -26,10 +26,10 @@ _PART = (
     f"SELECT {{1}}, {{2}} FROM json_to_recordset(%({{0}})s::json) AS r ({_COLUMNS}){{5}} CROSS JOIN LATERAL ("  # noqa: S608  # constants
     f" SELECT * FROM {{3}} s WHERE s.tenant_id = %(tenant)s AND s.grain = r.grain AND {{4}} AND {OF_ITS_AUTOMATION} OFFSET 0) AS k"
 )
-# Of hours, days and weeks.
 _STEPS: Final = (
     " CROSS JOIN LATERAL generate_series(r.start, r.until - interval '1 microsecond',"
-    " CASE r.grain WHEN 'hour' THEN interval '1 hour' WHEN 'day' THEN interval '24 hours' ELSE interval '168 hours' END) AS step (period)"
+    " CASE r.grain WHEN 'hour' THEN interval '1 hour' WHEN 'day' THEN interval '24 hours' WHEN 'week' THEN interval '168 hours'"
+    " ELSE interval '1 month' END) AS step (period)"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import starmap
@@ -14,7 +14,7 @@ from services.roi.grains import Grain, Which, runs
 from services.roi.period import Bucket, Period
 from services.roi.repository import tails
 from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, OF_EACH_PERIOD, given, part, summed, taken_away, union
-from shared.ledger.sums import BUCKET_FACTS, BUCKET_VALUES, CASE_MEASURES
+from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,9 +34,17 @@ _ALL = "0 AS bucket"
 _STARTS = "array_agg(date_part('epoch', bucket)::bigint)"
 _GATHERED = (
     f"SELECT automation, stratum, share, {_STARTS}, array_agg(control), array_agg(human), array_agg(automatic),"  # noqa: S608  # constants
-    " array_agg(seconds::float8), sum(control_seconds), sum(control_seconds2) FROM ({}) AS known GROUP BY 1, 2, 3"
+    " array_agg(seconds::float8), sum(control_seconds), sum(control_seconds2){1} FROM ({0}) AS known GROUP BY 1, 2, 3"
     " HAVING sum(control + human + automatic) > 0"
 )
+_TOGETHER = (
+    "SELECT automation, stratum, share, ARRAY[0], ARRAY[sum(control)::bigint], ARRAY[sum(human)::bigint],"
+    " ARRAY[sum(automatic)::bigint], ARRAY[sum(seconds)::float8], sum(control_seconds), sum(control_seconds2), sum(gain),"
+    " sum(gain_variance) FROM ({}) AS known GROUP BY 1, 2, 3 HAVING sum(control + human + automatic) > 0"
+)
+_BOUNDS: Final = ("gain", "gain_variance")
+# What cases by tier are to what buckets hold of them; their other measures are no part of it.
+_BUCKET_FACTS: Final = ("cases", "human_seconds", "human_seconds2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,13 @@ class _Buckets:
         return [*self.attributes, *(f"-({value}) AS {name}" for name, value in self.measures.items())]
 
 
-_CASE_BUCKETS = _Buckets("case_buckets", "case_sums", ("automation", "stratum", "share"), BUCKET_VALUES)
+_OF_CASES = ("automation", "stratum", "share")
+_WITH_BOUNDS = _Buckets("case_buckets", "case_sums", _OF_CASES, BUCKET_VALUES)
+_CASE_BUCKETS = replace(_WITH_BOUNDS, measures={name: value for name, value in BUCKET_VALUES.items() if name not in _BOUNDS})
 _CASE_TAIL: Final = tails.cases(_ALL, (*_CASE_ATTRIBUTES, *CASE_MEASURES), CASE_MEASURES)
-_BUCKET_TAIL: Final = tails.cases(_BUCKET.format("decided_at"), _CASE_BUCKETS.of_sums, BUCKET_FACTS)
+_BUCKET_TAIL: Final = tails.cases(_BUCKET.format("decided_at"), _CASE_BUCKETS.of_sums, _BUCKET_FACTS)
+_BOUNDS_TAIL: Final = tails.cases(_BUCKET.format("decided_at"), _WITH_BOUNDS.of_sums, (*_BUCKET_FACTS, *_BOUNDS))
+_WHOLE_TAIL: Final = tails.cases(_ALL, _WITH_BOUNDS.of_sums, (*_BUCKET_FACTS, *_BOUNDS))
 _MONEY_BUCKETS = _Buckets("money_buckets", "ledger_sums", ("automation", "kind", "grade", "currency"), {"amount": "amount"})
 
 
@@ -82,10 +94,19 @@ def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
 
 def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSums]:
     """The period's decided cases by bucket, with as little of each as a part of a period needs; a row for each would take longer."""
-    rows, values = _by_bucket(_CASE_BUCKETS, wanted, bucket)
+    rows, values = _by_bucket(_WITH_BOUNDS if wanted.bounds else _CASE_BUCKETS, wanted, bucket)
     if wanted.as_of is not None:
-        rows = union(rows, _BUCKET_TAIL)
-    return list(starmap(BucketSums, connection.exec_driver_sql(_GATHERED.format(rows), values)))
+        rows = union(rows, _BOUNDS_TAIL if wanted.bounds else _BUCKET_TAIL)
+    bounds = "".join(f", sum({name})" for name in _BOUNDS) if wanted.bounds else ""
+    return list(starmap(BucketSums, connection.exec_driver_sql(_GATHERED.format(rows, bounds), values)))
+
+
+def whole(connection: Connection, wanted: Wanted) -> list[BucketSums]:
+    """The period's decided cases as one bucket, with what bounds need."""
+    rows, values = _by_bucket(_WITH_BOUNDS, wanted, None)
+    if wanted.as_of is not None:
+        rows = union(rows, _WHOLE_TAIL)
+    return list(starmap(BucketSums, connection.exec_driver_sql(_TOGETHER.format(rows), values)))
 
 
 def money(connection: Connection, wanted: Wanted) -> list[MoneySum]:
@@ -150,12 +171,13 @@ def _known(table: str, attributes: Iterable[str], measures: Iterable[str], wante
     )
 
 
-def _by_bucket(tables: _Buckets, wanted: Wanted, bucket: Bucket) -> tuple[str, dict[str, object]]:
+def _by_bucket(tables: _Buckets, wanted: Wanted, bucket: Bucket | None) -> tuple[str, dict[str, object]]:
     """As `_known`, of both tables: as known at a moment, the buckets without the few sums that were booked later."""
-    values = _values(wanted, _COARSEST[bucket]) | {"bucket": bucket}
+    values = _values(wanted, Grain.MONTH if bucket is None else _COARSEST[bucket]) | {"bucket": bucket}
+    place = _ALL if bucket is None else _BUCKET_OF_RUN
 
     def found(which: Which, columns: Iterable[str], table: str, condition: str) -> str:
-        return part(which, _BUCKET_OF_RUN, columns, table, condition)
+        return part(which, place, columns, table, condition)
 
     every = found(Which.ALL, tables.columns, tables.table, BY_PERIOD)
     if wanted.booked_before is None:

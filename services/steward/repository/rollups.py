@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _WINDOW = "{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8"
 _GRAINS = "(VALUES ('hour'), ('day'), ('week'), ('month')) AS g (grain)"
-_BUCKET_GRAINS = "(VALUES ('hour'), ('day'), ('week')) AS g (grain)"
+_MONEY_GRAINS = "(VALUES ('hour'), ('day'), ('week')) AS g (grain)"
 _CASE_KEY = "tenant_id, grain, period, booked, automation, arm, stratum, tier, source, model_version, share"
 _LINE_KEY = "tenant_id, grain, period, booked, automation, arm, kind, grade, currency"
 _CASE_BUCKET = "tenant_id, grain, period, automation, stratum, share"
@@ -197,7 +197,7 @@ CASE_BUCKETS = Added(
     _CASE_BUCKET,
     tuple(BUCKET_MEASURES),
     "SELECT tenant_id, g.grain, date_trunc(g.grain, decided_at, 'UTC'), automation, stratum, share,"  # noqa: S608
-    f" {', '.join(BUCKET_MEASURES.values())} FROM changes CROSS JOIN {_BUCKET_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6",
+    f" {', '.join(BUCKET_MEASURES.values())} FROM changes CROSS JOIN {_GRAINS} GROUP BY 1, 2, 3, 4, 5, 6",
 )
 LINES = Added(
     "ledger_sums",
@@ -212,7 +212,7 @@ MONEY_BUCKETS = Added(
     _MONEY_BUCKET,
     ("amount",),
     "SELECT l.tenant_id, g.grain, date_trunc(g.grain, l.occurred_at, 'UTC'), l.automation, l.kind, l.grade, l.currency, sum(l.amount)"  # noqa: S608
-    f" FROM lines l CROSS JOIN {_BUCKET_GRAINS} WHERE l.currency <> '-' GROUP BY 1, 2, 3, 4, 5, 6, 7",
+    f" FROM lines l CROSS JOIN {_MONEY_GRAINS} WHERE l.currency <> '-' GROUP BY 1, 2, 3, 4, 5, 6, 7",
 )
 
 

@@ -199,7 +199,7 @@ _LEDGER_SUMS = (
 _CASE_BUCKETS = (
     f"INSERT INTO case_buckets (tenant_id, grain, period, automation, stratum, share, {', '.join(BUCKET_MEASURES)})"
     f" SELECT tenant_id, grain, period, automation, stratum, share, {', '.join(BUCKET_MEASURES.values())} FROM case_sums"
-    " WHERE grain <> 'month' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 3"
+    " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 3"
 )
 _MONEY_BUCKETS = (
     "INSERT INTO money_buckets (tenant_id, grain, period, automation, kind, grade, currency, amount)"
