@@ -1,4 +1,4 @@
-"""Plots of an evaluation as SVG: calibration, risk against coverage, cost against coverage, confusion."""
+"""Plots of an evaluation as SVG: calibration, risk against coverage, cost against coverage."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from services.lab.answers import Answers
 
-_SIZE, _EDGE = 360, 48
-_INK, _SOFT, _LINE, _FILL = "#1f2933", "#9aa5b1", "#2f5d9b", "47,93,155"
+# The edge has room for figures of five signs beside the name of the axis.
+_SIZE, _EDGE, _LOW = 360, 60, 48
+INK, SOFT, _LINE = "#1f2933", "#9aa5b1", "#2f5d9b"
 # What a person's minute and a wrong decision cost where nobody said otherwise: only their ratio shapes the curve.
 REVIEW_COST: Final = 0.5
 ERROR_COST: Final = 10.0
-_MOST_LABELS: Final = 30
 
 
 def _x(share: float) -> float:
@@ -24,20 +24,21 @@ def _x(share: float) -> float:
 
 
 def _y(share: float) -> float:
-    return _SIZE - _EDGE - (_SIZE - _EDGE - 28) * share
+    return _SIZE - _LOW - (_SIZE - _LOW - 28) * share
 
 
 def _framed(title: str, across: str, up: str, content: Iterable[str], top: float = 1.0) -> str:
-    text = f'fill="{_INK}" font-size="12"'
-    ticks = [f'<text x="{_x(share):.0f}" y="{_SIZE - _EDGE + 16}" text-anchor="middle" {text}>{share:g}</text>' for share in (0, 0.5, 1)]
+    text = f'fill="{INK}" font-size="12"'
+    ticks = [f'<text x="{_x(share):.0f}" y="{_SIZE - _LOW + 16}" text-anchor="middle" {text}>{share:g}</text>' for share in (0, 0.5, 1)]
     ticks += [f'<text x="{_EDGE - 6}" y="{_y(share) + 4:.0f}" text-anchor="end" {text}>{share * top:.3g}</text>' for share in (0, 0.5, 1)]
-    frame = f'<path d="M{_x(0)} {_y(1)}V{_y(0)}H{_x(1)}" fill="none" stroke="{_SOFT}"/>'
+    frame = f'<path d="M{_x(0)} {_y(1)}V{_y(0)}H{_x(1)}" fill="none" stroke="{SOFT}"/>'
     names = [
         f'<text x="{_SIZE / 2}" y="16" text-anchor="middle" font-weight="bold" {text}>{escape(title)}</text>',
-        f'<text x="{_SIZE / 2}" y="{_SIZE - 10}" text-anchor="middle" {text}>{escape(across)}</text>',
+        f'<text x="{_x(0.5)}" y="{_SIZE - 10}" text-anchor="middle" {text}>{escape(across)}</text>',
         f'<text x="14" y="{_SIZE / 2}" text-anchor="middle" transform="rotate(-90 14 {_SIZE / 2})" {text}>{escape(up)}</text>',
     ]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_SIZE} {_SIZE}" width="{_SIZE}" font-family="sans-serif">'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_SIZE} {_SIZE}" width="{_SIZE}" font-family="sans-serif" role="img" '
+    head += f'aria-label="{escape(title)}">'
     return "\n".join([head, frame, *ticks, *names, *content, "</svg>"])
 
 
@@ -56,7 +57,7 @@ def calibration(found: Answers, bins: int = 10) -> str:
             radius = 2 + 8 * np.sqrt(inside.mean())
             place = f'cx="{_x(float(confidence[inside].mean())):.1f}" cy="{_y(float(right[inside].mean())):.1f}"'
             dots.append(f'<circle {place} r="{radius:.1f}" fill="{_LINE}" fill-opacity="0.7"/>')
-    diagonal = f'<path d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}" stroke="{_SOFT}" stroke-dasharray="4 3"/>'
+    diagonal = f'<path d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}" stroke="{SOFT}" stroke-dasharray="4 3"/>'
     return _framed("Calibration", "probability that the model gives", "share that is right", [diagonal, *dots])
 
 
@@ -80,22 +81,3 @@ def cost_coverage(found: Answers) -> str:
     top = max(float(cost.max()), 0.01)
     title = f"Cost of a case: review {REVIEW_COST}, error {ERROR_COST}"
     return _framed(title, "share decided automatically", "review and errors", [_curve(coverage, cost / top)], top)
-
-
-def confusion(found: Answers) -> str:
-    """The most frequent labels; a row is the truth, a column what was said."""
-    counts = np.bincount(found.truth, minlength=len(found.pack.labels))
-    shown = np.argsort(-counts, kind="stable")[:_MOST_LABELS]
-    said = found.last.argmax(axis=1)
-    step = 1 / len(shown)
-    cells = []
-    for row, truth in enumerate(shown):
-        inside = found.truth == truth
-        for column, label in enumerate(shown):
-            share = float((said[inside] == label).mean()) if inside.any() else 0.0
-            if share > 0:
-                name = f"{found.pack.labels[truth]} said as {found.pack.labels[label]}: {share:.1%}"
-                side = (_SIZE - _EDGE - 28) * step
-                place = f'x="{_x(column * step):.1f}" y="{_y(1 - row * step):.1f}" width="{side:.1f}" height="{side:.1f}"'
-                cells.append(f'<rect {place} fill="rgba({_FILL},{share:.3f})"><title>{escape(name)}</title></rect>')
-    return _framed("Confusion", "what was said", "truth", cells)
