@@ -19,6 +19,7 @@ from rich.table import Table
 
 from services.cli import ops_api
 from services.cli.handling_logs import Columns, Trace, UnreadableLog, Work, csv_segments, csv_traces, opened, xes_traces
+from shared.commands import plain
 from shared.measure.handling import LONGEST, MOST_LEFT_OUT, Tally, pair
 from shared.measure.savings import MINIMUM_CONTROL
 
@@ -170,7 +171,7 @@ def _table(tally: Tally) -> Table:
     assert tally.end is not None
     table = Table("stratum", "cases", "mean s", "standard deviation s", title=f"{tally.start:%Y-%m-%d} to {tally.end:%Y-%m-%d}")
     for times in tally.times():
-        table.add_row(times.stratum, str(times.n), f"{times.mean:.1f}", f"{times.variance**0.5:.1f}")
+        table.add_row(plain(times.stratum), str(times.n), f"{times.mean:.1f}", f"{times.variance**0.5:.1f}")
     return table
 
 

@@ -6,13 +6,13 @@ import csv
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
+import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from services.cli import ops_api
-from shared.commands import check_option
+from shared.commands import check_option, print_rows
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What manual handling takes: list, declare, study, renew.")
 
@@ -30,24 +30,26 @@ def listing(
     *,
     automation: Annotated[str | None, typer.Option(help="All of them where it is left out.")] = None,
     url: ops_api.Url = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Newest first; what has expired counts as declared (D)."""
-    table = Table("id", "automation", "stratum", "grade", "mean s", "n", "valid from", "expires")
+    found: list[dict[str, Any]] = []
     query: dict[str, Any] = {"limit": 200} | ({} if automation is None else {"automation": automation})
     while True:
         answer = ops_api.call(url, "GET", "/v1/baselines", query=query)
-        for row in answer["items"]:
-            table.add_row(*_cells(row))
+        found += answer["items"]
         if answer["next_cursor"] is None:
             break
         query["cursor"] = answer["next_cursor"]
-    # As wide as its content: ids are there to be copied.
-    Console(width=180).print(table)
+    if as_json:
+        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        return
+    print_rows(("id", "automation", "stratum", "grade", "mean s", "n", "valid from", "expires"), [_cells(row) for row in found])
 
 
 @app.command()
 def declare(
-    automation: str,
+    automation: Annotated[str, typer.Argument(help="Whose manual handling this is.")],
     mean_seconds: Annotated[float, typer.Argument(min=0, help="Seconds of work per case.")],
     *,
     method: Annotated[str, typer.Option(help="Who says so, and why.")],
@@ -87,7 +89,7 @@ def study(  # noqa: PLR0913  # the options of a command
 
 @app.command()
 def renew(
-    baseline_id: str,
+    baseline_id: Annotated[UUID, typer.Argument(help="Id of the baseline, from `list`.")],
     *,
     reason: Annotated[str, typer.Option(help="Why it still holds; stored and shown.")],
     url: ops_api.Url = None,

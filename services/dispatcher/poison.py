@@ -14,13 +14,11 @@ from uuid import UUID
 import orjson
 import structlog
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from services.dispatcher import replay, repository
 from services.dispatcher.repository import Which
 from shared.clock import SystemClock
-from shared.commands import check_option
+from shared.commands import check_option, print_rows
 from shared.db import unit_of_work
 from shared.db.command import command_engine
 from shared.settings import DatabaseSettings, EventSettings, load
@@ -54,24 +52,26 @@ def summary(*, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(orjson.dumps([group._asdict() for group in found]).decode())
         return
-    table = Table("tenant", "records", "since", "until", "error")
-    for group in found:
-        table.add_row(group.tenant or "(nobody)", str(group.records), _moment(group.since), _moment(group.until), group.error)
-    Console().print(table)
+    print_rows(
+        ("tenant", "records", "since", "until", "error"),
+        [(one.tenant or "(nobody)", str(one.records), _moment(one.since), _moment(one.until), one.error) for one in found],
+    )
 
 
 @app.command("list")
 def listing(tenant: Whose = None, error: Error = "", limit: Limit = 50, *, as_json: AsJson = False) -> None:
     """Records that nobody has dealt with yet, the oldest first."""
     with command_engine("poison") as engine, unit_of_work(engine) as connection:
+        if tenant is not None:
+            repository.require_tenant(connection, tenant)
         found = repository.waiting_poison(connection, Which(tenant=tenant, nobody=tenant is None, error=error), limit)
     if as_json:
         typer.echo(orjson.dumps([one._asdict() for one in found]).decode())
         return
-    table = Table("id", "received", "place", "bytes", "error")
-    for one in found:
-        table.add_row(str(one.id), _moment(one.received_at), one.place, str(one.size), one.error)
-    Console().print(table)
+    print_rows(
+        ("id", "received", "place", "bytes", "error"),
+        [(str(one.id), _moment(one.received_at), one.place, str(one.size), one.error) for one in found],
+    )
 
 
 @app.command()

@@ -24,6 +24,7 @@ from services.lab.publishing import Published, draft, judge, publish, reports
 from services.lab.synth import TASKS, SyntheticEvent, generate
 from shared.automations.registry import installed
 from shared.clock import SystemClock
+from shared.commands import plain, told
 from shared.errors import RecoupError
 
 app = typer.Typer(
@@ -55,7 +56,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except RecoupError as error:
-        raise typer.BadParameter(f"{error.message} {error.context}") from error
+        raise typer.BadParameter(told(error)) from error
 
 
 def _checked(task: str) -> str:
@@ -69,10 +70,10 @@ def _listed(names: str) -> tuple[str, ...]:
 
 
 def _figures(title: str, figures: Mapping[str, Any]) -> Table:
-    table = Table("figure", "value", title=title)
+    table = Table("figure", "value", title=plain(title))
     for name, value in figures.items():
         if not isinstance(value, dict):
-            table.add_row(name.replace("_", " "), str(value))
+            table.add_row(name.replace("_", " "), plain(str(value)))
     return table
 
 
@@ -200,9 +201,9 @@ def _told(made: Published) -> None:
     for gate in made.failed:
         _console().print(f"[red]not published[/]: {gate.name} is {gate.value:.4f}, the bound is {gate.bound}: {gate.why}", soft_wrap=True)
     if made.failed:
-        _console().print(f"see {made.reports / page}", soft_wrap=True)
+        _console().print(f"see {made.reports / page}", markup=False, soft_wrap=True)
     else:
-        _console().print(f"published: see {page} beside the manifest")
+        _console().print(f"published: see {page} beside the manifest", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -233,7 +234,7 @@ def evaluate(  # noqa: PLR0913 - as train
     console.print(_levels(figures))
     table = Table("label", "precision", "recall", "F1", "n")
     for name, row in figures["labels"].items():
-        table.add_row(name, *(str(row[column]) for column in ("precision", "recall", "f1", "n")))
+        table.add_row(plain(name), *(str(row[column]) for column in ("precision", "recall", "f1", "n")))
     console.print(table)
 
 
@@ -293,7 +294,7 @@ def certify(  # noqa: PLR0913 - as train
         version = versions.checked_beside(version or found.version, found, manifest.packs(folder))
         judged = tasks.for_pack(found.task, data, _columns(text, label, fields), label)
         made = training.recertified(found, folder, judged, wanted, version)
-    _console().print(f"certified {made.name} {made.version} in {folder}")
+    _console().print(f"certified {made.name} {made.version} in {folder}", markup=False, soft_wrap=True)
     for certificate in made.certificates:
         typer.echo(f"{certificate.level} {certificate.variant} {certificate.coverage:.4f} {certificate.upper:.4f}")
 

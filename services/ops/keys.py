@@ -12,8 +12,6 @@ from uuid import UUID
 import orjson
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Column, Table
 
 from services.ops.repository import keys as stored
 from services.ops.repository.audit import Author
@@ -21,7 +19,7 @@ from services.ops.schemas.configuration import NewKey
 from services.ops.service import keys
 from shared import money
 from shared.clock import SystemClock
-from shared.commands import check_option
+from shared.commands import check_option, print_rows
 from shared.db import unit_of_work
 from shared.db.command import command_engine
 from shared.security.apikeys import Role
@@ -84,10 +82,10 @@ def list_tenants(*, as_json: Json = False) -> None:
     if as_json:
         _print_json(found)
         return
-    table = Table("id", "name", "currency", "simulated", "time scale")
-    for row in found:
-        table.add_row(row["id"], row["name"], row["currency"], "yes" if row["simulated"] else "", f"{row['time_scale']:f}")
-    Console().print(table)
+    print_rows(
+        ("id", "name", "currency", "simulated", "time scale"),
+        [(row["id"], row["name"], row["currency"], "yes" if row["simulated"] else "", f"{row['time_scale']:f}") for row in found],
+    )
 
 
 @app.command("create")
@@ -100,8 +98,7 @@ def create(
 ) -> None:
     """Create a key and print its token, once."""
     with _transaction() as connection:
-        if not stored.tenant_exists(connection, tenant):
-            raise typer.BadParameter(f"there is no tenant {tenant!r}; `recoup keys tenant create {tenant}` makes it")
+        _require(connection, tenant)
         key = keys.create(connection, _author(tenant), NewKey(name=name, roles=tuple(role)), SystemClock().now())
     if as_json:
         _print_json(key.model_dump(mode="json"))
@@ -112,24 +109,30 @@ def create(
 
 @app.command("list")
 def listing(tenant: Tenant, *, as_json: Json = False) -> None:
-    """Keys of a tenant, without their secrets."""
+    """Keys of a tenant, without their secrets; times are UTC."""
     with _transaction() as connection:
+        _require(connection, tenant)
         found = stored.listed(connection, tenant)
     if as_json:
         _print_json([key.model_dump(mode="json") for key in found])
         return
-    table = Table(
-        Column("id", no_wrap=True), *(Column(title, overflow="fold") for title in ("name", "prefix", "roles", "last used", "revoked"))
+    print_rows(
+        ("id", "name", "prefix", "roles", "last used", "expires", "revoked"),
+        [
+            (
+                *(str(key.id), key.name, f"rk_{key.prefix}", ", ".join(key.roles)),
+                *map(_moment, (key.last_used_at, key.expires_at, key.revoked_at)),
+            )
+            for key in found
+        ],
     )
-    for key in found:
-        table.add_row(str(key.id), key.name, f"rk_{key.prefix}", ", ".join(key.roles), _moment(key.last_used_at), _moment(key.revoked_at))
-    Console().print(table)
 
 
 @app.command("revoke")
 def revoke(key: Annotated[UUID, typer.Argument(help="Id of the key, from `list`.")], tenant: Tenant) -> None:
     """Make a key useless within five seconds."""
     with _transaction() as connection:
+        _require(connection, tenant)
         revoked = keys.revoke(connection, _author(tenant), key, SystemClock().now())
     typer.echo(f"key {revoked.name} (rk_{revoked.prefix}) revoked")
 
@@ -148,6 +151,11 @@ def _transaction() -> Iterator[Connection]:
                 yield connection
         except ValidationError as error:
             raise typer.BadParameter("; ".join(problem["msg"] for problem in error.errors())) from error
+
+
+def _require(connection: Connection, tenant: str) -> None:
+    if not stored.tenant_exists(connection, tenant):
+        raise typer.BadParameter(f"there is no tenant {tenant!r}; `recoup keys tenant create {tenant}` makes it")
 
 
 def _author(tenant: str) -> Author:

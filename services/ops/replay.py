@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from services.ops.repository import cases
+from services.ops.repository import cases, keys
 from services.ops.repository.audit import Author
 from services.ops.service import replay
 from shared.automations import registry
@@ -39,6 +39,8 @@ def main(  # options of a command
     with command_engine("replay") as engine:
         registry.automation(automation)
         with unit_of_work(engine) as connection:
+            if not keys.tenant_exists(connection, tenant):
+                raise typer.BadParameter(f"there is no tenant {tenant!r}")
             waiting = min(limit, cases.count_quarantined(connection, tenant, automation))
         if dry_run:
             typer.echo(f"{waiting} quarantined cases of {automation} would be sent again")

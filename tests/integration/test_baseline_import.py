@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -241,6 +242,8 @@ def test_what_holds_can_be_renewed_and_what_was_replaced_cannot(desk: Desk, ops:
     desk.sql.execute("ALTER TABLE baselines DISABLE TRIGGER USER")
     desk.sql.execute("UPDATE baselines SET valid_from = now() - interval '100 days', expires_at = now() - interval '10 days'")
     assert "D (expired: D)" in _run(baselines, desk, "list", "--url", ops).output
+    (listed,) = json.loads(_run(baselines, desk, "list", "--json", "--url", ops).output)
+    assert (listed["id"], listed["expired"]) == (old, True)
     new = _run(baselines, desk, "renew", old, "--reason", "Nothing has changed.", "--url", ops).output.strip()
     row = next(row for row in desk.get("/v1/baselines")["items"] if row["id"] == new)
     assert (row["grade"], float(row["mean_seconds"]), row["renews"], row["expired"]) == ("D", 840.0, old, False)

@@ -92,3 +92,10 @@ def test_generated_events_that_a_door_would_refuse_are_not_written_and_that_is_s
         refuse_ahead(event, admit(event)[0], now, timedelta(seconds=30))
     assert lab("synth", "--task", "complaints", "--n", "100", "--out", tmp_path / "few", "--cloudevents").exit_code == 0
     assert lab("synth", "--task", "complaints", "--n", "1000", "--out", tmp_path / "labelled").exit_code == 0
+
+
+def test_square_brackets_in_names_are_shown_as_they_are(tickets: Path, tmp_path: Path) -> None:
+    data = shutil.copy(tickets / "rows.csv", tmp_path / "[b] rows.csv")
+    shown = lab("evaluate", "--pack", tickets / "pack", "--data", data, *TICKETS)
+    assert shown.exit_code == 0, shown.output
+    assert "[b] rows.csv" in shown.stdout

@@ -84,6 +84,22 @@ def test_a_key_from_the_command_line_works_until_it_is_revoked(database: Databas
     assert {row["actor"] for row in desk.rows("SELECT actor FROM audit_log")} == {"recoup keys"}
 
 
+def test_names_are_listed_as_they_are_whatever_they_look_like(database: Database) -> None:
+    _keys(database, "tenant", "create", "odd", "--name", "[/b] Söhne")
+    _keys(database, "create", "--tenant", "odd", "--role", "executive", "--role", "operator", "--name", "[/x] [red]株式会社")
+    assert "[/b] Söhne" in _keys(database, "tenant", "list")
+    (row,) = (line for line in _keys(database, "list", "--tenant", "odd").splitlines() if "rk_" in line)
+    # As wide as what is in it, so that a search by lines finds a key with all that it has.
+    assert "[/x] [red]株式会社" in row
+    assert "executive, operator" in row
+
+
+@pytest.mark.parametrize("arguments", [["keys", "list"], ["replay", "--automation", "claims"]], ids=["keys", "replay"])
+def test_a_misspelt_tenant_is_not_shown_as_one_without_anything(database: Database, arguments: list[str]) -> None:
+    done = _run(f"services.ops.{arguments[0]}", *arguments[1:], "--tenant", "acmee", url=database.app_url)
+    assert (done.returncode, "there is no tenant 'acmee'" in done.stderr) == (2, True)
+
+
 def test_a_key_needs_a_tenant_that_exists(database: Database) -> None:
     done = _run("services.ops.keys", "create", "--tenant", "nobody", "--role", "admin", "--name", "x", url=database.app_url)
     assert (done.returncode, "there is no tenant" in done.stderr) == (2, True)

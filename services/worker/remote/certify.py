@@ -24,6 +24,7 @@ from services.worker.settings import RemoteSettings
 from shared.automations.contract import Automation, Context, Features
 from shared.automations.registry import automation as automation_named
 from shared.clock import SystemClock
+from shared.commands import told
 from shared.errors import RecoupError
 from shared.settings import load
 
@@ -50,7 +51,7 @@ def main(
         labels, cases = labels_of(found, configured), list(_cases(found, data, label))
         model = build_model(configured, labels, SystemClock())
     except RecoupError as error:
-        raise typer.BadParameter(f"{error.message} {error.context}") from error
+        raise typer.BadParameter(told(error)) from error
     with Progress(console=console) as progress:
         bar = progress.add_task("asking", total=len(cases))
         answers = asyncio.run(_asked(model, configured, cases, lambda: progress.advance(bar)))
