@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import ProgrammingError
 
 from services.steward.repository import recounting
-from shared.commands import check_option
+from shared.commands import check_option, told
 from shared.db import engine_for, unit_of_work
 from shared.db.command import command_engine
 from shared.errors import RecoupError
@@ -60,9 +60,10 @@ def verify(
     engine = engine_for(load(DatabaseSettings), role="recoup_line", application="ledger")
     try:
         with unit_of_work(engine, snapshot=True) as connection:
+            recounting.require_tenant(connection, tenant)
             verdict = _watched(connection, tenant, seals)
     except RecoupError as error:
-        typer.echo(f"{tenant}: {error.message} {error.context or ''}", err=True)
+        typer.echo(told(error), err=True)
         raise typer.Exit(1) from error
     except ProgrammingError as error:
         # A table, or a column of it, is not there any more.

@@ -238,3 +238,8 @@ def test_the_command_refuses_a_kept_seal_that_is_none(client: TestClient, databa
     for content in ("{}", "no JSON", json.dumps(get(client, "seals/3") | {"size": 1})):
         kept.write_text(content)
         assert _verify(database, "--seal", str(kept)).exit_code == 2
+
+
+def test_a_misspelt_tenant_is_not_said_to_be_as_it_was_sealed(engine: Engine, database: Database) -> None:
+    done = _verify(database, "--tenant", "acmee")
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", "there is no tenant 'acmee'\n")

@@ -46,8 +46,7 @@ def recount(connection: Connection, tenant: str) -> Recount:
     Raises:
         Rejected: there is none of that name.
     """
-    if connection.exec_driver_sql("SELECT 1 FROM tenants WHERE id = %(tenant)s", {"tenant": tenant}).one_or_none() is None:
-        raise Rejected(f"there is no tenant {tenant!r}", tenant=tenant)
+    require_tenant(connection, tenant)
     # Millions of facts take longer than any request may.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     upper = connection.exec_driver_sql("SELECT horizon::text FROM rollup_horizons WHERE name = %(name)s", {"name": ROLLUPS}).scalar_one()
@@ -60,6 +59,12 @@ def recount(connection: Connection, tenant: str) -> Recount:
             rows, different = rows + int(compared), different + int(differing)
             shown += [Different(table.table, *row[2:]) for row in found if row[2] is not None]
     return Recount(rows, different, shown)
+
+
+def require_tenant(connection: Connection, tenant: str) -> None:
+    """Raises Rejected: a misspelt one has nothing that could be wrong."""
+    if connection.exec_driver_sql("SELECT 1 FROM tenants WHERE id = %(tenant)s", {"tenant": tenant}).one_or_none() is None:
+        raise Rejected(f"there is no tenant {tenant!r}")
 
 
 def _compared(facts: str, table: Added) -> str:
