@@ -389,6 +389,7 @@ class Tally(NamedTuple):
         cases: empty where buckets or bounds were asked for.
         money: empty where buckets were.
         buckets, flows: the cases and the money by bucket; empty where nobody asked for them.
+        simulated: of people who do not exist.
     """
 
     cases: list[CaseSum]
@@ -399,6 +400,7 @@ class Tally(NamedTuple):
     rolled_at: datetime
     buckets: Sequence[BucketSums] = ()
     flows: Sequence[MoneyBuckets] = ()
+    simulated: bool = False
 
 
 def seconds_of(starts: Iterable[datetime]) -> list[int]:

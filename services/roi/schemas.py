@@ -22,6 +22,9 @@ class Output(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+Simulated = Annotated[bool, Field(description="The people are simulated, and their clocks may run faster: nothing of this was saved.")]
+
+
 class Asked(Output):
     """What the figures are about: whole hours of UTC, widened where the question was not."""
 
@@ -31,6 +34,7 @@ class Asked(Output):
     computed_through: datetime = Field(description="Facts committed before are in the figures.", examples=["2026-11-22T23:59:59.400Z"])
     min_grade: Grade
     currency: CurrencyCode
+    simulated: Simulated
 
 
 class Cases(Output):

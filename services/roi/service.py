@@ -185,4 +185,5 @@ def asked(question: Question, period: Period, tally: Tally) -> Asked:
         computed_through=tally.rolled_at,
         min_grade=question.min_grade,
         currency=question.currency or tally.currency,
+        simulated=tally.simulated,
     )

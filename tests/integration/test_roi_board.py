@@ -10,6 +10,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 import pytest
+from reportlab.pdfbase.pdfmetrics import stringWidth
 
 from services.roi.answers import soundness
 from services.roi.period import Bucket
@@ -174,3 +175,27 @@ def test_a_tenant_without_anything_gets_a_page_that_says_so(board: Board) -> Non
     assert "The ledger is not sealed yet." in text
     assert "?ód? (?) & Söhne" in text
     assert "No saving is shown for certain" in text
+
+
+def test_what_simulated_people_saved_is_said_to_be_nothing_in_every_answer_and_on_the_page(board: Board) -> None:
+    board.work(TIMES, hours=5)
+    assert "SIMULATED" not in words(page(board))
+    assert board.ask("summary")["simulated"] is False
+    board.execute("UPDATE tenants SET simulated = true WHERE id = 'acme'")
+    assert words(page(board)).startswith("SIMULATED: these people do not exist")
+    assert board.ask("summary")["headline"].startswith("Simulated people, nothing of this was saved: ")
+    for answer in ("summary", "timeseries", "breakdown", "evidence", "forecast", "bridge"):
+        asked = {"by": "automation"} if answer == "breakdown" else {"earlier": hours_ago(2).isoformat()} if answer == "bridge" else {}
+        assert board.ask(answer, **asked)["simulated"] is True, answer
+    header, total, *_ = board.get("exports/summary").text.splitlines()
+    assert dict(zip(header.split(","), total.split(","), strict=False))["simulated"] == "true"
+
+
+def test_a_long_name_is_cut_before_the_period_begins(board: Board) -> None:
+    name = "Muster " + "Versicherungsgesellschaft " * 7
+    board.execute(f"UPDATE tenants SET name = '{name}' WHERE id = 'acme'")
+    shown = words(page(board)).splitlines()[0]
+    assert name.startswith(shown[:-1])
+    assert shown.endswith("\u2026")
+    # From the left margin to the period, which stands at the right one.
+    assert stringWidth(shown, "Helvetica-Bold", 11) < 250

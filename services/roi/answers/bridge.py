@@ -46,9 +46,10 @@ def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridg
         automation=question.automation,
     )
     with snapshot(roi.engine, tenant) as connection:
-        currency = question.currency or figures.currency(connection, tenant)
+        own, simulated = figures.currency(connection, tenant)
         held = [figures.standing(connection, tenant, min(moment, period.last), moment) for moment in (earlier, later)]
         before, after = map(Known, moves.known(connection, apart), held)
+    currency = question.currency or own
     found = steps(before, after, currency, question.min_grade)
     return Bridge(
         start=period.start,
@@ -57,6 +58,7 @@ def bridge(roi: Roi, tenant: str, question: Question, between: Moments) -> Bridg
         later=later,
         min_grade=question.min_grade,
         currency=currency,
+        simulated=simulated,
         movements=[_movement(figure, found, "s" if figure is Figure.SECONDS_SAVED else currency) for figure in Figure],
         unconverted=sorted(unconverted(before, currency, question.min_grade) | unconverted(after, currency, question.min_grade)),
     )

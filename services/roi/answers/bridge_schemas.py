@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.roi.schemas import CurrencyCode, Output
+from services.roi.schemas import CurrencyCode, Output, Simulated
 from shared.measure.baselines import Grade
 from shared.web.decimals import Plain
 
@@ -63,6 +63,7 @@ class Bridge(Output):
     later: datetime = Field(examples=["2026-11-20T08:00:00Z"])
     min_grade: Grade
     currency: CurrencyCode
+    simulated: Simulated
     movements: list[Movement]
     unconverted: list[str] = Field(
         description="Currencies of money that no dated rate converted at one of the moments: it is in no figure of that moment.",

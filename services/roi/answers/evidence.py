@@ -91,7 +91,8 @@ def judged_in(connection: Connection, roi: Roi, tenant: str, question: Question)
     draws = repository.experiments(connection, tenant, question.automation, question.as_of)
     audited = scores.audits(connection, tenant, question.automation, question.as_of)
     found = soundness.worst((name, soundness.shown(soundness.examined(own))) for name, own in _by_automation(draws).items())
-    return Summary(**charged(answer, audited, prices), soundness=found, headline=soundness.headline(answer.total, found))
+    headline = soundness.headline(answer.total, found, simulated=answer.simulated)
+    return Summary(**charged(answer, audited, prices), soundness=found, headline=headline)
 
 
 def _by_automation(draws: Iterable[Experiment]) -> dict[str, list[Experiment]]:

@@ -60,8 +60,13 @@ def reason(finding: Finding) -> str:
             return f"{share} of the cases of the {arm} arm have no measured time"
 
 
-def headline(total: Figures, soundness: Soundness) -> str:
+def headline(total: Figures, soundness: Soundness, *, simulated: bool = False) -> str:
     """One sentence that may be said aloud: the lower bound first, and nothing where the experiment is broken."""
+    claim = _headline(total, soundness)
+    return f"Simulated people, nothing of this was saved: {claim}" if simulated else claim
+
+
+def _headline(total: Figures, soundness: Soundness) -> str:
     if soundness.integrity is Verdict.BROKEN:
         return f"The experiment is broken, so no saving is shown: {'; '.join(soundness.reasons)}."
     saved = total.saved

@@ -7,7 +7,23 @@ from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
-from services.roi.exports.page import AMBER, CODE, FAINT, GREEN, HEIGHT, MARGIN, RED, SMALL, TITLE, WIDTH, Box, Sheet, Style, columns
+from services.roi.exports.page import (
+    AMBER,
+    CODE,
+    FAINT,
+    GREEN,
+    HEIGHT,
+    MARGIN,
+    RED,
+    SMALL,
+    TITLE,
+    WIDTH,
+    Box,
+    Sheet,
+    Style,
+    columns,
+    fitted,
+)
 from services.roi.exports.plots import Measured, over_time, side_by_side
 from shared.measure.integrity import Verdict
 
@@ -26,6 +42,9 @@ _COLORS = {Verdict.SOUND: GREEN, Verdict.DOUBTFUL: AMBER, Verdict.BROKEN: RED}
 _MOST_PARTS = 8
 # More of them would stand over the figures; the summary has them all.
 _HEADLINE_LINES = 4
+# Room for the longest period, in points: 30 September 2026 to 30 September 2026, UTC.
+_PERIOD = 250.0
+_SIMULATED = "SIMULATED: these people do not exist, their clocks may run faster, and nothing of this was saved."
 _TENTH = Decimal("0.1")
 _CENT = Decimal("0.01")
 _CHECK = "Check with `recoup ledger verify` or verify_proof.py."
@@ -55,12 +74,14 @@ def drawn(board: Board) -> bytes:
 
 def _head(sheet: Sheet, board: Board) -> None:
     summary = board.summary
-    color = _COLORS[summary.soundness.integrity]
+    broken = summary.soundness.integrity is Verdict.BROKEN
+    color = AMBER if summary.simulated and not broken else _COLORS[summary.soundness.integrity]
+    if summary.simulated:
+        sheet.text(MARGIN, HEIGHT - 28, _SIMULATED, Style(9, AMBER, "Helvetica-Bold"))
     sheet.bar(Box(0, HEIGHT - 8, WIDTH, 8), color)
-    sheet.text(MARGIN, HEIGHT - 48, board.name, TITLE)
+    sheet.text(MARGIN, HEIGHT - 48, fitted(board.name, WIDTH - 2 * MARGIN - _PERIOD, TITLE), TITLE)
     until = summary.end - timedelta(seconds=1)
     sheet.text(WIDTH - MARGIN, HEIGHT - 48, f"{summary.start:%d %B %Y} to {until:%d %B %Y}, UTC", Style(9, FAINT, align="right"))
-    broken = summary.soundness.integrity is Verdict.BROKEN
     at_least = summary.total.saved.at_least_hours.quantize(_TENTH, ROUND_FLOOR)
     certain = f"At least {at_least:,} hours saved" if at_least > 0 else "No saving is shown for certain"
     claim = "No saving is shown" if broken else certain
@@ -98,8 +119,8 @@ def _plots(sheet: Sheet, board: Board) -> None:
         Measured(f"{point.start:%d %b}", *(_in_hours(end) for end in (point.seconds.low, point.seconds.point, point.seconds.high)))
         for point in board.series.series[0].points
     ]
-    # A red figure has no green bars.
-    gain = FAINT if board.summary.soundness.integrity is Verdict.BROKEN else GREEN
+    # A red figure has no green bars, nor has one of what nobody saved.
+    gain = FAINT if board.summary.simulated or board.summary.soundness.integrity is Verdict.BROKEN else GREEN
     over_time(sheet, Box(MARGIN + 26, top - 118, WIDTH - 2 * MARGIN - 26, 102), points, gain)
     sheet.text(MARGIN, top - 150, "By automation, hours", TITLE)
     every = sorted(board.summary.automations, key=_size, reverse=True)

@@ -102,6 +102,16 @@ def encodable(text: str) -> str:
     return text.encode("cp1252", "replace").decode("cp1252")
 
 
+def fitted(text: str, width: float, style: Style) -> str:
+    """As much of a name as there is room for; where it is cut, that shows."""
+    text = encodable(text)
+    if stringWidth(text, style.font, style.size) <= width:
+        return text
+    while text and stringWidth(text + _MORE, style.font, style.size) > width:
+        text = text[:-1]
+    return text.rstrip() + _MORE
+
+
 def _cut_short(line: str, width: float, style: Style) -> str:
     """As many of its words as there is room for, and that there were more."""
     words = line.split()

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.roi.exports.page import BLUE, FAINT, INK, RED, RULE, SMALL, Box, Sheet, Style
+from services.roi.exports.page import BLUE, FAINT, INK, MARGIN, RED, RULE, SMALL, Box, Sheet, Style, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reportlab.lib.colors import Color
 
+_PART = Style(8, INK, align="right")
 _TICK = Style(6.5, FAINT, align="right")
 _BELOW = Style(6.5, FAINT, align="center")
 
@@ -72,7 +73,7 @@ def side_by_side(sheet: Sheet, box: Box, parts: Sequence[Measured]) -> None:
     step = box.height / max(len(parts), 1)
     for number, part in enumerate(parts):
         y = box.top - step * (number + 0.5)
-        sheet.text(box.left - 6, y - 2.5, part.label, Style(8, INK, align="right"))
+        sheet.text(box.left - 6, y - 2.5, fitted(part.label, box.left - 6 - MARGIN, _PART), _PART)
         if part.point is None:
             sheet.text(box.left + 4, y - 2.5, "not measured", SMALL)
             continue

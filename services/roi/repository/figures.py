@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from services.roi.facts import CaseSum, MoneySum, Wanted
     from shared.web.pagination import Cursor
 
-_COMMON = "SELECT (SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'), currency FROM tenants WHERE id = %(tenant)s"
+_COMMON = "SELECT (SELECT rolled_at FROM rollup_horizons WHERE name = 'rollups'), currency, simulated FROM tenants WHERE id = %(tenant)s"
 _BASELINES = (
     "SELECT DISTINCT ON (automation, stratum) automation, stratum, mean_seconds, variance_seconds2, n, grade, expires_at"
     " FROM baselines WHERE tenant_id = %(tenant)s AND valid_from <= %(at)s"
@@ -67,9 +67,10 @@ def answers(connection: Connection) -> None:
     connection.exec_driver_sql("SELECT 1")
 
 
-def currency(connection: Connection, tenant: str) -> str:
-    """The tenant's own."""
-    return str(connection.exec_driver_sql("SELECT currency FROM tenants WHERE id = %(tenant)s", {"tenant": tenant}).scalar_one())
+def currency(connection: Connection, tenant: str) -> tuple[str, bool]:
+    """The tenant's own, and whether the tenant is simulated."""
+    own, simulated = connection.exec_driver_sql("SELECT currency, simulated FROM tenants WHERE id = %(tenant)s", {"tenant": tenant}).one()
+    return own, simulated
 
 
 def standing(connection: Connection, tenant: str, at: datetime, as_of: datetime | None) -> Standing:
@@ -83,7 +84,7 @@ def rates(connection: Connection, tenant: str, at: datetime, as_of: datetime | N
 
 
 def _tally(connection: Connection, wanted: Wanted, cases: list[CaseSum], money: list[MoneySum]) -> Tally:
-    rolled_at, own = connection.exec_driver_sql(_COMMON, {"tenant": wanted.tenant}).one()
+    rolled_at, own, simulated = connection.exec_driver_sql(_COMMON, {"tenant": wanted.tenant}).one()
     return Tally(
         cases=cases,
         money=money,
@@ -91,6 +92,7 @@ def _tally(connection: Connection, wanted: Wanted, cases: list[CaseSum], money: 
         currency=own,
         # Of an earlier moment everything is known, the tail of the facts included.
         rolled_at=wanted.as_of or rolled_at,
+        simulated=simulated,
     )
 
 
