@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 import zipfile
 from datetime import UTC, datetime, timedelta, timezone
@@ -121,3 +122,11 @@ def test_a_workbook_that_nobody_could_open_is_refused_before_it_begins(monkeypat
     with pytest.raises(TooManyRows):
         as_workbook([Table("t", ("n",), ((number,) for number in range(4)))])
     assert workbook([Table("t", ("n",), [(number,) for number in range(3)])])["t"][3] == [("n", "2")]
+
+
+def test_columns_are_wide_enough_to_read_what_is_in_them() -> None:
+    tables = [Table("t", ("id", "a.long.name.of.a.column", "text"), [("0192f3c0-0000-7000-8000-000000000001", 1, "x" * 300)])]
+    with zipfile.ZipFile(io.BytesIO(b"".join(as_workbook(tables)))) as archive:
+        (sheet,) = (archive.read(name).decode() for name in archive.namelist() if name.startswith("xl/worksheets/"))
+    widths = [float(found) for found in re.findall(r'<col [^>]*width="([0-9.]+)"', sheet)]
+    assert [math.floor(width) for width in widths] == [38, 25, 60]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _ROWS = 500
 _CHUNK = 1 << 16
+# Rows whose content says how wide columns are, and the most signs that one shows.
+_MEASURED, _WIDEST = 100, 60
 # Beyond that a workbook takes minutes to write and to open.
 MOST_ROWS = 100_000
 
@@ -65,6 +67,7 @@ def _write(file: IO[bytes], tables: Iterable[Table]) -> None:
         for table in tables:
             sheet = workbook.add_worksheet(table.name)
             sheet.freeze_panes(1, 0)
+            widths = [len(name) for name in table.columns]
             for column, name in enumerate(table.columns):
                 sheet.write_string(0, column, name, bold)
             for number, row in enumerate(table.rows, start=1):
@@ -72,6 +75,10 @@ def _write(file: IO[bytes], tables: Iterable[Table]) -> None:
                     raise TooManyRows
                 for column, value in enumerate(row):
                     _put(sheet, number, column, value)
+                    if number <= _MEASURED:
+                        widths[column] = max(widths[column], len(written(value)))
+            for column, width in enumerate(widths):
+                sheet.set_column(column, column, min(width + 2, _WIDEST))
 
 
 def _put(sheet: xlsxwriter.worksheet.Worksheet, row: int, column: int, value: Cell) -> None:
