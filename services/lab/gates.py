@@ -64,7 +64,7 @@ def judged(
         first: the first tier, which explains itself.
     """
     return [
-        _promises(pack),
+        promises(pack),
         _calibrated(found),
         _useful(found),
         _last_is_best(found),
@@ -75,7 +75,7 @@ def judged(
     ]
 
 
-def _promises(pack: Pack) -> Gate:
+def promises(pack: Pack) -> Gate:
     """Something is proven for every variant, at some level; where the pack's own is not, its cases go to people."""
     widest = dict.fromkeys({found.variant for found in pack.certificates} or {"any"}, 0.0)
     for found in pack.certificates:

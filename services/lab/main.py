@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.lab import comparison, evaluation, examples, levels, manifest, tasks, training, versions
+from services.lab import comparison, evaluation, examples, gates, levels, manifest, tasks, training, versions
 from services.lab.answers import answers
 from services.lab.columns import Columns
 from services.lab.examples import Example
@@ -110,7 +110,7 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     level: Annotated[
         str | None, typer.Option(help="The promise that holds where nobody chooses another: greatest share of wrong decisions.")
     ] = None,
-    event_type: Annotated[str, typer.Option(help="CloudEvents type of the cases; by default recoup.TASK.received.v1.")] = "",
+    event_type: Annotated[str, typer.Option(help="CloudEvents type of the cases; by default one with the task's name.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "",
     teacher: Annotated[str, typer.Option(help="minilm, or the folder of a BERT encoder: a large tier, and what mini learns from.")] = "",
     finetune: Annotated[int, typer.Option(min=0, help="Epochs for which the teacher learns the task.")] = 0,
@@ -129,7 +129,11 @@ def train(  # noqa: PLR0913 - every option of a training is one argument of its 
     n: Annotated[int, typer.Option(min=1_000, help="Number of synthetic events, where there are no columns.")] = examples.SYNTHETIC,
     seed: Seed = 0,
 ) -> None:
-    """Train, calibrate, certify and publish one pack."""
+    """Train, calibrate, certify and publish one pack.
+
+    A pack that fails a gate is not published, and the command exits with 3. Where no --event-type is named, its cases are events of type
+    recoup.TASK.received.v1.
+    """
     if not teacher and (layers is not None or width is not None):
         raise typer.BadParameter("--layers and --width cut a teacher: name one with --teacher")
     named = Columns(label=label, text=text, fields=_listed(fields), group=group, part=part, segment=segment)
@@ -287,7 +291,11 @@ def certify(  # noqa: PLR0913 - as train
     ] = None,
     version: Annotated[str | None, typer.Option(help="Stands beside the pack as it was; by default takes its place.")] = None,
 ) -> None:
-    """Prove the pack's promises anew on fresh labels: a hash-chosen half orders the settings, the other half certifies."""
+    """Prove the pack's promises anew on fresh labels: a hash-chosen half orders the settings, the other half certifies.
+
+    Prints a line for each certificate: level, variant, share decided automatically, upper bound of the share of these that is wrong. Exits
+    with 3 where nothing is proven at any level: the manifest is written all the same, and people decide all cases.
+    """
     with _explained():
         found, folder = evaluation.own_pack(pack, _SHIPPED)
         wanted = levels.to_prove(found, None if promises is None else _listed(promises) or (promises,))
@@ -297,6 +305,9 @@ def certify(  # noqa: PLR0913 - as train
     _console().print(f"certified {made.name} {made.version} in {folder}", markup=False, soft_wrap=True)
     for certificate in made.certificates:
         typer.echo(f"{certificate.level} {certificate.variant} {certificate.coverage:.4f} {certificate.upper:.4f}")
+    if not (proven := gates.promises(made)).passed:
+        _console().print(f"[red]not proven[/]: {proven.why}; people decide all cases of this pack", soft_wrap=True)
+        raise typer.Exit(3)
 
 
 @app.command()
