@@ -122,7 +122,10 @@ def main(
     down: Annotated[bool, typer.Option("--down", help="Go down to the revision instead of up.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False,
 ) -> None:
-    """Safe to repeat; for a new version stop the old steward and workers first. Only this command knows RECOUP_DATABASE_ADMIN_URL."""
+    """Create roles and bring the schema and the topics up to date.
+
+    Safe to repeat; for a new version stop the old steward and workers first. Only this command knows RECOUP_DATABASE_ADMIN_URL.
+    """
     settings = load_all(_Settings)
     admin, kafka = settings.admin, settings.kafka
     if check:

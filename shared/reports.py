@@ -100,7 +100,7 @@ class Report:
         table = Table("metric", "value", "unit", "target", "met", title=self.name)
         marks = {None: "", True: "yes", False: "[bold red]NO[/]"}
         for row in self.rows:
-            value = f"{row.value:,.4g}" if isinstance(row.value, float) else f"{row.value}"
+            value = f"{row.value:,.4g}" if isinstance(row.value, float) else "-" if row.value is None else f"{row.value}"
             sign = {"min": "≥ ", "max": "≤ ", "equal": "= "}[row.bound]
             table.add_row(row.metric, value, row.unit, "" if row.target is None else f"{sign}{row.target}", marks[row.met])
         return table

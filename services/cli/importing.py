@@ -36,6 +36,8 @@ class ImportSettings(BaseSettings):
 
     # A key with the role integrator.
     api_key: SecretStr
+    # As `recoup up` writes it, which moves ports that are taken.
+    gateway_url: str = "http://127.0.0.1:8080"
 
 
 @app.callback()
@@ -53,18 +55,18 @@ app.command()(baseline)
 def events(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON Lines of CloudEvents; .gz is read as it is.")],
     *,
-    url: Annotated[str, typer.Option(help="The gateway.")] = "http://127.0.0.1:8080",
+    url: Annotated[str | None, typer.Option(help="The gateway; RECOUP_GATEWAY_URL where it is left out.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only validate the settings and read the file.")] = False,
 ) -> None:
     """Send events from FILE. Safe to repeat: what was accepted before is answered as a duplicate. The key is read from RECOUP_API_KEY."""
-    key = load(ImportSettings).api_key.get_secret_value()
+    settings = load(ImportSettings)
     console = Console(stderr=True)
     lines = _count(file)
     if check:
         console.print(f"{lines} events in {file}")
         return
     tally: Counter[str] = Counter()
-    with client_of(url, key) as client, _progress(console) as progress:
+    with client_of(url or settings.gateway_url, settings.api_key.get_secret_value()) as client, _progress(console) as progress:
         task = progress.add_task("sending", total=lines)
         for batch in _batches(_lines(file)):
             tally.update(_send(client, batch, progress.console))

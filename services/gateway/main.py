@@ -66,7 +66,7 @@ class Configuration:
 
 @app.command()
 def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
-    """Answer requests until SIGTERM."""
+    """Take webhooks and CloudEvents over HTTP until SIGTERM."""
     configuration = load_all(Configuration)
     vault = Vault(configuration.secret)
     if check:

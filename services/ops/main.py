@@ -39,7 +39,7 @@ class Settings:
 
 @app.command()
 def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
-    """Answer until SIGTERM."""
+    """Answer people over HTTP until SIGTERM: reviews, replay, configuration."""
     settings = load_all(Settings)
     process, database, vault = settings.process, settings.database, Vault(settings.secret)
     if check:

@@ -35,7 +35,10 @@ def main(  # options of a command
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are.")] = False,
     check: Annotated[bool, check_option("replay", DatabaseSettings)] = False,  # noqa: ARG001  # done
 ) -> None:
-    """Attempts start anew and the cases' open reviews are cancelled. Safe to repeat: what is not quarantined any more is left alone."""
+    """Send quarantined cases to the workers again.
+
+    Attempts start anew and the cases' open reviews are cancelled. Safe to repeat: what is not quarantined any more is left alone.
+    """
     with command_engine("replay") as engine:
         registry.automation(automation)
         with unit_of_work(engine) as connection:

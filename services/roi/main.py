@@ -39,7 +39,7 @@ class Settings:
 
 @app.command()
 def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the settings and exit.")] = False) -> None:
-    """Answer until SIGTERM."""
+    """Answer over HTTP until SIGTERM what automation saved."""
     settings = load_all(Settings)
     process, database = settings.process, settings.database
     if check:

@@ -92,9 +92,13 @@ def main(
     kafka: Annotated[bool | None, typer.Option("--kafka/--no-kafka", help="Kafka as the event log. Default: if one is given.")] = None,
     ready_file: Annotated[Path | None, typer.Option(help="JSON with urls, ports, pids; written when everything is ready.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that decide cases. Default: one per core.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Start only this process; may be repeated.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Start only this process, as gateway, ops or worker; may be repeated.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only validate the settings.")] = False,
 ) -> None:
+    """Start everything on this machine: PostgreSQL, Redis, migrations and every process; Ctrl-C stops it, and the data stay.
+
+    Ports that are taken move. What a shell needs to use the line is in the file `env` of the data directory.
+    """
     settings = load_all(Settings)
     given, ports = settings.given, settings.ports
     try:

@@ -55,29 +55,57 @@ WITHOUT_SETTINGS = {name: [name] for name in ("gateway", "ops", "roi", "courier"
 # One new process says what every command says: each imports its own service, and most of that is the same.
 PROGRAM = """
 import json, sys
+from importlib import import_module
 from traceback import format_exception
 
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from services.cli.main import app
+from services.cli.main import COMMANDS, app
 
-said = []
+said, bare = [], []
+
+
+def walk(path, command):
+    inner = getattr(command, "commands", {})
+    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80"}).stdout
+    bare.extend([*path, parameter.name] for parameter in command.params if parameter.name != "help" and not parameter.help)
+    bare.extend([*path, what] for what, missing in (("its purpose", not command.help), ("uncut", "\u2026" in shown)) if missing)
+    for name in inner:
+        walk([*path, name], inner[name])
+
+
+for command in COMMANDS:
+    walk([command.name], get_command(import_module(command.module).app))
 for arguments in json.loads(sys.argv[1]):
     done = CliRunner().invoke(app, arguments)
     failed = [] if isinstance(done.exception, SystemExit | None) else format_exception(done.exception)
     said.append((done.exit_code, done.stdout, done.stderr + "".join(failed)))
-json.dump(said, sys.stdout)
+json.dump([said, bare], sys.stdout)
 """
 
 
+Answers = dict[tuple[str, ...], tuple[int, str, str]]
+
+
 @pytest.fixture(scope="module")
-def answers() -> dict[tuple[str, ...], tuple[int, str, str]]:
-    """Exit status, output and errors by arguments, as in a shell without any of our settings."""
+def heard() -> tuple[Answers, list[list[str]]]:
+    """Exit status, output and errors by arguments, as in a shell without any of our settings; and what no help explains."""
     asked = [*([name, "--help"] for name in NAMES), *WITHOUT_SETTINGS.values()]
     environment = {"COLUMNS": "160", "NO_COLOR": "1", "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-c", PROGRAM, json.dumps(asked)]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=120)
-    return {tuple(arguments): tuple(answer) for arguments, answer in zip(asked, json.loads(done.stdout), strict=True)}
+    said, bare = json.loads(done.stdout)
+    return {tuple(arguments): tuple(answer) for arguments, answer in zip(asked, said, strict=True)}, bare
+
+
+@pytest.fixture(scope="module")
+def answers(heard: tuple[Answers, list[list[str]]]) -> Answers:
+    return heard[0]
+
+
+def test_every_command_and_option_is_explained_and_nothing_is_cut_at_eighty_columns(heard: tuple[Answers, list[list[str]]]) -> None:
+    assert heard[1] == []
 
 
 def test_the_commands_are_those_that_are_documented() -> None:
@@ -97,7 +125,7 @@ def test_help_lists_every_command() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_helps_under_its_own_name(answers: dict[tuple[str, ...], tuple[int, str, str]], name: str) -> None:
+def test_every_command_helps_under_its_own_name(answers: Answers, name: str) -> None:
     status, output, errors = answers[name, "--help"]
     assert status == 0, errors
     assert f"Usage: recoup {name} " in output
@@ -133,6 +161,13 @@ def test_a_key_with_other_letters_is_refused_without_being_shown(monkeypatch: py
     assert (shown.exit_code, "RECOUP_API_KEY is no key" in shown.output, "ké" in shown.output) == (2, True, False)
 
 
+def test_events_go_where_the_environment_of_a_running_line_says(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("{}\n")
+    environment = {"COLUMNS": "400", "RECOUP_API_KEY": "rk_a_b", "RECOUP_GATEWAY_URL": "http://[::1"}
+    shown = CliRunner().invoke(app, ["import", "events", str(tmp_path / "events.jsonl")], env=environment)
+    assert "http://[::1 is no address" in shown.output
+
+
 def test_an_unknown_command_is_refused() -> None:
     assert CliRunner().invoke(app, ["frobnicate"]).exit_code == 2
 
@@ -157,9 +192,7 @@ def test_a_module_of_ours_that_is_missing_is_a_bug_and_looks_like_one() -> None:
 
 
 @pytest.mark.parametrize("name", WITHOUT_SETTINGS)
-def test_a_process_without_settings_names_the_variable_and_ends_with_2(
-    answers: dict[tuple[str, ...], tuple[int, str, str]], name: str
-) -> None:
+def test_a_process_without_settings_names_the_variable_and_ends_with_2(answers: Answers, name: str) -> None:
     status, _, errors = answers[tuple(WITHOUT_SETTINGS[name])]
     assert status == 2
     assert re.match(r"RECOUP_[A-Z_]+: Field required\n", errors)

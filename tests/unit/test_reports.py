@@ -106,3 +106,11 @@ def test_a_figure_that_is_no_number_is_written_as_null(value: float, tmp_path: P
 def test_a_figure_has_one_target_at_most() -> None:
     with pytest.raises(ValueError, match="unpack"):
         _report().add("m", 1, min=0, max=2)
+
+
+def test_a_figure_that_is_not_known_is_a_dash_to_people_and_null_to_programs(tmp_path: Path) -> None:
+    report = _report()
+    report.add("saved_hours", None, "h")
+    _, shown, read = _finish(report, tmp_path)
+    assert "│ saved_hours │ -     │ h" in shown
+    assert read["rows"][0]["value"] is None

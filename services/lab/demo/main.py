@@ -48,6 +48,7 @@ def main(
     seed: Annotated[int, typer.Option(help="The same seed sends the same events.")] = 1,
     check: Annotated[bool, typer.Option("--check", help="Only validate the options.")] = False,
 ) -> None:
+    """Run the whole line once with simulated people and print what it saved; exits with 1 where anything was lost or doubled."""
     if check:
         console.print("options are valid")
         return

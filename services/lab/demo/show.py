@@ -74,11 +74,16 @@ def _roi(tally: Tally, summary: Mapping[str, Any]) -> Table:
         hours, cases = saved["hours"], figures["cases"]
         table.add_row(
             *(name or "total", f"{cases['total']}", f"{cases['control']}", _at_least(saved["at_least_hours"]), _shown(hours["point"])),
-            *(f"{_shown(hours['low'])} to {_shown(hours['high'])}", f"{tally.saved_seconds(name) / 3600:,.1f}", saved["grade"] or "-"),
+            *(_span(hours), f"{tally.saved_seconds(name) / 3600:,.1f}", saved["grade"] or "-"),
             *(_shown(money["total_cost"], 4), _shown(money["cash"], 2)),
             style="bold" if name is None else None,
         )
     return table
+
+
+def _span(hours: Mapping[str, str | None]) -> str:
+    low, high = hours["low"], hours["high"]
+    return "-" if low is None or high is None else f"{_shown(low)} to {_shown(high)}"
 
 
 def _number(value: str | None) -> float | None:

@@ -41,7 +41,10 @@ def main(
     error_level: Annotated[float, typer.Option(min=0.0001, max=0.4999, help="Greatest share of wrong answers to prove.")] = 0.02,
     delta: Annotated[float, typer.Option(min=0.0001, max=0.1, help="Probability that the proof may be wrong.")] = 0.05,
 ) -> None:
-    """Calls the model once for each event that no rule decides, and so costs what these calls cost; they are in nobody's ledger."""
+    """Prove on labelled events what a model that runs elsewhere may decide; prints the certificate; exits with 3 where none is earned.
+
+    Calls the model once for each event that no rule decides, and so costs what these calls cost; they are in nobody's ledger.
+    """
     console = Console(stderr=True)
     try:
         configured = load(RemoteSettings).models.get(automation)
