@@ -6,12 +6,10 @@ import gzip
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, NamedTuple, cast
 
 import httpx
-import orjson
 import typer
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
@@ -20,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from services.cli.baseline_import import baseline
-from services.cli.ops_api import client_of
+from services.cli.ops_api import client_of, reason
 from shared.commands import check_option
 from shared.settings import load, prefixed
 
@@ -129,20 +127,12 @@ def _send(client: httpx.Client, batch: list[_Line], console: Console) -> Counter
         else:
             tally["refused"] += 1
             # No markup: brackets in an answer are text.
-            console.print(f"line {line.number} refused ({single.status_code}): {_reason(single)}", markup=False, soft_wrap=True)
+            console.print(f"line {line.number} refused ({single.status_code}): {reason(single)}", markup=False, soft_wrap=True)
     return tally
 
 
 def _statuses(answer: httpx.Response) -> Counter[str]:
     return Counter(event["status"] for event in answer.json()["events"])
-
-
-def _reason(answer: httpx.Response) -> str:
-    try:
-        problem = orjson.loads(answer.content)
-        return " ".join([str(problem["detail"]), *(str(error) for error in islice(problem.get("errors", []), 3))])
-    except (orjson.JSONDecodeError, TypeError, KeyError):
-        return answer.reason_phrase
 
 
 def _post(client: httpx.Client, body: bytes, content_type: str) -> httpx.Response:
@@ -165,7 +155,7 @@ def _post(client: httpx.Client, body: bytes, content_type: str) -> httpx.Respons
         raise typer.BadParameter(f"the gateway at {client.base_url} does not accept events; is it running?") from error
     assert answer is not None
     if answer.status_code in {401, 403}:
-        raise typer.BadParameter(f"the gateway does not accept the key in RECOUP_API_KEY: {_reason(answer)}")
+        raise typer.BadParameter(f"the gateway does not accept the key in RECOUP_API_KEY: {reason(answer)}")
     return answer
 
 

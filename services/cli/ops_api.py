@@ -15,6 +15,8 @@ from shared.settings import load, prefixed
 
 Url = Annotated[str | None, typer.Option(help="The operations API; RECOUP_OPS_URL where it is left out.")]
 
+_MOST_FAULTS = 3
+
 
 class OpsApiSettings(BaseSettings):
     model_config = prefixed("RECOUP_")
@@ -44,7 +46,7 @@ def call(url: str | None, method: str, path: str, *, body: object = None, query:
     if answer is None:
         raise typer.BadParameter(f"the operations API at {url} does not answer; is it running?")
     if not answer.is_success:
-        raise typer.BadParameter(f"the operations API refuses ({answer.status_code}): {_reason(answer)}")
+        raise typer.BadParameter(f"the operations API refuses ({answer.status_code}): {reason(answer)}")
     return orjson.loads(answer.content)
 
 
@@ -73,9 +75,18 @@ def _attempt(client: httpx.Client, method: str, path: str, body: object, query: 
         ) from error
 
 
-def _reason(answer: httpx.Response) -> str:
+def reason(answer: httpx.Response) -> str:
+    """Why one of our APIs refuses, in words: its sentence, then the first faults that it names, or the roles that it asks for."""
     try:
         problem = orjson.loads(answer.content)
-        return " ".join([str(problem["detail"]), *(str(error) for error in problem.get("errors", [])[:3])])
+        sentence = str(problem["detail"])
+        faults = [f"{error['field']}: {error['problem']}" for error in problem.get("errors", [])]
+        needs = [f"needs one of the roles {', '.join(problem['needs'])}"] if problem.get("needs") else []
+        return _with(sentence, [*faults, *needs])
     except (orjson.JSONDecodeError, TypeError, KeyError):
         return answer.reason_phrase
+
+
+def _with(sentence: str, faults: list[str]) -> str:
+    more = [f"and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
+    return f"{sentence} ({'; '.join([*faults[:_MOST_FAULTS], *more])})" if faults else sentence

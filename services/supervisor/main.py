@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass, replace
 from os import cpu_count
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -182,7 +183,7 @@ def _with_own_database(connections: plan.Connections, postgres: Postgres, secret
 def _announce(line: Line, options: Options) -> None:
     _write(line, options)
     console.print(table(line))
-    _say(f"in another shell: source {options.environment_file}")
+    _say(f"in another shell: source {quote(str(options.environment_file))}")
     _say(f"logs are in {line.logs}; Ctrl-C stops everything")
 
 

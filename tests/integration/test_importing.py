@@ -146,7 +146,7 @@ def test_a_refused_line_is_named_and_its_neighbours_arrive(tmp_path: Path) -> No
         done = _import(_file(tmp_path, [_event(1), "", _event(2, bad=True), _event(3)]), gateway.url)
     assert done.exit_code == 1
     assert "line 3 refused (422): no [/such] type" in done.output
-    assert "'problem': 'unknown'" in done.output
+    assert "(type: unknown)" in done.output
     assert "2 accepted, 1 refused" in done.output
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from shared.measure.rounding import at_least
@@ -48,7 +50,9 @@ def everything(console: Console, tally: Tally, answers: Mapping[str, Any], *, sc
 
 
 def how_to_keep_it_running(console: Console, data_dir: Path, line: RunningLine, key: str, *, kafka: bool) -> None:
-    console.print(f"\n[bold]Keep it running:[/] recoup up --data-dir {data_dir}{' --kafka' if kafka else ''}")
+    console.print(
+        f"\n[bold]Keep it running:[/] recoup up --data-dir {escape(quote(str(data_dir)))}{' --kafka' if kafka else ''}", soft_wrap=True
+    )
     console.print(f"  events   {line.urls['gateway']}/docs\n  people   {line.urls['ops']}/docs\n  figures  {line.urls['roi']}/docs")
     console.print(f"  curl -s {line.urls['roi']}/v1/roi/summary -H 'Authorization: Bearer {key}'", soft_wrap=True)
 
