@@ -206,6 +206,33 @@ def test_a_machine_that_slept_books_none_of_it_though_its_clock_went_on(portal: 
     assert answer["span_seconds"] > awake + LONGEST_TICK + 3
 
 
+def test_what_is_worked_after_a_submission_that_failed_is_booked_too(portal: Portal, browser: Browser) -> None:
+    review, tab = portal.begin(browser)
+    _work(tab, 1.5)
+    failed = tab.evaluate("window.clock.finish()")
+    time.sleep(1)
+    tab.evaluate("window.clock.resume()")
+    resumed = time.monotonic()
+    _work(tab, 2.5)
+    heard = portal.beats[-1]["active_seconds"]
+    assert heard > failed["active_seconds"]
+    answer = portal.submit(review, tab)
+    worked = failed["active_seconds"] + time.monotonic() - resumed
+    assert answer["booked_seconds"] == pytest.approx(worked, abs=0.7)
+    assert [beat["sequence"] for beat in portal.beats] == list(range(len(portal.beats)))
+
+
+def test_a_stopwatch_whose_claim_is_lost_does_not_go_on(portal: Portal, browser: Browser) -> None:
+    review, tab = portal.begin(browser)
+    portal.desk.sql.execute("UPDATE reviews SET claimed_by = 'bob' WHERE id = %s", (review,))
+    _work(tab, TICK)
+    tab.await_("window.stopped === 409")
+    heard = len(portal.beats)
+    tab.evaluate("window.clock.resume()")
+    _work(tab, 1.5 * TICK)
+    assert len(portal.beats) == heard
+
+
 def test_whoever_has_lost_the_claim_is_told_and_the_page_falls_silent(portal: Portal, browser: Browser) -> None:
     review, tab = portal.begin(browser)
     portal.desk.sql.execute("UPDATE reviews SET claimed_by = 'bob' WHERE id = %s", (review,))

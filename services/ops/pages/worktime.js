@@ -4,7 +4,7 @@
  *     import { measure } from "https://ops.example/static/worktime.js";
  *     const clock = measure({ url: "/reviews/0192…/heartbeat", activeSeconds: claimed.active_seconds, nextSequence: claimed.next_sequence });
  *     …
- *     submit({ outcome, ...clock.finish() });
+ *     if (!(await submitted({ outcome, ...clock.finish() }))) clock.resume();
  *
  * Heartbeats are cumulative and numbered, so a lost one costs nothing. Time that the machine slept is not counted, whether or not its
  * clock went on: between two ticks at most a few seconds count.
@@ -29,8 +29,9 @@ const INPUTS = ["pointerdown", "pointermove", "keydown", "wheel", "scroll", "tou
  * @param {number} [options.idleSeconds] Without input for so long nobody counts as working.
  * @param {number} [options.everySeconds] Between two heartbeats.
  * @param {(status: number) => void} [options.onStopped] Called once when heartbeats are refused: 409 means that the claim is lost.
- * @returns {{activeSeconds: () => number, finish: () => {active_seconds: number, sequence: number}, stop: () => void}}
- *     `finish` stops the clock and gives what the submission needs; `stop` sends what is left, for a review that is given back.
+ * @returns {{activeSeconds: () => number, finish: () => {active_seconds: number, sequence: number}, resume: () => void, stop: () => void}}
+ *     `finish` stops the clock and gives what the submission needs; `resume` goes on where it was refused or did not arrive, without the
+ *     time between; `stop` sends what is left, for a review that is given back. After `stop` and `onStopped` nothing goes on.
  */
 export function measure(options) {
   const { url, reviewer, headers, onStopped, activeSeconds = 0, nextSequence = 0, idleSeconds = 60, everySeconds = 15 } = options;
@@ -42,7 +43,9 @@ export function measure(options) {
   let inputAt = settledAt;
   let beatAt = settledAt;
   let attending = isAttending();
-  let running = true;
+  let running = false;
+  let over = false;
+  let timer = 0;
   let failures = 0;
   let retry = 0;
   let newest = null;
@@ -119,6 +122,7 @@ export function measure(options) {
 
   function refused(status) {
     halt();
+    over = true;
     onStopped?.(status);
   }
 
@@ -138,11 +142,17 @@ export function measure(options) {
     document.removeEventListener("visibilitychange", changed);
   }
 
-  for (const name of INPUTS) addEventListener(name, noteInput, { capture: true, passive: true });
-  for (const name of ["focus", "blur", "pagehide"]) addEventListener(name, changed);
-  document.addEventListener("visibilitychange", changed);
-  const timer = setInterval(tick, TICK_MS);
+  function begin() {
+    running = true;
+    settledAt = inputAt = performance.now();
+    attending = isAttending();
+    for (const name of INPUTS) addEventListener(name, noteInput, { capture: true, passive: true });
+    for (const name of ["focus", "blur", "pagehide"]) addEventListener(name, changed);
+    document.addEventListener("visibilitychange", changed);
+    timer = setInterval(tick, TICK_MS);
+  }
 
+  begin();
   return {
     activeSeconds() {
       if (running) settle();
@@ -153,11 +163,15 @@ export function measure(options) {
       halt();
       return { active_seconds: rounded(activeMs), sequence };
     },
+    resume() {
+      if (!running && !over) begin();
+    },
     stop() {
       if (!running) return;
       settle();
       beat(true);
       halt();
+      over = true;
     },
   };
 }
