@@ -36,6 +36,8 @@ app.add_typer(tenants, name="tenant")
 _COMMAND = "recoup keys"
 # As the table's own constraint, whose message is not for people.
 _TENANT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+# As names over the API: they stand on pages and in lists.
+_LINE = re.compile("[^\x00-\x1f\x7f]{1,200}")
 
 
 @app.callback()
@@ -66,6 +68,8 @@ def create_tenant(  # options of a command
         money.currency(currency)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if name and not _LINE.fullmatch(name):
+        raise typer.BadParameter("a name is one line of at most 200 characters")
     if time_scale != 1 and not simulated:
         raise typer.BadParameter("only a --simulated tenant may scale time")
     scale = Decimal(str(time_scale)) if simulated else None

@@ -56,8 +56,11 @@ def test_a_tenant_is_created_once_with_declared_rates(database: Database, desk: 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["Acme"], ["x", "--currency", "euro"], ["x", "--time-scale", "2"]],
-    ids=["id", "currency", "scaled"],
+    [
+        *(["Acme"], ["x", "--currency", "euro"], ["x", "--time-scale", "2"]),
+        *(["x", "--name", "x" * 201], ["x", "--name", "a\x1b[31mb"]),
+    ],
+    ids=["id", "currency", "scaled", "long", "colour"],
 )
 def test_a_tenant_that_cannot_be_is_refused_with_a_reason(database: Database, desk: Desk, arguments: list[str]) -> None:
     done = _run("services.ops.keys", "tenant", "create", *arguments, url=database.app_url)
