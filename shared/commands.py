@@ -53,26 +53,39 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         typer.echo(line)
 
 
-def listed(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
+def listed(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None, *, numbers: bool = False) -> Iterator[str]:
     """Lines of a table where its rows fit into ``width`` cells of a terminal, else of a block for each row, empty values left out.
 
     Ids and names are there to be copied: none is cut or broken to make a table fit. By hand, because rich takes a second for 500 rows.
+
+    Args:
+        numbers: all but the first column stand at the right.
     """
     shown = [[_still(value) for value in row] for row in rows]
     wide = [max(map(cell_len, column)) for column in zip(columns, *shown, strict=True)]
-    if not rows or width is None or sum(wide) + 3 * len(wide) + 1 <= width:
-        return _table([list(columns), *shown], wide)
+    if not rows or width is None or _framed(wide) <= width:
+        return _table([list(columns), *shown], wide, numbers=numbers)
     return _blocks(columns, shown)
 
 
-def _table(rows: list[list[str]], wide: list[int]) -> Iterator[str]:
+def _framed(wide: Sequence[int]) -> int:
+    return sum(wide) + 3 * len(wide) + 1
+
+
+def _table(rows: list[list[str]], wide: list[int], *, numbers: bool) -> Iterator[str]:
     yield "┏" + "┳".join("━" * (cells + 2) for cells in wide) + "┓"
     for number, row in enumerate(rows):
         side = "│" if number else "┃"
-        yield side + side.join(f" {value}{' ' * (cells - cell_len(value))} " for value, cells in zip(row, wide, strict=True)) + side
+        padded = [_padded(value, cells, right=numbers and column > 0) for column, (value, cells) in enumerate(zip(row, wide, strict=True))]
+        yield side + side.join(f" {value} " for value in padded) + side
         if not number:
             yield "┡" + "╇".join("━" * (cells + 2) for cells in wide) + "┩"
     yield "└" + "┴".join("─" * (cells + 2) for cells in wide) + "┘"
+
+
+def _padded(value: str, cells: int, *, right: bool) -> str:
+    room = " " * (cells - cell_len(value))
+    return room + value if right else value + room
 
 
 def _blocks(columns: Sequence[str], rows: list[list[str]]) -> Iterator[str]:

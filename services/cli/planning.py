@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from shared.commands import print_rows
 from shared.measure.planner import Holdout, Process, holdout, percent, sentence, share_for, weeks_for
 
 app = typer.Typer(add_completion=False, help="How many cases to hold out: what that gives, and what it costs.")
@@ -56,11 +56,8 @@ def plan(  # noqa: PLR0913  # the options of a command
 
 def _show(options: list[Holdout], reached: list[float | None], needed: float | None, precision: float) -> None:
     wanted = f"weeks to ± {percent(precision)}"
-    table = Table(
-        "held out", "control cases", "hours saved", "±, any day", "±, one day", "minutes a day", wanted, title="What holding out gives"
-    )
-    for option, until in zip(options, reached, strict=True):
-        table.add_row(
+    rows = [
+        (
             percent(option.share),
             f"{option.controls:,.0f}",
             f"{option.saved / 3600:,.1f}",
@@ -69,8 +66,11 @@ def _show(options: list[Holdout], reached: list[float | None], needed: float | N
             f"{option.minutes_per_day:,.0f}",
             "never" if until is None else f"{until:,.1f}",
         )
-    console = Console(width=max(Console().width, 120))
-    console.print(table)
+        for option, until in zip(options, reached, strict=True)
+    ]
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("What holding out gives")
+    print_rows(("held out", "control cases", "hours saved", "±, any day", "±, one day", "minutes a day", wanted), rows)
     for option in options:
         console.print(sentence(option))
     weeks = f"{options[0].weeks:g} weeks"

@@ -58,7 +58,7 @@ class UnfitNames(Rejected):
 
 
 class BadName(Rejected):
-    """A task is named in lower-case letters, digits and hyphens."""
+    """A task is named with a lower-case letter and 1 to 47 more of lower-case letters, digits and hyphens."""
 
     code = "bad_name"
 

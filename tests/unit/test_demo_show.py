@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from services.lab.demo import show
 from services.lab.demo.line import RunningLine
+from services.lab.demo.tally import Tally
 
 
 def test_a_folder_with_a_space_and_brackets_is_shown_as_a_shell_takes_it() -> None:
@@ -21,3 +23,18 @@ def test_a_folder_with_a_space_and_brackets_is_shown_as_a_shell_takes_it() -> No
 def test_an_interval_that_is_not_known_is_a_dash() -> None:
     assert show._span({"low": None, "high": None}) == "-"
     assert show._span({"low": "1.25", "high": "3"}) == "1.2 to 3.0"
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_no_figure_is_cut_in_a_terminal_of_eighty_columns(width: int) -> None:
+    hours = {"low": "236.71", "point": "315.72", "high": "419.53"}
+    total = {
+        "automation": None,
+        "cases": {"total": 1000, "control": 101},
+        "money": {"total_cost": "0.5", "cash": "26701.35"},
+        "saved": {"hours": hours, "at_least_hours": "162.64", "grade": "A"},
+    }
+    lines = list(show._roi(Tally({}), {"automations": [], "total": total}, width))
+    assert max(map(len, lines)) <= width
+    for figure in ("total", "1000", "101", "162.6", "315.7", "236.7 to 419.5", "26,701.35"):
+        assert any(figure in line for line in lines)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from shared.commands import listed
 from shared.measure.rounding import at_least
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -41,7 +42,8 @@ def cost_per_event(summary: Mapping[str, Any]) -> float | None:
 def everything(console: Console, tally: Tally, answers: Mapping[str, Any], *, scale: float) -> None:
     console.print()
     console.print(_tiers(tally))
-    console.print(_roi(tally, answers["summary"]))
+    for line in _roi(tally, answers["summary"], console.width):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(
         f"Reviews were worked by [bold]simulated[/] people: {scale:g} of their seconds took one. The tenant is marked as simulated;"
         " no other tenant's clock can run faster than people's. 'truth' is what the simulation knows and the product does not.",
@@ -69,20 +71,22 @@ def _tiers(tally: Tally) -> Table:
     return table
 
 
-def _roi(tally: Tally, summary: Mapping[str, Any]) -> Table:
-    table = Table(title="What it saved, in hours")
-    for header in ("automation", "cases", "control", "at least", "point", "95 % interval", "truth", "grade", "cost EUR", "cash EUR"):
-        table.add_column(header, no_wrap=True, justify="left" if header == "automation" else "right")
+def _roi(tally: Tally, summary: Mapping[str, Any], width: int) -> Iterator[str]:
+    """As `listed` says: eighty columns hold no table of ten figures."""
+    rows = []
     for figures in [*summary["automations"], summary["total"]]:
         name, saved, money = figures["automation"], figures["saved"], figures["money"]
         hours, cases = saved["hours"], figures["cases"]
-        table.add_row(
-            *(name or "total", f"{cases['total']}", f"{cases['control']}", _at_least(saved["at_least_hours"]), _shown(hours["point"])),
-            *(_span(hours), f"{tally.saved_seconds(name) / 3600:,.1f}", saved["grade"] or "-"),
-            *(_shown(money["total_cost"], 4), _shown(money["cash"], 2)),
-            style="bold" if name is None else None,
+        rows.append(
+            (
+                *(name or "total", f"{cases['total']}", f"{cases['control']}", _at_least(saved["at_least_hours"]), _shown(hours["point"])),
+                *(_span(hours), f"{tally.saved_seconds(name) / 3600:,.1f}", saved["grade"] or "-"),
+                *(_shown(money["total_cost"], 4), _shown(money["cash"], 2)),
+            )
         )
-    return table
+    yield "\nWhat it saved, in hours"
+    titles = ("automation", "cases", "control", "at least", "point", "95 % interval", "truth", "grade", "cost EUR", "cash EUR")
+    yield from listed(titles, rows, width, numbers=True)
 
 
 def _span(hours: Mapping[str, str | None]) -> str:
