@@ -122,6 +122,14 @@ def test_redis_keeps_what_it_appended_when_it_ends_by(how: str, redis_server: Re
         assert client.get("kept") == b"7"
 
 
+@pytest.mark.parametrize("kind", [Postgres, Redis])
+def test_a_folder_may_have_any_name(tmp_path: Path, kind: type[Postgres | Redis]) -> None:
+    server = kind(tmp_path / 'Jané\'s "own" data')
+    server.start()
+    server.stop()
+    assert list((server.data / "redis").glob("appendonly.aof")) or kind is Postgres
+
+
 def test_redis_asks_for_a_password_and_never_evicts(redis_server: Redis) -> None:
     with redis.Redis(port=redis_server.port) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()

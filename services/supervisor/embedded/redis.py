@@ -53,7 +53,7 @@ class Redis(EmbeddedServer):
         folder = self.data / "redis"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         configuration = folder / "redis.conf"
-        settings = dict(SETTINGS) | {"port": str(self.port), "dir": str(folder), "requirepass": self._password}
+        settings = dict(SETTINGS) | {"port": str(self.port), "dir": ".", "requirepass": self._password}
         # Through a file: arguments are visible to every user of the machine.
         with os.fdopen(os.open(configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.writelines(f"{name} {value}\n" for name, value in settings.items())
