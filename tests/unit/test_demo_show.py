@@ -32,9 +32,16 @@ def test_no_figure_is_cut_in_a_terminal_of_eighty_columns(width: int) -> None:
         "automation": None,
         "cases": {"total": 1000, "control": 101},
         "money": {"total_cost": "0.5", "cash": "26701.35"},
-        "saved": {"hours": hours, "at_least_hours": "162.64", "grade": "A"},
+        "saved": {"hours": hours, "at_least_hours": "162.64", "grade": "A", "note": None},
     }
     lines = list(show._roi(Tally({}), {"automations": [], "total": total}, width))
     assert max(map(len, lines)) <= width
     for figure in ("total", "1000", "101", "162.6", "315.7", "236.7 to 419.5", "26,701.35"):
         assert any(figure in line for line in lines)
+
+
+def test_a_demo_that_is_too_short_to_measure_anything_says_why() -> None:
+    unknown = {"hours": {"low": None, "point": None, "high": None}, "at_least_hours": "0", "grade": None, "note": "6 of 30 control cases"}
+    total = {"automation": None, "cases": {"total": 30, "control": 6}, "money": {"total_cost": "0", "cash": "0"}, "saved": unknown}
+    *_, last = show._roi(Tally({}), {"automations": [], "total": total}, 110)
+    assert last == "Nothing is measured yet: 6 of 30 control cases. More --events have more of them."

@@ -87,6 +87,9 @@ def _roi(tally: Tally, summary: Mapping[str, Any], width: int) -> Iterator[str]:
     yield "\nWhat it saved, in hours"
     titles = ("automation", "cases", "control", "at least", "point", "95 % interval", "truth", "grade", "cost EUR", "cash EUR")
     yield from listed(titles, rows, width, numbers=True)
+    saved = summary["total"]["saved"]
+    if saved["hours"]["point"] is None and saved["note"]:
+        yield f"Nothing is measured yet: {saved['note']}. More --events have more of them."
 
 
 def _span(hours: Mapping[str, str | None]) -> str:
