@@ -32,7 +32,9 @@ def _replay_poison() -> None:
 
 def _apply_outcomes() -> None:
     """As the steward."""
-    outcomes.apply_outcomes(engine_for(DatabaseSettings(), role="recoup_line", application="steward"), timedelta(days=30))
+    engine = engine_for(DatabaseSettings(), role="recoup_line", application="steward")
+    outcomes.take_up_outcomes(engine)
+    outcomes.apply_outcomes(engine, timedelta(days=30))
 
 
 _WORK: dict[str, Callable[[], None]] = {"replay_poison": _replay_poison, "apply_outcomes": _apply_outcomes}

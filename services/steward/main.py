@@ -81,6 +81,8 @@ def jobs(settings: Settings, engine: Engine) -> Sequence[Job]:
         Job("judge_audits", SECOND, lambda: braking.judge_audits(engine)),
         Job("count_brakes", 10 * SECOND, lambda: braking.count_brakes(engine), everywhere=True),
         Job("apply_outcomes", SECOND, lambda: outcomes.apply_outcomes(engine, settings.steward.outcome_patience)),
+        # Not more often: those that are settled have no index.
+        Job("take_up_outcomes", 10 * MINUTE, lambda: outcomes.take_up_outcomes(engine)),
         Job("seal_ledger", SECOND, lambda: service.seal_ledger(engine)),
         Job("measure_waiting", 5 * SECOND, lambda: service.measure_waiting(engine, orders), everywhere=True),
         # Not more often: the table has no index for it, and is large just when much is wrong.

@@ -87,6 +87,15 @@ class _Run:
             self.broken += 1
 
 
+def take_up_outcomes(engine: Engine) -> int:
+    """Let those that were given up wait again where their case has come after all, as by a replay of its record; returns how many."""
+    with unit_of_work(engine) as connection:
+        taken_up = outcomes.take_up(connection)
+    if taken_up:
+        log.info("outcomes_taken_up", outcomes=taken_up)
+    return taken_up
+
+
 def _give_up(engine: Engine, patience: timedelta) -> int:
     with unit_of_work(engine) as connection:
         unmatched = outcomes.give_up(connection, patience)

@@ -76,6 +76,9 @@ def test_late_outcomes_whose_application_is_killed_anywhere_are_applied_once(eng
         subjects = [Subject(case.id, case.tenant, case.automation, case.arm, "s") for case in cases]
         ledger.post(connection, [posting.for_cash(subject, saved, at=NOON) for subject in subjects])
         store(connection, [_refund(str(case.id)) for case in cases])
+        connection.exec_driver_sql(
+            "UPDATE case_outcomes SET state = 'unmatched', settled_at = now() WHERE named_case = %(case)s", {"case": cases[0].id}
+        )
     done = [_applied(database) for _ in killed(database, "apply_outcomes")]
     assert len(done) > STATEMENTS
     assert set(done) >= set(range(RECORDS))
@@ -99,5 +102,5 @@ def _applied(database: Database) -> int:
         " (SELECT sum(amount)::int FROM ledger_lines l WHERE l.case_id = o.named_case AND l.kind = 'error'),"
         " (SELECT count(*) FROM outbox WHERE kind = 'savings.restated' AND subject = o.id::text) FROM case_outcomes o",
     )
-    assert set(found) <= {("waiting", None, 0, None, 0), ("applied", 2, 1, 30, 1)}, found
+    assert set(found) <= {("unmatched", None, 0, None, 0), ("waiting", None, 0, None, 0), ("applied", 2, 1, 30, 1)}, found
     return sum(row[0] == "applied" for row in found)

@@ -258,6 +258,26 @@ def test_every_outcome_is_somewhere_when_records_are_counted(engine: Engine) -> 
         assert watch.conservation_difference(connection) == 0
 
 
+def test_an_outcome_that_was_given_up_is_applied_once_its_case_comes_after_all(engine: Engine) -> None:
+    reference = {"event": {"source": "test", "id": "replayed"}, "result": "confirmed_wrong", "loss": {"amount": "80", "currency": "EUR"}}
+    _tell(engine, _incoming("o-overtook", reference, NOON), _outcome(UUID(int=7), "appealed"))
+    assert outcomes.apply_outcomes(engine, timedelta(0)) == 2
+    assert outcomes.take_up_outcomes(engine) == 0
+    case = _received(engine)
+    with unit_of_work(engine) as connection:
+        connection.exec_driver_sql("UPDATE cases SET event_id = 'replayed'")
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(lambda _: outcomes.take_up_outcomes(engine), range(2))) == 1
+    assert outcomes.apply_outcomes(engine, timedelta(0)) == 0
+    _decided(engine, case)
+    assert outcomes.apply_outcomes(engine, timedelta(0)) == 1
+    assert [row[0] for row in _rows(engine, LINES)] == ["cash", "error", "reversal"]
+    assert _rows(engine, "SELECT state, count(*) FROM case_outcomes GROUP BY 1 ORDER BY 1") == [("applied", 1), ("unmatched", 1)]
+    for _ in range(2):
+        assert _rows(engine, "SELECT outcomes, quarantined, difference FROM conservation WHERE automation = 'outcomes'") == [(1, 1, 0)]
+        roll_up(engine)
+
+
 def test_a_line_is_taken_back_once_whatever_a_program_tries(engine: Engine) -> None:
     case = _received(engine)
     _decided(engine, case)

@@ -28,7 +28,7 @@ class LateOutcome(Identified):
     """One event of type `com.recoup.case.outcome.v1`.
 
     `waiting`: its case is not there yet, or not decided; `applied`: the ledger follows it; `unmatched`: it named no case for too long, and
-    is a dead letter. Of several about one case the one with the latest `occurred_at` holds.
+    is a dead letter until its case comes after all. Of several about one case the one with the latest `occurred_at` holds.
     """
 
     source: str = Field(description="Of the outcome's own event.", examples=["/erp/claims"])

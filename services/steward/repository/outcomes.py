@@ -84,3 +84,11 @@ def give_up(connection: Connection, patience: timedelta) -> int:
         f" WHERE o.state = 'waiting' AND o.received_at < now() - %(patience)s::interval AND NOT EXISTS ({_CASE})",
         {"patience": patience},
     ).rowcount
+
+
+def take_up(connection: Connection) -> int:
+    """Outcomes that were given up and whose case has come since wait again; returns how many."""
+    return connection.exec_driver_sql(
+        "UPDATE case_outcomes o SET state = 'waiting', settled_at = NULL"  # noqa: S608  # a constant of this module
+        f" WHERE o.state = 'unmatched' AND EXISTS ({_CASE})"
+    ).rowcount
