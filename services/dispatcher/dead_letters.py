@@ -1,4 +1,8 @@
-"""Copies of buried records on the dead-letter topic, for whoever watches Kafka: best effort, the table `poison_records` is the truth."""
+"""Copies of buried records on the dead-letter topic, for whoever watches Kafka: best effort, the table `poison_records` is the truth.
+
+A copy has headers of its own, `error`, `topic`, `partition`, `offset` and, where it is known, `tenant`; then the others that the record
+came with, as far as the table keeps them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from services.dispatcher.kept_headers import came_with
 from shared.errors import Retryable
 from shared.eventlog.kafka_record import TENANT, KafkaRecord
 from shared.eventlog.kafka_sender import KafkaSender
@@ -21,6 +26,8 @@ log = structlog.get_logger()
 
 # Batches that may wait for the topic; what comes after is in the table only.
 WAITING = 16
+# A record holds 1 MiB, with its headers: what is nearly as large is copied without those that it came with.
+LARGEST_WITH_HEADERS = 1_000_000
 
 
 class DeadLetters:
@@ -56,6 +63,10 @@ class DeadLetters:
         headers = [(name, str(value).encode()) for name, value in facts.items()]
         if poison.tenant is not None:
             headers.append((TENANT, poison.tenant.encode()))
+        if len(raw.value or b"") <= LARGEST_WITH_HEADERS:
+            own = {*facts, TENANT}
+            # The client sends no header without a value.
+            headers += [(name, value or b"") for name, value in came_with(raw.headers) if name not in own]
         return KafkaRecord(self._topic, None, raw.value or b"", headers)
 
 

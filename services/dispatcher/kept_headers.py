@@ -23,6 +23,11 @@ class KeptHeader(TypedDict):
 
 
 def kept(headers: Headers) -> list[KeptHeader]:
+    """As `came_with`, as they lie in the table."""
+    return [_written(name, value) for name, value in came_with(headers)]
+
+
+def came_with(headers: Headers) -> list[tuple[str, bytes | None]]:
     """In their order; of ours the first of each name, which alone counts, and of the others as many as the bounds leave room for."""
     chosen: list[int] = []
     size = 0
@@ -33,7 +38,7 @@ def kept(headers: Headers) -> list[KeptHeader]:
         if size_with <= MOST_BYTES and len(chosen) < MOST_HEADERS and "\0" not in name:
             chosen.append(place)
             size = size_with
-    return [_written(*headers[place]) for place in sorted(chosen)]
+    return [headers[place] for place in sorted(chosen)]
 
 
 def replayed(stored: Sequence[KeptHeader], tenant: str) -> list[tuple[str, bytes | None]]:
