@@ -122,13 +122,13 @@ class KnownEvents:
             question.exception()  # seen: a late failure is nobody's any more
 
     def _find(self, records: Sequence[Incoming]) -> dict[Identity, bytes]:
-        by_tenant: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        by_place: dict[tuple[str, bool], list[tuple[str, str]]] = defaultdict(list)
         for record in records:
-            by_tenant[record.tenant].append((record.source, record.event_id))
+            by_place[record.tenant, record.opens_case].append((record.source, record.event_id))
         found: dict[Identity, bytes] = {}
-        for tenant, events in by_tenant.items():
+        for (tenant, cases), events in by_place.items():
             with unit_of_work(self._engine, tenant=tenant) as connection:
-                found |= {(tenant, *event): digest for event, digest in find(connection, tenant, events).items()}
+                found |= {(tenant, *event): digest for event, digest in find(connection, tenant, events, cases=cases).items()}
         return found
 
 

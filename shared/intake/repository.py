@@ -124,9 +124,14 @@ def _keep_outcomes(connection: Connection, records: Sequence[Incoming]) -> list[
     return stored
 
 
-def find(connection: Connection, tenant: str, events: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
-    """Digests of the bodies in the inbox, by (source, event id); absent where there is no case."""
-    existing = _existing(connection, [(tenant, source, event_id) for source, event_id in events])
+def find(connection: Connection, tenant: str, events: Sequence[tuple[str, str]], *, cases: bool = True) -> dict[tuple[str, str], bytes]:
+    """Digests of the bodies in the inbox, by (source, event id); absent where there is no such event.
+
+    Args:
+        cases: look for those that opened one, else for late outcomes.
+    """
+    kept = _existing if cases else outcomes.existing
+    existing = kept(connection, [(tenant, source, event_id) for source, event_id in events])
     return {(source, event_id): digest for (_, source, event_id), (_, digest) in existing.items()}
 
 
