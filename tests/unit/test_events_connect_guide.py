@@ -34,6 +34,16 @@ def test_the_mapping_example_makes_an_event_that_comes_in_of_the_payload_example
     assert (event.id, event.subject) == ("4711", "V-9")
 
 
+def test_the_id_that_tells_versions_of_a_document_apart_does() -> None:
+    (expression,) = re.findall(r"`(join\(.*?\))`", GUIDE)
+    mapping = compiled({"id": expression})
+    made = [
+        mapping.event({"claim_no": 4711, "version": version}, message_id="msg_1", source="/sources/erp", event_type="t").id
+        for version in (1, 1, 2)
+    ]
+    assert made == ["4711-1", "4711-1", "4711-2"]
+
+
 def test_the_example_of_a_late_outcome_comes_in_as_one() -> None:
     *_, outcome = re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)
     automation, data = admit(structured(outcome.encode()))
