@@ -40,6 +40,9 @@ UPDATE outbox SET planned_at = now(), published_at = CASE WHEN %(publishes)s THE
 FROM unplanned WHERE outbox.id = unplanned.id
 """
 
+# Whoever changes where figures may go waits for the planners that still see how it was (ops, `await_planners`), and they for it.
+_PLANNING = "SELECT pg_advisory_xact_lock_shared(hashtextextended('courier.plan', 0))"
+
 # Endpoints in random order: where the total limit cuts, it cuts somebody else each time.
 _CLAIM = """
 WITH known AS (
@@ -133,6 +136,8 @@ def plan(connection: Connection, *, limit: int, publishes: bool) -> int:
     Returns:
         How many decisions were planned.
     """
+    # First, and by itself: what a statement sees is settled when it begins.
+    connection.exec_driver_sql(_PLANNING)
     return connection.exec_driver_sql(_PLAN, {"limit": limit, "publishes": publishes}).rowcount
 
 

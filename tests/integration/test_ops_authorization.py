@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
+from services.courier.repository import plan
+from shared.db import unit_of_work
 from shared.ids import uuid7
+from tests.integration.facts import engine_of as line_engine
 from tests.ops_desk import ROLES, Desk, open_desk
 from tests.patience import eventually
 
@@ -271,3 +275,22 @@ def test_a_key_of_two_roles_has_the_figures_sent(desk: Desk) -> None:
     token = desk.post("/v1/keys", {"name": "finance", "roles": [INTEGRATOR, EXECUTIVE]})["token"]
     headers = {"Authorization": f"Bearer {token}"}
     assert desk.client.post("/v1/endpoints", json=HOOK | {"events": [*FIGURES]}, headers=headers).status_code == 201
+
+
+def test_figures_that_are_being_planned_for_an_endpoint_do_not_follow_it_to_another_address(desk: Desk, database: Database) -> None:
+    """Deliveries are planned in a transaction that an unsubscription does not wait for: until it ends nobody sees what was planned."""
+    endpoint = desk.post("/v1/endpoints", HOOK | {"events": ["savings.recorded"]})["id"]
+    desk.sql.execute(
+        "INSERT INTO outbox (id, tenant_id, subject, automation, kind, body) VALUES (%s, 'acme', 's', 'claims', 'savings.recorded', '{}')",
+        (uuid7(),),
+    )
+    with line_engine(database) as engine, ThreadPoolExecutor(1) as pool:
+        with unit_of_work(engine) as planner:
+            assert plan(planner, limit=10, publishes=False) == 1
+            desk.patch(f"/v1/endpoints/{endpoint}", {"events": ["decision.made"]})
+            change = pool.submit(desk.call, "PATCH", f"/v1/endpoints/{endpoint}", CHANGES[0], role=INTEGRATOR)
+            # It waits; where it did not, it would be answered by now.
+            with suppress(TimeoutError):
+                change.result(timeout=1)
+        assert change.result(timeout=30).status_code == 403
+    assert desk.get(f"/v1/endpoints/{endpoint}")["url"] == HOOK["url"]

@@ -69,6 +69,9 @@ SELECT EXISTS (
 )
 """
 
+# As the courier names it.
+_AWAIT_PLANNERS = "SELECT pg_advisory_xact_lock(hashtextextended('courier.plan', 0))"
+
 _NEW_ENDPOINT = f"""
 INSERT INTO endpoints (id, tenant_id, url, automations, events)
 VALUES (%(id)s, current_setting('app.tenant'), %(url)s, %(automations)s, %(events)s) RETURNING {_ENDPOINT}
@@ -144,6 +147,11 @@ def endpoint(connection: Connection, endpoint_id: UUID) -> Endpoint:
 def endpoint_to_change(connection: Connection, endpoint_id: UUID) -> Endpoint:
     """Locked until the transaction ends, so that what it receives is still so when it has changed; raises NotFound."""
     return one(Endpoint, connection, f"{_ONE_ENDPOINT} FOR UPDATE", {"id": endpoint_id})
+
+
+def await_planners(connection: Connection) -> None:
+    """From here until the transaction ends no courier plans deliveries, and what was being planned can be seen."""
+    connection.exec_driver_sql(_AWAIT_PLANNERS)
 
 
 def has_been_sent(connection: Connection, endpoint_id: UUID, kinds: Iterable[str]) -> bool:

@@ -130,6 +130,8 @@ def check_figures(kinds: Iterable[str], *, may: bool) -> None:
 
 def _check_receiver(connection: Connection, endpoint_id: UUID, *, may: bool) -> None:
     """What was ever sent to it counts as well: another address would get that when it is tried or delivered again."""
+    if not may:
+        integration.await_planners(connection)
     receives = integration.endpoint_to_change(connection, endpoint_id).events
     if not may:
         check_figures(FIGURES if integration.has_been_sent(connection, endpoint_id, FIGURES) else receives, may=False)
