@@ -11,7 +11,7 @@ import structlog
 
 from services.courier import repository, schedule, signature
 from services.courier.traffic import Traffic
-from services.courier.values import Reply
+from services.courier.values import Outcome, Reply
 from shared.db import unit_of_work
 from shared.errors import Retryable
 from shared.telemetry import metrics, trace
@@ -217,7 +217,8 @@ class Courier:
 
 
 def _count(result: Result, reply: Reply) -> None:
-    metrics.delivered.labels("blocked" if reply.blocked else str(result.outcome)).inc()
+    # Given up is given up, whatever the reason: that is what the alarm is about.
+    metrics.delivered.labels("blocked" if reply.blocked and result.outcome is not Outcome.DEAD else str(result.outcome)).inc()
     metrics.delivery_seconds.observe(reply.seconds)
 
 

@@ -8,10 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import REGISTRY
 from standardwebhooks.webhooks import Webhook
 
+from services.courier.repository import plan
 from services.courier.transport import Sender
 from shared.clock import SystemClock
+from shared.db import unit_of_work
 from shared.security.guard import Policy
 from shared.security.vault import new_webhook_secret
 from tests.courier_sink import Answer, Received, Sink
@@ -268,3 +271,19 @@ def test_an_address_that_is_not_public_is_never_called(world: World) -> None:
             found = world.settled()
         assert sink.connections == 0
     assert all(row.last_error.startswith("blocked: ") for row in found)
+
+
+@pytest.mark.parametrize(("attempt", "counted"), [(1, "blocked"), (9, "dead")])
+def test_a_delivery_that_is_given_up_counts_as_such_also_where_its_address_is_blocked(world: World, attempt: int, counted: str) -> None:
+    """The alarm looks at what was given up; ``attempt`` have been made before."""
+    world.endpoint("https://127.0.0.1/hook")
+    world.decide()
+    with unit_of_work(world.engine) as connection:
+        plan(connection, limit=1, publishes=False)
+    world.execute("UPDATE deliveries SET attempt = %(attempt)s", attempt=attempt)
+    before = REGISTRY.get_sample_value("recoup_deliveries_total", {"result": counted})
+    assert before is not None
+    clock = SystemClock()
+    with world.courier(sender=Sender(Policy(), timeout=timedelta(seconds=1), clock=clock)):
+        world.settled()
+    assert REGISTRY.get_sample_value("recoup_deliveries_total", {"result": counted}) == before + 1
