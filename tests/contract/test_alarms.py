@@ -53,6 +53,13 @@ def test_what_is_to_be_watched_has_rules() -> None:
     assert len({rule["alert"] for rule in rules()}) == len(rules())
 
 
+def test_a_process_that_nobody_else_speaks_of_is_missed() -> None:
+    """The steward's gauges tell of workers and couriers; what lies in Kafka, and that jobs run, only whoever does it tells."""
+    told_by_one = {"recoup_consumer_lag", "recoup_job_last_success_timestamp_seconds"}
+    missed = [re.findall(r"(?:^absent|unless count)\((recoup_\w+)\)", rule["expr"]) for rule in rules()]
+    assert {name for names in missed for name in names} == told_by_one
+
+
 def test_no_label_of_ours_is_one_that_prometheus_takes_for_itself() -> None:
     for metric in vars(metrics).values():
         if isinstance(metric, Counter | Histogram | Gauge):
