@@ -37,6 +37,7 @@ from shared.telemetry.errors import report_errors
 from shared.web.app import create_app
 from shared.web.auth import CACHE_SECONDS, Authenticator
 from shared.web.serve import run
+from shared.web.waiting import waiting_for_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -75,7 +76,8 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     logs.configure("gateway", configuration.process.log_level)
     report_errors(configuration.process, "gateway")
     engine = engine_for(configuration.database, role="recoup_api", application="gateway")
-    await_database(engine)
+    with waiting_for_database(configuration.process.host, configuration.gateway.port):
+        await_database(engine)
     log = event_log(engine, configuration.redis, configuration.kafka)
     api = build(configuration.gateway, engine, vault, log, SystemClock(), time_ahead=configuration.event.time_ahead)
     run(api, configuration.process.host, configuration.gateway.port)

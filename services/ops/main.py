@@ -21,6 +21,7 @@ from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
 from shared.web import serve
 from shared.web.auth import Authenticator
+from shared.web.waiting import waiting_for_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -48,7 +49,8 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     logs.configure("ops", process.log_level)
     report_errors(process, "ops")
     engine = engine_for(database, role="recoup_api", application="ops")
-    await_database(engine)
+    with waiting_for_database(process.host, settings.ops.port):
+        await_database(engine)
     clock = SystemClock()
     ops = Ops(engine, clock, vault, Authenticator(engine, clock), settings.ops.claim_duration, settings.event.time_ahead)
     serve.run(api(ops, threads=database.pool_size, readiness=lambda: _readiness(engine)), process.host, settings.ops.port)

@@ -21,6 +21,7 @@ from shared.telemetry import logs
 from shared.telemetry.errors import report_errors
 from shared.web import serve
 from shared.web.auth import Authenticator
+from shared.web.waiting import waiting_for_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -51,7 +52,8 @@ def main(*, check: Annotated[bool, typer.Option("--check", help="Validate the se
     clock = SystemClock()
     assumed = Assumptions(settings.roi.watts_per_core, settings.roi.power_overhead, settings.roi.grams_per_kwh)
     roi = Roi(engine, clock, assumed)
-    await_database(engine)
+    with waiting_for_database(process.host, settings.roi.port):
+        await_database(engine)
     serve.run(build(roi, engine, clock, threads=database.pool_size), process.host, settings.roi.port)
     engine.dispose()
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from threading import Event
 from typing import TYPE_CHECKING
 
 import redis
@@ -67,14 +68,17 @@ def serve(settings: Settings) -> None:
     engine = engine_for(settings.database.model_copy(update={"pool_size": 2}), role="recoup_line", application="worker-main")
     # Before work comes in: broken packs and an unsafe database end the process at once.
     _models(settings, _remote(settings, engine))
-    await_database(engine)
-    server = health.serve(settings.process.host, settings.worker.port, _readiness(engine, settings.redis))
+    began = Event()
+    server = health.serve(settings.process.host, settings.worker.port, _readiness(engine, settings.redis, began))
     reporter = Reporter(engine, settings.worker.cpu_period)
-    reporter.start()
     try:
+        await_database(engine)
+        began.set()
+        reporter.start()
         _work(settings)
     finally:
-        reporter.stop()
+        if began.is_set():
+            reporter.stop()
         server.close()
         engine.dispose()
 
@@ -162,9 +166,10 @@ def limits(settings: WorkerSettings) -> Limits:
     )
 
 
-def _readiness(engine: Engine, settings: RedisSettings) -> Callable[[], Mapping[str, bool]]:
+def _readiness(engine: Engine, settings: RedisSettings, began: Event) -> Callable[[], Mapping[str, bool]]:
+    """``began``: set once the database has been found to be one that may be worked on."""
     client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=2, socket_connect_timeout=2)
-    return lambda: {"database": is_reachable(engine), "redis": _answers(client)}
+    return lambda: {"database": began.is_set() and is_reachable(engine), "redis": _answers(client)}
 
 
 def _answers(client: redis.Redis) -> bool:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,8 @@ def test_an_older_one_is_refused_in_words(database: Database, engine: Engine) ->
     assert end.value.code == 1
 
 
+# The login role's password belongs to the server, and comes with the template.
+@pytest.mark.usefixtures("migrated_database")
 def test_one_that_was_never_migrated_or_by_a_version_that_let_nobody_look_is_older(empty_database: Database) -> None:
     with _engine(empty_database, "recoup_line") as engine:
         assert schema_revision(engine) is None
@@ -151,6 +153,16 @@ class Running:
         except httpx.TransportError:
             return False
 
+    def answers(self, method: str, path: str) -> int | None:
+        """The status, or None where nobody listens yet."""
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            answer = httpx.request(method, f"http://127.0.0.1:{self.port}{path}", timeout=5)
+        except httpx.TransportError:
+            return None
+        assert path.startswith("/v1/") <= ("retry-after" in answer.headers)
+        return answer.status_code
+
     @property
     def build_info(self) -> list[str]:
         text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
@@ -199,6 +211,20 @@ def test_every_process_waits_for_its_schema_begins_with_it_and_says_which_versio
             else:
                 eventually(lambda process=process: process.is_ready, why=process.log.read_text)  # type: ignore[misc]
             assert process.build_info == [expected]
+
+
+@pytest.mark.slow
+def test_every_process_is_alive_and_answers_while_its_database_is_away(database: Database, empty_redis_url: str, tmp_path: Path) -> None:
+    """Nothing listens there. Whoever watches over a process that says nothing would end it."""
+    nowhere = replace(database, app_url=make_url(database.app_url).set(port=free_port()).render_as_string(hide_password=False))
+    with ExitStack() as stack:
+        running = {module: stack.enter_context(_started(module, nowhere, empty_redis_url, tmp_path)) for module in PROCESSES}
+        for process in running.values():
+            eventually(lambda process=process: process.answers("GET", "/healthz") == 200, why=process.log.read_text)  # type: ignore[misc]
+            eventually(lambda process=process: "database_unreachable" in process.log.read_text())  # type: ignore[misc]
+            assert process.answers("GET", "/readyz") == 503
+        for module, asked in (("gateway", ("POST", "/v1/events")), ("ops", ("GET", "/v1/cases")), ("roi", ("GET", "/v1/roi/summary"))):
+            assert running[f"services.{module}.main"].answers(*asked) == 503
 
 
 def _set_revision(database: Database, revision: str) -> None:
