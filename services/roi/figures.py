@@ -160,29 +160,23 @@ def by_grade(found: Iterable[Account]) -> list[GradeShare]:
 def count(found: Iterable[Account]) -> Cases:
     """Of accounts that have their cases in buckets."""
     rows = [row for account in found for row in account.buckets]
-    return Cases(**mixed(*(sum(sum(column) for column in columns) for columns in _by_decider(rows))))
+    return mixed(*(sum(sum(column) for column in columns) for columns in _by_decider(rows)))
 
 
 def _by_decider(rows: Sequence[BucketSums]) -> tuple[list[list[int]], ...]:
     return [row.control for row in rows], [row.human for row in rows], [row.automatic for row in rows]
 
 
-def mixed(control: int, human: int, automatic: int) -> dict[str, int]:
-    """Values of `Cases`."""
-    return {"total": control + human + automatic, "automated": automatic, "human": human, "control": control}
-
-
-def ends(found: Estimate | Ends) -> dict[str, Decimal | None]:
-    """Values of `Interval`."""
-    return {
-        "low": None if found.low is None else _in_seconds_at_least(found.low),
-        "point": None if found.point is None else in_seconds(found.point),
-        "high": None if found.high is None else -_in_seconds_at_least(-found.high),
-    }
+def mixed(control: int, human: int, automatic: int) -> Cases:
+    return Cases(control + human + automatic, automatic, human, control)
 
 
 def interval(found: Estimate | Ends) -> Interval:
-    return Interval(**ends(found))
+    return Interval(
+        None if found.low is None else _in_seconds_at_least(found.low),
+        None if found.point is None else in_seconds(found.point),
+        None if found.high is None else -_in_seconds_at_least(-found.high),
+    )
 
 
 def saved(found: Estimate, floor: float, held: Bounds | None) -> Saved:

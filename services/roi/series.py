@@ -7,11 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from services.roi import figures
 from services.roi.facts import placed, seconds_of
-from services.roi.schemas import Series
+from services.roi.schemas import Point, Series
 from services.roi.valuation import amount
 from shared.measure.parts import Parts, together
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from services.roi.valuation import Valuation
     from shared.measure.baselines import Grade
     from shared.measure.mixture import Floats
-
-_SERIES = TypeAdapter(list[Series])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +46,7 @@ def series(accounts: Iterable[Account], starts: Sequence[datetime], prices: Valu
     cuts = {account.automation: _cut(account, places, prices, min_grade) for account in accounts}
     shown = [(None, _together(list(cuts.values()), len(starts))), *cuts.items()]
     unconverted = sorted(frozenset[str]().union(*(cut.unconverted for cut in cuts.values())))
-    # Checked all at once, because there may be thousands of points.
-    found = _SERIES.validate_python([{"automation": automation, "points": _points(cut, starts)} for automation, cut in shown])
-    return found, unconverted
+    return [Series(automation=automation, points=_points(cut, starts)) for automation, cut in shown], unconverted
 
 
 def _cut(account: Account, places: Mapping[int, int], prices: Valuation, min_grade: Grade) -> _Cut:
@@ -72,16 +67,9 @@ def _by_kind(cuts: Sequence[_Cut]) -> tuple[list[list[Decimal]], list[list[Decim
     return [cut.money[0] for cut in cuts], [cut.money[1] for cut in cuts]
 
 
-def _points(cut: _Cut, starts: Sequence[datetime]) -> list[dict[str, object]]:
-    """Values of `Point`."""
+def _points(cut: _Cut, starts: Sequence[datetime]) -> list[Point]:
     return [
-        {
-            "start": start,
-            "cases": figures.mixed(*cases),
-            "seconds": figures.ends(ends),
-            "total_cost": amount(cost),
-            "cash": amount(cash),
-        }
+        Point(start, figures.mixed(*cases), figures.interval(ends), amount(cost), amount(cash))
         for start, cases, ends, cost, cash in zip(
             starts, cut.cases.T.astype(np.int64).tolist(), cut.estimates.ends(), *cut.money, strict=True
         )

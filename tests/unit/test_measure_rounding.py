@@ -13,6 +13,7 @@ from services.roi import figures, valuation
 from services.roi.answers import capacity
 from services.roi.answers.capacity import Desk, Measured
 from services.roi.facts import Queue
+from services.roi.schemas import Interval
 from services.steward import braking, telling
 from services.steward.repository.telling import DaySum
 from shared.measure.baselines import Moments
@@ -43,19 +44,16 @@ def test_a_bound_is_off_by_less_than_a_step_and_only_outwards(value: Decimal, st
 
 def test_what_needs_no_rounding_stays_as_it_is() -> None:
     assert (at_least(0.3, Decimal("0.001")), at_most(0.3, Decimal("0.001"))) == (Decimal("0.300"), Decimal("0.300"))
-    assert figures.ends(Estimate(1, 1, 0.3, 0.3, 0.3, None, None)) == {
-        "low": Decimal("0.3"),
-        "point": Decimal("0.3"),
-        "high": Decimal("0.3"),
-    }
+    third = Decimal("0.3")
+    assert figures.interval(Estimate(1, 1, 0.3, 0.3, 0.3, None, None)) == Interval(third, third, third)
 
 
 @given(ends)
 def test_seconds_and_hours_of_an_interval_cover_no_less_than_it(found: tuple[float, float]) -> None:
     estimate = _estimate(*found)
     low, high = _exact(estimate.low), _exact(estimate.high)
-    seconds = figures.ends(estimate)
-    assert (seconds["low"], seconds["high"]) == (at_least(low, Decimal("0.001")), at_most(high, Decimal("0.001")))
+    seconds = figures.interval(estimate)
+    assert (seconds.low, seconds.high) == (at_least(low, Decimal("0.001")), at_most(high, Decimal("0.001")))
     saved = figures.saved(estimate, estimate.floor, Bounds(found[0], estimate.point or 0.0, found[0] + found[1]))
     assert saved.always_valid is not None
     for shown in (saved.hours, saved.always_valid):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
@@ -77,17 +77,17 @@ def ledger(lines: Iterable[LedgerLine]) -> Table:
     return Table("ledger", tuple(paths(LedgerLine)), (values(line) for line in lines))
 
 
-def paths(model: type[BaseModel]) -> Iterator[str]:
-    """``saved.hours.low``: of every single value in a model, in the order of its fields."""
-    for name, field in model.model_fields.items():
-        inner = _model_in(field.annotation)
+def paths(model: type) -> Iterator[str]:
+    """``saved.hours.low``: of every single value in a model or a dataclass, in the order of its fields."""
+    for name, annotation in _fields(model):
+        inner = _model_in(annotation)
         if inner is not None:
             yield from (f"{name}.{path}" for path in paths(inner))
-        elif not _is_list(field.annotation):
+        elif not _is_list(annotation):
             yield name
 
 
-def values(found: BaseModel) -> Row:
+def values(found: object) -> Row:
     """In the order of `paths`."""
     return tuple(_value(found, path.split(".")) for path in paths(type(found)))
 
@@ -116,10 +116,17 @@ def _value(found: object, path: Sequence[str]) -> Cell:
     return cell(found)
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model that a field holds, if it may be null or not."""
+def _fields(model: type) -> Iterator[tuple[str, object]]:
+    """Names and annotations."""
+    if issubclass(model, BaseModel):
+        return ((name, field.annotation) for name, field in model.model_fields.items())
+    return iter(get_type_hints(model, include_extras=True).items())
+
+
+def _model_in(annotation: object) -> type | None:
+    """The model or dataclass that a field holds, if it may be null or not."""
     for option in _options(annotation):
-        if isinstance(option, type) and issubclass(option, BaseModel):
+        if isinstance(option, type) and (issubclass(option, BaseModel) or is_dataclass(option)):
             return option
     return None
 
