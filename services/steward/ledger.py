@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 from sqlalchemy.exc import ProgrammingError
 
 from services.steward.repository import recounting
@@ -82,24 +82,26 @@ def recount(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Add a tenant's sums of hours and money up anew from decisions and ledger lines; exits with 1 where any differs.
+    """Add a tenant's sums up anew from decisions, second looks and ledger lines; exits with 1 where any differs.
 
     Figures are computed from sums. That the lines are as they were sealed is what `verify` says.
     """
     with command_engine("ledger") as engine, unit_of_work(engine, snapshot=True) as connection:
-        found = recounting.recount(connection, tenant)
+        found = recounting.recount(
+            connection, tenant, lambda parts: track(parts, f"adding up {tenant}", console=Console(stderr=True), transient=True)
+        )
     if as_json:
         shown = [row._asdict() for row in found.shown]
         typer.echo(orjson.dumps({"tenant_id": tenant, "rows": found.rows, "different": found.different, "shown": shown}).decode())
     else:
         typer.echo("\n".join([f"{tenant}: {found.rows} rows of sums", *(_difference(row) for row in found.shown)]))
-        typer.echo(f"NOT WHAT WAS BOOKED: {found.different} rows" if found.different else "every sum of hours and money is what was booked")
+        typer.echo(f"NOT WHAT WAS BOOKED: {found.different} rows" if found.different else "every sum is what was booked")
     if found.different:
         raise typer.Exit(1)
 
 
 def _difference(row: Different) -> str:
-    return f"  {row.table} {row.key}: {row.kept} is kept, {row.counted} was booked"
+    return f"  {row.table} {row.key}: {row.kept} is kept, {row.counted} was to be expected"
 
 
 def _watched(connection: Connection, tenant: str, kept: Sequence[Seal]) -> Verdict:

@@ -19,7 +19,7 @@ HORIZON: Final = "evidence"
 FACTS: Final = ("decisions", "intake_batches", "audit_findings")
 
 _WINDOW = "{0}.xid >= %(lower)s::xid8 AND {0}.xid < %(upper)s::xid8"
-_SCORES = (*SCORE_COUNTS, *SCORE_WEIGHTS)
+SCORES: Final = (*SCORE_COUNTS, *SCORE_WEIGHTS)
 
 
 def add_experiment(connection: Connection, window: Window) -> int:
@@ -54,7 +54,7 @@ _SPOKE = (
     " LEFT JOIN LATERAL (SELECT v.proposal ->> 'outcome' AS outcome FROM reviews v WHERE v.case_id = d.case_id AND v.kind = 'exception'"
     "  ORDER BY v.round LIMIT 1) v ON true"
 )
-_SCORE_KEY = "tenant_id, automation, grain, period, tier, model_version, proposed, bin, booked"
+SCORE_KEY: Final = "tenant_id, automation, grain, period, tier, model_version, proposed, bin, booked"
 _KEY = (
     "SELECT d.tenant_id, d.automation, n.tier, coalesce(n.model_version, '-') AS model_version,"
     " CASE WHEN d.tier <> 'human' THEN d.outcome ELSE coalesce(v.outcome, n.outcome, n.label, '-') END AS proposed,"
@@ -62,23 +62,36 @@ _KEY = (
 )
 # Of each draw by itself, rounded as the sums are: they are the same in whatever portions facts are added.
 _WEIGHT = "round(1 / a.probability, 10)"
+
+
+def scored(visible: str) -> str:
+    """Rows of all of `SCORE_KEY` but the grain, with ``decided_at`` and ``booked_at`` for its moments, of `SCORES` and least, as SQL.
+
+    Args:
+        visible: condition of the facts that count; ``{0}`` is the alias of a table with ``tenant_id`` and ``xid``, ``{1}`` its moment of
+            booking.
+    """
+    return (
+        f" {_KEY} d.booked_at, 1 AS cases, (d.tier <> 'human')::int AS automatic, (d.tier = 'human')::int AS reviewed,"
+        "  (d.tier = 'human' AND coalesce(v.outcome, n.outcome, n.label, '-') <> d.outcome)::int AS reviewed_wrong,"
+        "  (d.audit_probability IS NOT NULL)::int AS auditable, (a.case_id IS NOT NULL)::int AS drawn, 0 AS audited, 0 AS audited_wrong,"
+        f"  coalesce({_WEIGHT}, 0) AS weighted_drawn, 0::numeric AS weighted_audited, 0::numeric AS weighted_wrong,"
+        "  d.audit_probability AS least"
+        f" FROM decisions d {_SPOKE} LEFT JOIN audits a ON a.case_id = d.case_id"
+        f" WHERE d.arm = 'automated' AND {visible.format('d', 'd.booked_at')}"
+        " UNION ALL"
+        f" {_KEY} f.created_at, 0, 0, 0, 0, 0, 0, 1, f.wrong::int, 0, {_WEIGHT}, CASE WHEN f.wrong THEN {_WEIGHT} ELSE 0 END, NULL"
+        f" FROM audit_findings f JOIN audits a ON a.case_id = f.case_id JOIN decisions d ON d.case_id = f.case_id {_SPOKE}"
+        f" WHERE f.wrong IS NOT NULL AND {visible.format('f', 'f.created_at')}"
+    )
+
+
 _SCORED = (
-    "WITH facts AS ("  # noqa: S608
-    f" {_KEY} d.booked_at, 1 AS cases, (d.tier <> 'human')::int AS automatic, (d.tier = 'human')::int AS reviewed,"
-    "  (d.tier = 'human' AND coalesce(v.outcome, n.outcome, n.label, '-') <> d.outcome)::int AS reviewed_wrong,"
-    "  (d.audit_probability IS NOT NULL)::int AS auditable, (a.case_id IS NOT NULL)::int AS drawn, 0 AS audited, 0 AS audited_wrong,"
-    f"  coalesce({_WEIGHT}, 0) AS weighted_drawn, 0::numeric AS weighted_audited, 0::numeric AS weighted_wrong,"
-    "  d.audit_probability AS least"
-    f" FROM decisions d {_SPOKE} LEFT JOIN audits a ON a.case_id = d.case_id"
-    f" WHERE d.arm = 'automated' AND {_WINDOW.format('d')}"
-    " UNION ALL"
-    f" {_KEY} f.created_at, 0, 0, 0, 0, 0, 0, 1, f.wrong::int, 0, {_WEIGHT}, CASE WHEN f.wrong THEN {_WEIGHT} ELSE 0 END, NULL"
-    f" FROM audit_findings f JOIN audits a ON a.case_id = f.case_id JOIN decisions d ON d.case_id = f.case_id {_SPOKE}"
-    f" WHERE f.wrong IS NOT NULL AND {_WINDOW.format('f')})"
-    f" INSERT INTO score_sums AS r ({_SCORE_KEY}, {', '.join(_SCORES)}, least)"
+    f"WITH facts AS ({scored(_WINDOW)})"  # noqa: S608
+    f" INSERT INTO score_sums AS r ({SCORE_KEY}, {', '.join(SCORES)}, least)"
     " SELECT tenant_id, automation, g.grain, date_trunc(g.grain, decided_at, 'UTC'), tier, model_version, proposed, bin,"
-    f" date_trunc(g.grain, booked_at, 'UTC'), {', '.join(f'sum({name})' for name in _SCORES)}, min(least)"
+    f" date_trunc(g.grain, booked_at, 'UTC'), {', '.join(f'sum({name})' for name in SCORES)}, min(least)"
     " FROM facts CROSS JOIN (VALUES ('day'), ('week'), ('month')) AS g (grain) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
-    f" ON CONFLICT ({_SCORE_KEY}) DO UPDATE SET {_added(_SCORES)},"
+    f" ON CONFLICT ({SCORE_KEY}) DO UPDATE SET {_added(SCORES)},"
     " least = least(r.least, excluded.least)"
 )

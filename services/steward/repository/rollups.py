@@ -124,27 +124,7 @@ def add_lines(connection: Connection, window: Window) -> int:
 
 def add_conservation(connection: Connection, window: Window) -> int:
     """What came in, and how the decided cases were decided, by hour of receipt."""
-    added = connection.exec_driver_sql(
-        "WITH facts AS ("
-        "  SELECT tenant_id, automation, hour, date_trunc('hour', booked_at, 'UTC') AS booked, received, duplicate, rejected,"
-        "   0 AS automated, 0 AS human, 0 AS control"
-        "  FROM intake_batches WHERE xid >= %(lower)s::xid8 AND xid < %(upper)s::xid8"
-        "  UNION ALL"
-        "  SELECT tenant_id, automation, date_trunc('hour', received_at, 'UTC'), date_trunc('hour', booked_at, 'UTC'), 0, 0, 0,"
-        "   (arm = 'automated' AND tier <> 'human')::int,"
-        "   (arm = 'automated' AND tier = 'human')::int, (arm = 'control')::int"
-        "  FROM decisions WHERE xid >= %(lower)s::xid8 AND xid < %(upper)s::xid8)"
-        " INSERT INTO conservation_hourly AS c"
-        " (tenant_id, automation, hour, booked, received, duplicate, rejected, automated, human, control)"
-        " SELECT tenant_id, automation, hour, booked, sum(received), sum(duplicate), sum(rejected), sum(automated), sum(human),"
-        " sum(control)"
-        " FROM facts GROUP BY 1, 2, 3, 4"
-        " ON CONFLICT (tenant_id, automation, hour, booked) DO UPDATE SET received = c.received + excluded.received,"
-        " duplicate = c.duplicate + excluded.duplicate, rejected = c.rejected + excluded.rejected,"
-        " automated = c.automated + excluded.automated, human = c.human + excluded.human, control = c.control + excluded.control",
-        window.bounds(),
-    )
-    return added.rowcount
+    return connection.exec_driver_sql(_CONSERVATION, window.bounds()).rowcount
 
 
 def add_arrivals(connection: Connection, window: Window) -> int:
@@ -227,6 +207,29 @@ def lines_of(visible: str) -> str:
     )
 
 
+CONSERVATION_KEY = "tenant_id, automation, hour, booked"
+CONSERVATION = ("received", "duplicate", "rejected", "automated", "human", "control")
+
+
+def received(visible: str) -> str:
+    """Query of `CONSERVATION_KEY` and `CONSERVATION`. Args: visible: condition on ``{0}``, a table with ``xid`` and ``booked_at``."""
+    return (
+        f"SELECT {CONSERVATION_KEY}, {', '.join(f'sum({name})' for name in CONSERVATION)} FROM ("  # noqa: S608
+        "  SELECT i.tenant_id, i.automation, i.hour, date_trunc('hour', i.booked_at, 'UTC') AS booked, i.received, i.duplicate, i.rejected,"
+        "   0 AS automated, 0 AS human, 0 AS control"
+        f"  FROM intake_batches i WHERE {visible.format('i')}"
+        "  UNION ALL"
+        "  SELECT d.tenant_id, d.automation, date_trunc('hour', d.received_at, 'UTC'), date_trunc('hour', d.booked_at, 'UTC'), 0, 0, 0,"
+        "   (d.arm = 'automated' AND d.tier <> 'human')::int, (d.arm = 'automated' AND d.tier = 'human')::int, (d.arm = 'control')::int"
+        f"  FROM decisions d WHERE {visible.format('d')}"
+        " ) AS facts GROUP BY 1, 2, 3, 4"
+    )
+
+
+_CONSERVATION = (
+    f"INSERT INTO conservation_hourly AS c ({CONSERVATION_KEY}, {', '.join(CONSERVATION)}) {received(_WINDOW)}"
+    f" ON CONFLICT ({CONSERVATION_KEY}) DO UPDATE SET {', '.join(f'{name} = c.{name} + excluded.{name}' for name in CONSERVATION)}"
+)
 _CASES = (
     "WITH "  # noqa: S608
     + case_changes(
