@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 ALPHA = 0.001
 # Weight of the planned split in the bet, in cases: departures of some percent of a share are found first.
 _PRIOR = 200.0
+# Control cases that wait no longer than this say nothing: people have holidays. Fewer old ones than this are no pattern.
+PATIENCE = timedelta(days=14)
+_FEW = 5
 # A chi-square needs this many expected in each cell (W. G. Cochran, 1954).
 _EXPECTED = 5.0
 
@@ -61,11 +65,13 @@ class Limits:
 
     Attributes:
         crossed, unclocked: shares from which a finding is doubtful, and broken.
+        undecided: share of control cases left lying from which a finding is doubtful, never broken: which way it errs no figure can show.
         chance: a chi-square that is less likely than this is doubtful, never broken: asked every day it would be small sooner or later.
     """
 
     crossed: tuple[float, float] = (0.02, 0.10)
     unclocked: tuple[float, float] = (0.02, 0.10)
+    undecided: float = 0.02
     chance: float = 0.001
 
 
@@ -74,7 +80,7 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        name: ``split``, ``split_now``, ``strata``, ``crossovers``, ``clocks_control`` or ``clocks_automated``.
+        name: ``split``, ``split_now``, ``strata``, ``crossovers``, ``clocks_control``, ``clocks_automated`` or ``undecided``.
         value: wealth for ``split``, probability of chance for ``split_now`` and ``strata``, a share otherwise; None where nothing can be
             said.
         observed, expected: control cases where the finding is about the split.
@@ -116,6 +122,19 @@ def report(cells: Sequence[Cell], limits: Limits | None = None) -> Integrity:
             _share("clocks_automated", sum(cell.unclocked_automated for cell in drawn), automated, bounds.unclocked),
         )
     )
+
+
+def undecided(old: int, drawn: int, limits: Limits | None = None) -> Finding:
+    """Whether control cases are left lying, which are in no mean: those that are easy, or those that are long.
+
+    Args:
+        old: control cases drawn longer than `PATIENCE` ago, and not decided.
+        drawn: control cases drawn longer than that ago.
+    """
+    if not drawn:
+        return Finding("undecided", None, Verdict.SOUND)
+    left = old >= _FEW and old / drawn > (limits or Limits()).undecided
+    return Finding("undecided", old / drawn, Verdict.DOUBTFUL if left else Verdict.SOUND)
 
 
 def wealth(control: int, automated: int, share: float) -> float:

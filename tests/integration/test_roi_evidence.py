@@ -26,12 +26,15 @@ from shared.clock import SystemClock
 from shared.db import unit_of_work
 from shared.measure.audit import Looks, bounds
 from tests.horizon import settle
-from tests.integration.facts import decide, hours_ago, receive
+from tests.integration.facts import Case, decide, hours_ago, receive
 from tests.integration.test_steward_evidence import audited_decisions, found, review
+from tests.integration.time_travel import set_database_clock
 from tests.roi_world import Board, manual_times
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from tests.conftest import Database
 
 
 TIMES = [str(50 + number % 37) for number in range(300)]
@@ -92,6 +95,34 @@ def test_control_cases_that_wait_do_not_look_like_a_broken_split(board: Board) -
     answer = board.ask("evidence")
     assert answer["soundness"]["integrity"] == "sound"
     assert answer["automations"][0]["undecided_control"] == sum(case.arm == "control" for case in cases)
+
+
+def test_control_cases_left_lying_are_doubtful_once_they_are_old(board: Board, database: Database) -> None:
+    now = SystemClock().now()
+    left: list[Case] = []
+    for days in (40, 13):
+        set_database_clock(database, now - timedelta(days=days))
+        with unit_of_work(board.line) as connection:
+            cases = receive(connection, 100, at=now - timedelta(days=days))
+            decide(connection, [case for case in cases if case.arm == "automated"])
+        left += [case for case in cases if case.arm == "control"]
+        # Whoever is younger than two weeks is accused of nothing.
+        young = board.ask("evidence", as_of=(now - timedelta(days=days - 1)).isoformat())
+        assert findings(young)["undecided"]["verdict"] == ("sound" if days == 40 else "doubtful")
+    set_database_clock(database, now)
+    old = sum(case.received_at < now - timedelta(days=14) for case in left)
+    answer = board.ask("evidence")
+    (one,) = answer["automations"]
+    assert (one["undecided_control"], one["undecided_old"]) == (len(left), old)
+    assert (one["undecided_share"], datetime.fromisoformat(answer["undecided_since"])) == ("1.000000", left[0].received_at)
+    assert findings(answer)["undecided"]["value"] == "1"
+    assert answer["soundness"]["reasons"][0].startswith("claims: 1e+02 % of the control cases older than 14 days are not decided")
+    with unit_of_work(board.line) as connection:
+        # All of the old ones, and half of the others.
+        decide(connection, left[: old + (len(left) - old) // 2])
+    answer = board.ask("evidence")
+    assert (answer["automations"][0]["undecided_old"], answer["soundness"]["integrity"]) == (0, "sound")
+    assert datetime.fromisoformat(answer["undecided_since"]) > now - timedelta(days=14)
 
 
 def test_strata_that_reach_a_decision_by_their_arm_are_doubtful(board: Board) -> None:
@@ -203,7 +234,7 @@ def test_evidence_of_an_earlier_moment_is_what_was_answered_then(board: Board) -
 def _planned(connection: Connection, statement: str) -> str:
     """Its plan without values, as it is made once for each connection."""
     now = SystemClock().now()
-    values = {"tenant": "acme", "automation": None, "as_of": now, "month": now - timedelta(hours=2)}
+    values = {"tenant": "acme", "automation": None, "as_of": now, "since": now, "month": now - timedelta(hours=2)}
     values |= {"day": now - timedelta(hours=1), "hour": now - timedelta(minutes=1), **given(bookings(Grain.HOUR.start(now)))}
     numbers = {name: number for number, name in enumerate(values, start=1)}
     kinds = ", ".join("timestamptz" if isinstance(value, datetime) else "text" for value in values.values())
@@ -226,8 +257,8 @@ def test_no_answer_about_evidence_scans_cases_or_decisions(board: Board) -> None
         now_plan, then_plan = (
             "\n".join(_planned(connection, statement) for statement in statements)
             for statements in (
-                (repository._NOW, repository._DECIDED_NOW, scores._NOW),
-                (repository._THEN, repository._DECIDED_THEN, scores._THEN),
+                (repository._NOW, repository._DECIDED_NOW, scores._NOW, repository.YOUNG_NOW),
+                (repository._THEN, repository._DECIDED_THEN, scores._THEN, repository.YOUNG_THEN),
             )
         )
     assert "$1" in now_plan, "a plan without values"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.measure.integrity import ALPHA, Cell, Finding, Verdict, report, wealth
+from shared.measure.integrity import ALPHA, Cell, Finding, Verdict, report, undecided, wealth
 
 SOUND = Cell("s", 0.05, control=500, automated=9_500)
 
@@ -74,3 +74,11 @@ def test_without_an_experiment_nothing_is_said() -> None:
     found = report([Cell("s", 0.0, 0, 1_000)])
     assert found.verdict is Verdict.SOUND
     assert [finding.value for finding in found.findings[1:]] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("old", "drawn", "verdict"),
+    [(0, 0, Verdict.SOUND), (4, 10, Verdict.SOUND), (5, 10, Verdict.DOUBTFUL), (20, 1_000, Verdict.SOUND), (21, 1_000, Verdict.DOUBTFUL)],
+)
+def test_control_cases_that_are_left_lying_are_doubtful_and_a_few_of_them_are_not(old: int, drawn: int, verdict: Verdict) -> None:
+    assert undecided(old, drawn).verdict is verdict

@@ -12,6 +12,7 @@ from services.roi.answers.adjustment import adjustment
 from services.roi.answers.evidence_schemas import AutomationEvidence, BaselineInUse, Clocks, Draw, Errors, Evidence, Finding
 from services.roi.answers.margins import charged
 from services.roi.facts import Audited, Decided, Experiment
+from services.roi.grains import Grain
 from services.roi.period import Period
 from services.roi.repository import evidence as repository
 from services.roi.repository import scores
@@ -19,6 +20,7 @@ from services.roi.repository.snapshots import snapshot
 from services.roi.schemas import Summary
 from services.roi.service import asked
 from services.roi.valuation import AMOUNT, Valuation, amount
+from shared.measure import integrity
 from shared.measure.baselines import Grade
 from shared.measure.error_rate import ErrorRate, error_rates
 from shared.measure.rounding import at_most, outwards
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from services.roi.facts import KnownBaseline
     from services.roi.figures import Account
     from services.roi.service import Question, Roi
-    from shared.measure import integrity
 
 _SHARE = Decimal("0.000001")
 _CONCURRENT = "concurrent randomised control"
@@ -50,6 +51,8 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
         period, tally = roi.tally_in(connection, tenant, question)
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
         decided = repository.decided(connection, tenant, question.automation, question.as_of)
+        left = _left(connection, tenant, question, now, (draws, decided))
+        oldest = None if question.as_of is not None else repository.oldest_control(connection, tenant, question.automation)
         audited = scores.audits(connection, tenant, question.automation, question.as_of)
         stored = repository.baselines(connection, tenant, question.automation, at=min(now, period.last), as_of=question.as_of)
     accounts = {account.automation: account for account in figures.accounts(tally, Grade.D)}
@@ -61,6 +64,7 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
             name,
             [draw for draw in draws if draw.automation == name],
             [row for row in decided if row.automation == name],
+            left.get(name, soundness.Waiting()),
             _Behind(
                 accounts.get(name),
                 [
@@ -75,6 +79,7 @@ def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
     return Evidence(
         **dict(asked(question, period, tally)),
         soundness=soundness.worst((part.automation, part.soundness) for part in parts),
+        undecided_since=oldest,
         automations=parts,
     )
 
@@ -102,9 +107,36 @@ def _by_automation(draws: Iterable[Experiment]) -> dict[str, list[Experiment]]:
     return found
 
 
-def _one(name: str, draws: Sequence[Experiment], decided: Sequence[Decided], behind: _Behind, errors: Errors | None) -> AutomationEvidence:
-    found = soundness.examined(draws, decided)
+def _left(
+    connection: Connection, tenant: str, question: Question, now: datetime, known: tuple[Sequence[Experiment], Sequence[Decided]]
+) -> dict[str, soundness.Waiting]:
+    """Control cases that wait, by automation."""
+    then = Grain.HOUR.start(now - integrity.PATIENCE)
+    before = repository.experiments(connection, tenant, question.automation, then)
+    young = repository.young_control(connection, tenant, question.automation, then, question.as_of)
+    draws, decided = known
+    return {
+        name: soundness.waiting(
+            [draw for draw in draws if draw.automation == name],
+            [draw for draw in before if draw.automation == name],
+            [row for row in decided if row.automation == name],
+            young.get(name, 0),
+        )
+        for name in {draw.automation for draw in draws}
+    }
+
+
+def _one(
+    name: str,
+    draws: Sequence[Experiment],
+    decided: Sequence[Decided],
+    left: soundness.Waiting,
+    behind: _Behind,
+    errors: Errors | None,
+) -> AutomationEvidence:
+    found = soundness.examined(draws, decided, left)
     control = sum(draw.drawn_control for draw in draws)
+    waiting = max(control - sum(row.cases for row in decided if row.arm == "control"), 0)
     return AutomationEvidence(
         automation=name,
         soundness=soundness.shown(found),
@@ -112,7 +144,9 @@ def _one(name: str, draws: Sequence[Experiment], decided: Sequence[Decided], beh
         draws=[_draw(draw) for draw in draws],
         opted_out=sum(draw.drawn_control + draw.drawn_automated for draw in draws if not 0 < draw.share < 1),
         crossovers=sum(draw.crossed_automated for draw in draws),
-        undecided_control=max(control - sum(row.cases for row in decided if row.arm == "control"), 0),
+        undecided_control=waiting,
+        undecided_share=(Decimal(waiting) / control).quantize(_SHARE) if control else None,
+        undecided_old=left.old,
         baselines=behind.baselines,
         adjustment=None if behind.account is None else adjustment(behind.account),
         clocks=_clocks(draws),

@@ -27,10 +27,10 @@ class Draw(Output):
 class Finding(Output):
     """One test of the experiment."""
 
-    name: Literal["split", "split_now", "strata", "crossovers", "clocks_control", "clocks_automated"] = Field(
+    name: Literal["split", "split_now", "strata", "crossovers", "clocks_control", "clocks_automated", "undecided"] = Field(
         description="`split`: whether the arms were drawn as planned, at every look at once; `split_now`: the same by chi-square at this"
         " look; `strata`: whether strata are split alike (chi-square, decided cases); `crossovers`: cases handled as if in the other arm;"
-        " `clocks_…`: cases that people worked on without a measured time."
+        " `clocks_…`: cases that people worked on without a measured time; `undecided`: control cases older than 14 days that wait."
     )
     value: Plain | None = Field(
         description="`split`: wealth of a bet against it (1,000 breaks it); `split_now`, `strata`: probability of chance; else a share."
@@ -115,6 +115,11 @@ class AutomationEvidence(Output):
     opted_out: int = Field(description="Cases drawn with a control share of 0 or 1: in no experiment.", examples=[0])
     crossovers: int = Field(description="Automated-arm cases that a person decided without any tier having been asked.", examples=[12])
     undecided_control: int = Field(description="Control cases that are drawn and not decided yet.", examples=[9])
+    undecided_share: Share | None = Field(description="Of all control cases that were drawn; null without one.")
+    undecided_old: int = Field(
+        description="Those drawn in an experiment over 14 days ago: doubtful from five on, if over 2 % of all drawn by then.",
+        examples=[0],
+    )
     baselines: list[BaselineInUse]
     adjustment: Adjustment | None = Field(description="Null below 50 control cases in the period, and where cases have no covariate.")
     clocks: Clocks
@@ -127,4 +132,7 @@ class Evidence(Asked):
     """Draws, clocks and audits are all since they began, up to `as_of` where it is given; baselines are those of the period."""
 
     soundness: Soundness = Field(description="The worst of all automations.")
+    undecided_since: datetime | None = Field(
+        description="When the oldest undecided control case was received. Null where none waits; with `as_of` always, because it is of now."
+    )
     automations: list[AutomationEvidence]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.roi.schemas import Figures, Saved, Soundness
-from shared.measure.integrity import Cell, Finding, Integrity, Verdict, report
+from shared.measure.integrity import PATIENCE, Cell, Finding, Integrity, Verdict, report, undecided
 
 if TYPE_CHECKING:
     from services.roi.facts import Decided, Experiment
@@ -16,7 +16,30 @@ if TYPE_CHECKING:
 _ALL = "*"
 
 
-def examined(draws: Sequence[Experiment], decided: Iterable[Decided] = ()) -> Integrity:
+class Waiting(NamedTuple):
+    """Control cases of one automation that nobody has decided.
+
+    Attributes:
+        old, drawn: those drawn longer than the patience ago, and all that were drawn then.
+    """
+
+    old: int = 0
+    drawn: int = 0
+
+
+def waiting(draws: Iterable[Experiment], then: Iterable[Experiment], decided: Iterable[Decided], young: int) -> Waiting:
+    """What is drawn in an experiment, less what is decided.
+
+    Args:
+        draws, then: up to now, and up to the patience ago.
+        young: control cases received since then that are decided, in an experiment or not: no more of one than were drawn in it.
+    """
+    drawn, before = (sum(draw.drawn_control for draw in some if 0 < draw.share < 1) for some in (draws, then))
+    done = sum(row.cases for row in decided if row.arm == "control" and 0 < row.share < 1)
+    return Waiting(max(before - max(done - min(young, drawn - before), 0), 0), before)
+
+
+def examined(draws: Sequence[Experiment], decided: Iterable[Decided] = (), left: Waiting | None = None) -> Integrity:
     """The report about one automation.
 
     Draws are counted at intake, where both arms are complete. Strata are known of decided cases, and control cases wait for people: so
@@ -24,10 +47,12 @@ def examined(draws: Sequence[Experiment], decided: Iterable[Decided] = ()) -> In
 
     Args:
         decided: of all time; without them nothing is said about strata.
+        left: control cases that wait; without it nothing is said about them.
     """
     found = report([_cell(draw) for draw in draws]).findings
     strata = next(finding for finding in report(_decided(list(decided))).findings if finding.name == "strata")
-    return Integrity(tuple(strata if finding.name == "strata" else finding for finding in found))
+    others = () if left is None else (undecided(left.old, left.drawn),)
+    return Integrity((*(strata if finding.name == "strata" else finding for finding in found), *others))
 
 
 def shown(found: Integrity) -> Soundness:
@@ -53,6 +78,8 @@ def reason(finding: Finding) -> str:
             return f"the arms are not split as planned: {finding.observed} control cases, {finding.expected or 0:.0f} were to be expected"
         case "strata":
             return "strata are not split alike: which cases reach a decision depends on their arm"
+        case "undecided":
+            return f"{share} of the control cases older than {PATIENCE.days} days are not decided: which ones is not chance"
         case "crossovers":
             return f"{share} of all cases were handled as if they were in the other arm"
         case _:

@@ -49,6 +49,25 @@ _DECIDED_THEN: Final = _DECIDED.format(
         _OF_DECISIONS,
     )
 )
+# Control cases received since a full hour that are decided: as in the sums of `case_sums`, from which those of all times come.
+_YOUNG = f"SELECT automation, sum(control)::bigint FROM ({{0}}) AS known WHERE {OF_ITS_AUTOMATION} GROUP BY 1"  # noqa: S608  # constants
+_RECEIVED = "SELECT automation, control FROM conservation_hourly WHERE tenant_id = %(tenant)s AND hour >= %(since)s"
+YOUNG_NOW: Final = _YOUNG.format(_RECEIVED)
+YOUNG_THEN: Final = _YOUNG.format(
+    " UNION ALL ".join(
+        [
+            f"{_RECEIVED} AND booked < %(hour)s",
+            *(
+                f"SELECT d.automation, 1 FROM decisions d WHERE {known.format('d')} AND d.arm = 'control' AND d.received_at >= %(since)s"  # noqa: S608  # constants
+                for known in (_OF_THE_HOUR, _BEFORE + "rollup_horizon('rollups')")
+            ),
+        ]
+    )
+)
+_OLDEST = (
+    "SELECT min(received_at) FROM cases WHERE tenant_id = %(tenant)s AND state <> 'decided' AND arm = 'control'"  # noqa: S608  # constants
+    f" AND {OF_ITS_AUTOMATION}"
+)
 _BASELINES = (
     "SELECT DISTINCT ON (b.automation, b.stratum) b.automation, b.stratum, b.grade, b.n, b.mean_seconds, b.method, b.valid_from,"
     " b.expires_at, e.period_start, e.period_end FROM baselines b LEFT JOIN baseline_evidence e ON e.baseline_id = b.id"
@@ -74,6 +93,18 @@ def decided(connection: Connection, tenant: str, automation: str | None, as_of: 
         hour = Grain.HOUR.start(as_of)
         rows = connection.exec_driver_sql(_DECIDED_THEN, values | {"as_of": as_of, "hour": hour, **given(bookings(hour))})
     return [Decided(*row) for row in rows]
+
+
+def young_control(connection: Connection, tenant: str, automation: str | None, since: datetime, as_of: datetime | None) -> dict[str, int]:
+    """Decided control cases received since the start of an hour, by automation."""
+    values = {"tenant": tenant, "automation": automation, "since": since, **starts(as_of)}
+    return dict(connection.exec_driver_sql(YOUNG_NOW if as_of is None else YOUNG_THEN, values).tuples().all())
+
+
+def oldest_control(connection: Connection, tenant: str, automation: str | None) -> datetime | None:
+    """When the oldest control case that nobody has decided was received; of now."""
+    found: datetime | None = connection.exec_driver_sql(_OLDEST, {"tenant": tenant, "automation": automation}).scalar_one()
+    return found
 
 
 def baselines(connection: Connection, tenant: str, automation: str | None, *, at: datetime, as_of: datetime | None) -> list[KnownBaseline]:
