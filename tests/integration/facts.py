@@ -47,6 +47,16 @@ def engine_of(database: Database, role: Role = "recoup_line") -> Iterator[Engine
         engine.dispose()
 
 
+@contextmanager
+def two_tenants(database: Database) -> Iterator[Engine]:
+    """The line's engine over ``acme`` and ``other``."""
+    with engine_of(database) as engine:
+        with unit_of_work(engine) as connection:
+            add_tenant(connection)
+            add_tenant(connection, "other")
+        yield engine
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     id: UUID

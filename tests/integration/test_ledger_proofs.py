@@ -20,7 +20,7 @@ from services.steward import ledger, service
 from shared.clock import SystemClock
 from shared.db import unit_of_work
 from tests.database_sessions import connected
-from tests.integration.facts import add_key, add_tenant, engine_of
+from tests.integration.facts import add_key, engine_of, two_tenants
 from tests.ledger_world import add_baseline, add_rate, book, book_and_seal, newest
 from tests.servers import ROOT
 
@@ -34,10 +34,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def engine(database: Database) -> Iterator[Engine]:
-    with engine_of(database) as engine:
-        with unit_of_work(engine) as connection:
-            add_tenant(connection)
-            add_tenant(connection, "other")
+    with two_tenants(database) as engine:
         service.seal_ledger(engine)
         add_rate(engine)
         add_baseline(engine)

@@ -19,7 +19,7 @@ from shared.casework.audits import Drawn
 from shared.db import unit_of_work
 from shared.errors import Rejected
 from tests.horizon import roll_up
-from tests.integration.facts import add_tenant, decide, engine_of, hours_ago, receive
+from tests.integration.facts import decide, hours_ago, receive, two_tenants
 from tests.integration.test_steward_evidence import Said, audited_decisions, found, infer
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ CHANGES = {
 
 @pytest.fixture
 def engine(database: Database) -> Iterator[Engine]:
-    with engine_of(database) as engine:
-        with unit_of_work(engine) as connection:
-            add_tenant(connection)
-            add_tenant(connection, "other")
+    with two_tenants(database) as engine:
         for hours in (900, 200, 30, 1):
             with unit_of_work(engine) as connection:
                 decide(connection, receive(connection, 40, at=hours_ago(hours)), seconds="61.123456789", at=hours_ago(hours))

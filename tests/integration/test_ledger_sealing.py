@@ -23,7 +23,7 @@ from shared.ledger.tree import LedgerDamaged
 from shared.models import ledger as tables
 from tests.database_sessions import connected
 from tests.horizon import settle
-from tests.integration.facts import add_tenant, engine_of
+from tests.integration.facts import two_tenants
 from tests.ledger_world import add_baseline, add_rate, book, book_and_seal, newest, seal, verdict
 from tests.servers import ROOT
 
@@ -37,10 +37,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def engine(database: Database) -> Iterator[Engine]:
-    with engine_of(database) as engine:
-        with unit_of_work(engine) as connection:
-            add_tenant(connection)
-            add_tenant(connection, "other")
+    with two_tenants(database) as engine:
         yield engine
 
 

@@ -18,7 +18,7 @@ from shared.ledger import entries, merkle, tree
 from shared.ledger.canonical import Entry
 from shared.ledger.verification import verify
 from tests.database_sessions import connected
-from tests.integration.facts import add_tenant, engine_of
+from tests.integration.facts import two_tenants
 from tests.ledger_world import add_baseline, add_rate, book_and_seal, found, newest, seal, verdict
 
 if TYPE_CHECKING:
@@ -41,10 +41,7 @@ LONG_AGO = "now() - interval '60 days'"
 @pytest.fixture
 def engine(database: Database) -> Iterator[Engine]:
     """Two tenants; `acme` has over 256 entries, in four seals, the last of which is kept elsewhere."""
-    with engine_of(database) as engine:
-        with unit_of_work(engine) as connection:
-            add_tenant(connection)
-            add_tenant(connection, "other")
+    with two_tenants(database) as engine:
         seal(engine)
         add_rate(engine)
         add_baseline(engine)

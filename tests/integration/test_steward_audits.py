@@ -21,7 +21,7 @@ from shared.casework.audits import Drawn, Finding, judged
 from shared.db import unit_of_work
 from tests.casework_data import decided
 from tests.horizon import settle
-from tests.integration.facts import add_tenant, engine_of
+from tests.integration.facts import two_tenants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,10 +35,7 @@ SHARE = Decimal("0.2")
 
 @pytest.fixture
 def engine(database: Database) -> Iterator[Engine]:
-    with engine_of(database) as engine:
-        with unit_of_work(engine) as connection:
-            add_tenant(connection)
-            add_tenant(connection, "other")
+    with two_tenants(database) as engine:
         yield engine
 
 

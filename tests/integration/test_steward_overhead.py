@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from services.steward.overhead import book_overhead, shared_out
 from shared.db import unit_of_work
 from tests.horizon import settle
-from tests.integration.facts import add_tenant, engine_of
+from tests.integration.facts import two_tenants
 from tests.ledger_world import add_rate
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ BOOKED = "SELECT tenant_id, automation, quantity, amount, currency FROM ledger_l
 
 @pytest.fixture
 def engine(database: Database) -> Iterator[Engine]:
-    with engine_of(database) as engine:
-        with unit_of_work(engine) as connection:
-            add_tenant(connection)
-            add_tenant(connection, "other")
+    with two_tenants(database) as engine:
         yield engine
 
 
