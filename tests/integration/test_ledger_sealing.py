@@ -238,3 +238,20 @@ def test_nothing_is_sealed_on_top_of_a_tree_with_a_hole(engine: Engine, database
 
 def canonical_lines(connection: Connection) -> list[bytes]:
     return [content.bytes for content in entries.committed_between(connection, 0, 2**62)]
+
+
+def test_the_horizon_never_goes_back_to_where_everything_is_sealed(engine: Engine) -> None:
+    # As after a restore into a cluster with lower transaction ids: what is below it would be sealed a second time.
+    book_and_seal(engine, 5)
+    leaves = _count(engine, "ledger_leaves")
+    with unit_of_work(engine) as connection:
+        ahead = connection.exec_driver_sql(
+            "UPDATE rollup_horizons SET horizon = ((pg_current_xact_id()::text)::bigint + 1000000)::text::xid8 WHERE name = 'seals'"
+            " RETURNING horizon::text"
+        ).scalar_one()
+    for _ in range(2):
+        book(engine, 3)
+        service.seal_ledger(engine)
+        with unit_of_work(engine) as connection:
+            kept = connection.exec_driver_sql("SELECT horizon::text FROM rollup_horizons WHERE name = 'seals'").scalar_one()
+        assert (kept, _count(engine, "ledger_leaves")) == (ahead, leaves)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from itertools import product
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -73,6 +75,34 @@ def test_going_back_and_forth_says_where_the_schema_is(database: Database, monke
 def test_two_migrations_of_one_database_wait_for_each_other(empty_database: Database) -> None:
     assert _at_once(empty_database.admin_url, empty_database.admin_url) == [0, 0]
     check_drift(empty_database.admin_url)
+
+
+def test_a_migration_that_is_killed_between_two_revisions_goes_on_where_it_was(empty_database: Database) -> None:
+    url = empty_database.admin_url
+    environment = {"RECOUP_DATABASE_ADMIN_URL": url, "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen([sys.executable, "-m", "migrations.run"], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + HANG_SECONDS
+            while _revision(url) < "0003":
+                assert process.poll() is None, "it ended before it was killed"
+                assert time.monotonic() < deadline
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+    # The server goes on with the statement until it finds nobody at the other end; the next one waits for it by the lock.
+    upgrade(url, "0003")
+    left = _revision(url)
+    assert "0003" <= left < SCHEMA
+    upgrade(url)
+    assert _revision(url) == SCHEMA
+    check_drift(url)
+
+
+def _revision(url: str) -> str:
+    """Empty before the first migration is committed."""
+    if _rows(url, "SELECT to_regclass('alembic_version')") == [(None,)]:
+        return ""
+    return str(next((version for (version,) in _rows(url, "SELECT version_num FROM alembic_version")), ""))
 
 
 def test_migrations_of_two_databases_on_one_server_do_not_disturb_each_others_roles(
