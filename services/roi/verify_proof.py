@@ -131,6 +131,10 @@ def unhexed(path: Sequence[str]) -> list[bytes]:
 
 def read(name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path(name).read_text(encoding="utf-8"))
+    if isinstance(found, dict) and {"code", "status", "title"} <= found.keys():
+        raise ValueError(
+            f"{name} is no proof but an error of the API: {found['status']} {found['code']}: {found.get('detail', found['title'])}"
+        )
     return found
 
 
@@ -162,7 +166,10 @@ def main() -> int:
     except Wrong as error:
         print(f"NOT PROVEN: {error}", file=sys.stderr)
         return 1
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except KeyError as error:
+        print(f"cannot be read: no proof of {given.command} with its seals, as the API answers them: there is no {error}", file=sys.stderr)
+        return 2
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         print(f"cannot be read: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     print(f"PROVEN: {proven}")

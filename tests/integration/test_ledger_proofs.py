@@ -112,7 +112,7 @@ def test_an_entry_is_proven_for_every_seal_since_it_came(client: TestClient, eng
         (lambda p: p | {"path": ["00"]}, "32 bytes"),
         (lambda p: p | {"seal": p["seal"] | {"size": p["seal"]["size"] + 1}}, "hash that it states"),
         (lambda p: p | {"leaf_index": 10**9}, "no such leaf"),
-        (lambda _: {}, "cannot be read"),
+        (lambda _: {}, "cannot be read: no proof of inclusion with its seals, as the API answers them: there is no 'seal'"),
         (lambda _: [], "cannot be read"),
     ],
 )
@@ -122,6 +122,12 @@ def test_a_changed_proof_proves_nothing(client: TestClient, engine: Engine, scri
     assert status in {1, 2}
     assert complaint in said
     assert "Traceback" not in said
+
+
+def test_an_error_of_the_api_is_told_as_such(client: TestClient, script: Path) -> None:
+    problem = client.get(f"/v1/roi/ledger/lines/{UUID(int=7)}/proof").json()
+    status, said = check(script, "inclusion", problem)
+    assert (status, f"no proof but an error of the API: 404 {problem['code']}: {problem['detail']}" in said) == (2, True), said
 
 
 def test_a_proof_by_another_seal_than_the_one_kept_proves_nothing(client: TestClient, engine: Engine, script: Path) -> None:
