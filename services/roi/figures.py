@@ -184,6 +184,7 @@ def saved(found: Estimate, floor: float, held: Bounds | None) -> Saved:
         at_least_hours=at_least(Decimal(repr(floor)) / _SECONDS_PER_HOUR, _THOUSANDTH),
         hours=_in_hours(found),
         always_valid=None if held is None else _in_hours(held),
+        all_cases=held is not None and not held.spent,
         seconds=interval(found),
         grade=found.grade,
         covered_cases=found.covered,

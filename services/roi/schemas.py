@@ -77,6 +77,10 @@ class Saved(Output):
         " with what was expected of it before its day, so it differs a little from that of `hours`. Null below 50 control cases, or where a"
         " part of the figure has no control group."
     )
+    all_cases: bool = Field(
+        description="Whether `always_valid` is of all that people spent time on: not where it is null, or where they did on automated cases"
+        " from times without a control group."
+    )
     seconds: Interval
     grade: Grade | None = Field(description="The worst evidence in the figure.")
     covered_cases: int = Field(description="Cases of the automated arm that have a baseline.", examples=[11400])

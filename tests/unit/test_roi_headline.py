@@ -38,3 +38,14 @@ def test_a_loss_of_drawn_cases_is_none_of_all_where_the_others_saved_more() -> N
     estimate = Estimate(900, 900, 36_000.0, 30_000.0, 42_000.0, Grade.A, None)
     saved = nothing.model_copy(update={"saved": figures.saved(estimate, held.least, held)})
     assert soundness.headline(saved, SOUND).startswith("It is not shown")
+
+
+def test_an_interval_of_a_part_is_none_of_all_although_both_lower_ends_are_shown_alike() -> None:
+    nothing = figures.total([], [], Valuation.of([], "EUR"), Grade.D)
+    # Half a second on cases without a control group is less than what is shown of an hour.
+    held = Bounds(-4200.0, -1800.0, -360.0, spent=0.5)
+    estimate = Estimate(900, 900, 36_000.0, 30_000.0, 42_000.0, Grade.A, None)
+    figure = figures.saved(estimate, held.least, held)
+    assert figure.always_valid is not None
+    assert (figure.always_valid.low, figure.all_cases) == (figure.at_least_hours, False)
+    assert soundness.headline(nothing.model_copy(update={"saved": figure}), SOUND).startswith("It is not shown")

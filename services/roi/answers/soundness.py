@@ -107,8 +107,7 @@ def _claim(saved: Saved) -> str:
     if saved.at_least_hours > 0:
         return f"At least {saved.at_least_hours:f} hours saved"
     # A loss is claimed as a saving is: by the interval that holds however often one looks, where there is one of all cases.
-    held = saved.always_valid
-    most = (saved.hours if held is None or held.low != saved.at_least_hours else held).high
+    most = (saved.always_valid if saved.always_valid is not None and saved.all_cases else saved.hours).high
     if most is not None and most < 0:
         return f"At least {-most:f} hours lost"
     return "It is not shown that time was saved"
