@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.errors import Retryable
+from shared.errors import Rejected, Retryable
 
 if TYPE_CHECKING:
     from shared.settings import KafkaSettings
@@ -16,16 +16,24 @@ class KafkaAway(Retryable):
     code = "kafka_away"
 
 
+class KafkaRefused(Rejected):
+    """A broker refuses our RECOUP_KAFKA_* (user, password, certificate), or its own is not trusted: no topics; the schema is up to date."""
+
+    code = "kafka_refused"
+
+
 def ensure_topics(settings: KafkaSettings) -> None:
-    """Create what is missing of the three topics; existing ones are left as they are. Raises KafkaAway."""
+    """Create what is missing of the three topics; existing ones are left as they are. Raises KafkaAway, KafkaRefused."""
     # Imported here: an installation without Kafka has no client.
     from kafka.admin import KafkaAdminClient, NewTopic  # noqa: PLC0415
     from kafka.errors import KafkaError, TopicAlreadyExistsError  # noqa: PLC0415
 
+    from shared.eventlog.kafka_refusal import RefusableClient, is_refusal  # noqa: PLC0415
+
     try:
-        admin = KafkaAdminClient(**settings.connection, client_id="recoup-migrate")
+        admin = KafkaAdminClient(**settings.connection, client_id="recoup-migrate", kafka_client=RefusableClient)
     except KafkaError as error:
-        raise KafkaAway from error
+        raise (KafkaRefused if is_refusal(error) else KafkaAway) from error
     try:
         existing = set(admin.list_topics())
         for name in (settings.events_topic, settings.decisions_topic, settings.dead_topic):

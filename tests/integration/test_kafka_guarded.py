@@ -203,7 +203,7 @@ def test_a_process_is_known_by_its_certificate(broker: GuardedKafka) -> None:
 def test_whoever_shows_no_certificate_that_is_trusted_stays_outside(broker: GuardedKafka, other: dict[str, str] | None) -> None:
     ended = _migrate(_shows(broker, "stranger" if other is None else "gateway") | (other or {}))
     assert ended.returncode != 0
-    assert "KafkaAway" in ended.stderr
+    assert "KafkaRefused" in ended.stderr
 
 
 def _migrate(told: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -212,7 +212,7 @@ def _migrate(told: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", MIGRATE], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(("other", "error"), [({}, None), ({"PASSWORD": "wrong"}, "KafkaAway"), ({"CA_FILE": ""}, "KafkaAway")])
+@pytest.mark.parametrize(("other", "error"), [({}, None), ({"PASSWORD": "wrong"}, "KafkaRefused"), ({"CA_FILE": ""}, "KafkaRefused")])
 def test_whoever_cannot_say_who_it_is_or_does_not_know_the_broker_stays_outside(
     broker: GuardedKafka, other: dict[str, str], error: str | None
 ) -> None:
@@ -222,3 +222,12 @@ def test_whoever_cannot_say_who_it_is_or_does_not_know_the_broker_stays_outside(
     assert (ended.returncode == 0) == (error is None), ended.stderr
     assert (error or "") in ended.stderr
     assert "secret of" not in ended.stderr
+
+
+def test_a_broker_whose_certificate_is_for_another_name_keeps_nobody_from_its_neighbour(broker: GuardedKafka) -> None:
+    told = {"BOOTSTRAP_SERVERS": f"localhost:{broker.port},{broker.url}", "SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN"}
+    told |= {"USERNAME": "migrate", "PASSWORD": "secret of migrate", "CA_FILE": str(broker.data / "certificate.pem")}
+    ended = _migrate(told)
+    assert ended.returncode == 0, ended.stderr
+    ended = _migrate(told | {"BOOTSTRAP_SERVERS": f"localhost:{broker.port}"})
+    assert "KafkaRefused" in ended.stderr
