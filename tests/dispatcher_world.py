@@ -18,6 +18,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 
 from shared.eventlog.topics import ensure_topics
 from shared.settings import KafkaSettings
+from tests import local_http
 from tests.gateway_app import CLAIM, CLAIM_TYPE
 from tests.intake_data import rows
 from tests.patience import HANG_SECONDS
@@ -77,7 +78,7 @@ class Dispatcher:
     def readiness(self) -> dict[str, bool]:
         """Empty while it does not answer."""
         try:
-            answer: dict[str, bool] = httpx.get(f"http://127.0.0.1:{self.port}/readyz").json()
+            answer: dict[str, bool] = local_http.get(f"http://127.0.0.1:{self.port}/readyz").json()
         except httpx.TransportError:
             return {}
         return answer
@@ -90,7 +91,7 @@ class Dispatcher:
     def lags(self) -> list[str]:
         """Partitions whose lag it shows; none while it does not answer."""
         try:
-            text = httpx.get(f"http://127.0.0.1:{self.port}/metrics").text
+            text = local_http.get(f"http://127.0.0.1:{self.port}/metrics").text
         except httpx.TransportError:
             return []
         return sorted(re.findall(r'^recoup_consumer_lag\{partition="(\d+)"\}', text, re.MULTILINE))

@@ -14,6 +14,7 @@ import pytest
 
 from tests.harness import tickets
 from tests.harness.line import ReadyLine
+from tests.local_http import get, patch, post
 from tests.patience import HANG_SECONDS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -33,15 +34,15 @@ class Helpdesk:
     def send(self, event_id: str, **data: object) -> httpx.Response:
         event = {"specversion": "1.0", "id": event_id, "source": "/helpdesk", "type": EVENT_TYPE, "data": data}
         headers = {**self.headers, "Content-Type": "application/cloudevents+json"}
-        return httpx.post(f"{self.line.url('gateway')}/v1/events", headers=headers, content=json.dumps(event))
+        return post(f"{self.line.url('gateway')}/v1/events", headers=headers, content=json.dumps(event))
 
     def settled(self, event_id: str) -> dict[str, Any]:
         deadline = time.monotonic() + HANG_SECONDS
         while time.monotonic() < deadline:
-            answer = httpx.get(f"{self.line.url('ops')}/v1/cases", params={"event_id": event_id}, headers=self.headers).raise_for_status()
+            answer = get(f"{self.line.url('ops')}/v1/cases", params={"event_id": event_id}, headers=self.headers).raise_for_status()
             for case in answer.json()["items"]:
                 if case["state"] in {"decided", "review"}:
-                    return dict(httpx.get(f"{self.line.url('ops')}/v1/cases/{case['id']}", headers=self.headers).raise_for_status().json())
+                    return dict(get(f"{self.line.url('ops')}/v1/cases/{case['id']}", headers=self.headers).raise_for_status().json())
             time.sleep(0.2)
         raise TimeoutError(f"{event_id} was not settled")
 
@@ -54,7 +55,7 @@ def helpdesk(line: ReadyLine) -> Helpdesk:
     found = Helpdesk(line, key)
     # Otherwise some cases would go to people without having been asked about.
     body = {"control_share": "0", "audit_share": "0"}
-    httpx.patch(f"{line.url('ops')}/v1/automations/tickets", headers=found.headers, json=body).raise_for_status()
+    patch(f"{line.url('ops')}/v1/automations/tickets", headers=found.headers, json=body).raise_for_status()
     return found
 
 
@@ -83,6 +84,6 @@ def test_what_the_pack_cannot_tell_and_what_only_a_person_decides_goes_to_a_pers
 def test_an_event_that_is_not_like_the_table_is_refused(helpdesk: Helpdesk) -> None:
     assert helpdesk.send("t-none", body="where is my delivery", channel="mail").status_code == 422
     assert helpdesk.send("t-text", body="where is my delivery", channel="mail", items="three").status_code == 422
-    listed = httpx.get(f"{helpdesk.line.url('gateway')}/v1/event-types", headers=helpdesk.headers).raise_for_status().json()
+    listed = get(f"{helpdesk.line.url('gateway')}/v1/event-types", headers=helpdesk.headers).raise_for_status().json()
     (schema,) = (found["data_schema"] for found in listed["items"] if found["type"] == EVENT_TYPE)
     assert set(schema["properties"]) == {"body", "channel", "items"}

@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import httpx
 import pytest
 
 from services.supervisor.settings import inherited_environment
+from tests import local_http
 from tests.harness.company import company
 from tests.harness.line import ReadyLine
 from tests.patience import HANG_SECONDS
@@ -87,7 +87,7 @@ def _of_a_newcomer() -> dict[str, str]:
 def _settled(line: ReadyLine, key: str, event_id: str) -> dict[str, Any]:
     deadline = time.monotonic() + HANG_SECONDS
     while time.monotonic() < deadline:
-        answer = httpx.get(f"{line.url('ops')}/v1/cases", params={"event_id": event_id}, headers={"Authorization": f"Bearer {key}"})
+        answer = local_http.get(f"{line.url('ops')}/v1/cases", params={"event_id": event_id}, headers={"Authorization": f"Bearer {key}"})
         answer.raise_for_status()
         for case in answer.json()["items"]:
             if case["state"] in {"decided", "review"}:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 import redis
 from kafka import KafkaConsumer, TopicPartition
 
 from shared.settings import KafkaSettings
 from shared.telemetry import trace
+from tests import local_http
 from tests.courier_sink import Received, Sink
 from tests.harness.line import ReadyLine
 from tests.patience import eventually
@@ -64,10 +64,10 @@ def followed(line: ReadyLine) -> Iterator[Followed]:
     headers = {"Authorization": f"Bearer {key}"}
     with Sink() as sink:
         body = {"url": sink.url("/decisions")}
-        httpx.post(f"{line.url('ops')}/v1/endpoints", headers=headers, json=body).raise_for_status()
+        local_http.post(f"{line.url('ops')}/v1/endpoints", headers=headers, json=body).raise_for_status()
         # Everything automated: a review would wait for a person.
-        httpx.patch(f"{line.url('ops')}/v1/automations/claims", headers=headers, json={"control_share": "0"}).raise_for_status()
-        answer = httpx.post(
+        local_http.patch(f"{line.url('ops')}/v1/automations/claims", headers=headers, json={"control_share": "0"}).raise_for_status()
+        answer = local_http.post(
             f"{line.url('gateway')}/v1/events",
             headers={**headers, "Content-Type": "application/cloudevents+json", "traceparent": header},
             content=json.dumps(_claim(canary)),
@@ -105,7 +105,7 @@ def _refused(line: ReadyLine, headers: dict[str, str], canary: str) -> None:
         json.dumps({**claim, "data": {**_data(claim), "description": f"changed {canary}"}}),
     ]
     for body in bodies:
-        answer = httpx.post(
+        answer = local_http.post(
             f"{line.url('gateway')}/v1/events", headers={**headers, "Content-Type": "application/cloudevents+json"}, content=body
         )
         assert answer.status_code in {409, 422}, answer.text
@@ -205,6 +205,6 @@ def _value(client: redis.Redis, key: bytes) -> object:
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_metrics_hold_nothing_of_the_customers_text(followed: Followed, process: str) -> None:
-    answer = httpx.get(f"{followed.line.url(process)}/metrics")
+    answer = local_http.get(f"{followed.line.url(process)}/metrics")
     answer.raise_for_status()
     assert followed.canary not in answer.text

@@ -24,6 +24,7 @@ from services.supervisor.embedded.kafka_jars import KAFKA_VERSION
 from services.supervisor.plan import SERVICES
 from services.supervisor.ports import free_port
 from services.supervisor.settings import inherited_environment
+from tests import local_http
 from tests.servers import KAFKA_CACHE, ROOT
 
 START_SECONDS = 180.0
@@ -93,7 +94,7 @@ class ReadyLine:
 
 def _ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=3).status_code == 200
+        return local_http.get(f"{url}/readyz", timeout=3).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -19,6 +19,7 @@ import pytest
 from services.gateway.main import app
 from shared.clock import SystemClock
 from shared.security.vault import new_vault_key
+from tests import local_http
 from tests.checked_settings import checked
 from tests.gateway_app import BATCH, CLAIM, STRUCTURED, Tenant, claim, signed
 from tests.patience import eventually
@@ -87,7 +88,7 @@ def _started(database: Database, redis_url: str, log_file: Path) -> Iterator[Gat
 def _is_ready(gateway: GatewayProcess) -> bool:
     assert gateway.process.poll() is None, gateway.log_file.read_text()
     try:
-        return httpx.get(f"{gateway.url}/readyz", timeout=2).status_code == 200
+        return local_http.get(f"{gateway.url}/readyz", timeout=2).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -144,7 +145,7 @@ def test_no_text_of_a_customer_reaches_the_log(gateway: GatewayProcess) -> None:
         _break_storage(gateway)
         broken = client.post("/v1/events", content=orjson.dumps({**good, "id": f"{CANARY}-2"}), headers=headers)
         # On a connection of its own: the server closes one after an error of ours.
-        figures = httpx.get(f"{gateway.url}/metrics", timeout=20).text
+        figures = local_http.get(f"{gateway.url}/metrics", timeout=20).text
     assert statuses == [202, 422, 422, 422, 422]
     assert broken.status_code >= 500
     assert CANARY not in gateway.log_file.read_text()
@@ -160,7 +161,7 @@ def _break_storage(gateway: GatewayProcess) -> None:
 
 def test_sigterm_ends_the_gateway_after_the_requests_in_flight(gateway: GatewayProcess) -> None:
     headers = {"authorization": f"Bearer {gateway.tenant.key()}", "content-type": STRUCTURED}
-    assert httpx.post(f"{gateway.url}/v1/events", content=orjson.dumps(claim()), headers=headers, timeout=20).status_code == 202
+    assert local_http.post(f"{gateway.url}/v1/events", content=orjson.dumps(claim()), headers=headers, timeout=20).status_code == 202
     gateway.process.send_signal(signal.SIGTERM)
     assert gateway.process.wait(15) in {0, -signal.SIGTERM}
     assert len(gateway.tenant.bodies()) == 1

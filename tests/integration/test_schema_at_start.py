@@ -25,6 +25,7 @@ from shared.db.schema import OutdatedSchema, refuse_older_schema, schema_revisio
 from shared.release import PYTHON, SCHEMA, VERSION
 from shared.security.vault import new_vault_key
 from shared.settings import DatabaseSettings
+from tests import local_http
 from tests.database_sessions import connected
 from tests.patience import HANG_SECONDS, eventually
 from tests.servers import ROOT, free_port
@@ -149,7 +150,7 @@ class Running:
     def is_ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status_code == 200
+            return local_http.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -165,7 +166,7 @@ class Running:
 
     @property
     def build_info(self) -> list[str]:
-        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
+        text = local_http.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
         return [line for line in text.splitlines() if line.startswith("recoup_build_info{")]
 
 

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 
+from tests import local_http
 from tests.browser import Browser, Tab, running_browser
 from tests.ops_desk import Desk, open_desk
 from tests.patience import HANG_SECONDS
@@ -244,8 +245,8 @@ def test_whoever_has_lost_the_claim_is_told_and_the_page_falls_silent(portal: Po
 
 
 def test_the_module_is_public_and_is_sent_again_only_where_it_has_changed(portal: Portal) -> None:
-    first = httpx.get(f"{portal.ops}/static/worktime.js")
+    first = local_http.get(f"{portal.ops}/static/worktime.js")
     assert (first.status_code, first.headers["access-control-allow-origin"]) == (200, "*")
     assert first.headers["content-type"] == "text/javascript; charset=utf-8"
-    again = httpx.get(f"{portal.ops}/static/worktime.js", headers={"If-None-Match": first.headers["etag"]})
+    again = local_http.get(f"{portal.ops}/static/worktime.js", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
