@@ -19,7 +19,8 @@ from shared.measure.sequence import Bounds, Progress, bounds, progress
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum, Moved, Placed, Tally
+    from services.roi.buckets import BucketSums, MoneyBuckets, Placed
+    from services.roi.facts import CaseSum, MoneySum, Moved, Tally
     from services.roi.valuation import Valuation
     from shared.measure.mixture import Floats
     from shared.measure.parts import Ends

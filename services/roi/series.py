@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.roi import figures
-from services.roi.facts import placed, seconds_of
+from services.roi.buckets import placed, seconds_of
 from services.roi.schemas import Point, Series
 from services.roi.valuation import amount
 from shared.measure.parts import Parts, together

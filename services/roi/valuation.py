@@ -12,7 +12,8 @@ from services.roi.schemas import Foreign, LabourValue, Rate
 from shared.measure.rounding import outwards
 
 if TYPE_CHECKING:
-    from services.roi.facts import DatedRate, MoneyBuckets, MoneySum
+    from services.roi.buckets import MoneyBuckets
+    from services.roi.facts import DatedRate, MoneySum
     from shared.measure.savings import Estimate
     from shared.measure.sequence import Bounds
 

@@ -12,6 +12,7 @@ import structlog
 
 from services.steward.repository import auditing, rollups
 from services.steward.repository.auditing import Judged, StoredEvidence
+from shared.casework.audits import HORIZON
 from shared.casework.notices import Notice, NoticeKind, tell
 from shared.db import unit_of_work
 from shared.ids import uuid7
@@ -38,13 +39,13 @@ def judge_audits(engine: Engine) -> int:
     touched = 0
     for _ in range(WINDOWS):
         with unit_of_work(engine) as connection:
-            window = rollups.lock_window(connection, auditing.HORIZON, auditing.FACTS)
+            window = rollups.lock_window(connection, HORIZON, auditing.FACTS)
             if window is None:
                 return touched
             if not window.empty:
                 touched += auditing.add_sums(connection, window)
                 touched += _weigh_all(connection, auditing.judged(connection, window))
-            rollups.advance(connection, window, auditing.HORIZON)
+            rollups.advance(connection, window, HORIZON)
         if window.complete:
             break
     return touched

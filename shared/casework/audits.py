@@ -13,6 +13,9 @@ from shared.casework.values import Decided
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+# What of these is summed up already.
+HORIZON: Final = "audits"
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:

@@ -9,7 +9,8 @@ import pytest
 
 from services.roi import figures
 from services.roi.answers.payback import careful_share
-from services.roi.facts import CaseSum, DatedRate, MoneyBuckets, MoneySum, Tally
+from services.roi.buckets import MoneyBuckets
+from services.roi.facts import CaseSum, DatedRate, MoneySum, Tally
 from services.roi.valuation import Valuation
 from shared.measure.baselines import Grade
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from services.roi import figures
-from services.roi.facts import Placed, begun, seconds_of
+from services.roi.buckets import Placed, begun, seconds_of
 from services.roi.figures import Account
 from services.roi.period import Bucket, Period
 from shared.measure.projection import LEAST_BLOCKS, Baselined

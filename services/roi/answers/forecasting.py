@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from services.roi import figures
 from services.roi.answers.blocks import Blocks, baselined, first_day, next_day, saved_in
 from services.roi.answers.forecast_schemas import AutomationForecast, Forecast, MoneyInterval
-from services.roi.facts import placed
+from services.roi.buckets import placed
 from services.roi.period import Bucket, moment
 from services.roi.repository import figures as repository
 from services.roi.repository.queue import began

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from services.roi import figures
 from services.roi.answers.discounting import WEEK, Flow, Investment, continued
 from services.roi.answers.forecast_schemas import Payback, Stream
-from services.roi.facts import begun, placed, seconds_of
+from services.roi.buckets import begun, placed, seconds_of
 from services.roi.period import Bucket, moment
 from services.roi.repository.snapshots import snapshot
 from services.roi.service import asked

@@ -38,7 +38,8 @@ _DECISIONS = (
 _OF_DECISIONS = " UNION ALL ".join(_DECISIONS.format(known.format("d")) for known in (_OF_THE_HOUR, _BEFORE + "rollup_horizon('rollups')"))
 _DECIDED = "SELECT automation, arm, stratum, share, sum(cases)::bigint FROM ({0}) AS known GROUP BY 1, 2, 3, 4 HAVING sum(cases) <> 0"
 _DECIDED_NOW: Final = _DECIDED.format(
-    "SELECT automation, arm, stratum, share, cases FROM case_sums"  # noqa: S608  # constants
+    "SELECT automation, arm, stratum, share, cases FROM case_buckets CROSS JOIN LATERAL"  # noqa: S608  # constants
+    " (VALUES ('control', control), ('automated', human + automatic)) AS decided (arm, cases)"
     f" WHERE tenant_id = %(tenant)s AND grain = 'month' AND {OF_ITS_AUTOMATION}"
 )
 # By booking alone, because it is about all of them whenever they were decided.
@@ -56,7 +57,8 @@ YOUNG_NOW: Final = _YOUNG.format(_RECEIVED)
 YOUNG_THEN: Final = _YOUNG.format(
     " UNION ALL ".join(
         [
-            f"{_RECEIVED} AND booked < %(hour)s",
+            # What was received later cannot be booked; an hour more, because the clocks of a gateway and the database differ.
+            f"{_RECEIVED} AND hour < %(as_of)s + interval '1 hour' AND booked < %(hour)s",
             *(
                 f"SELECT d.automation, 1 FROM decisions d WHERE {known.format('d')} AND d.arm = 'control' AND d.received_at >= %(since)s"  # noqa: S608  # constants
                 for known in (_OF_THE_HOUR, _BEFORE + "rollup_horizon('rollups')")

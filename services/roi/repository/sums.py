@@ -9,7 +9,8 @@ from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Final
 
-from services.roi.facts import BucketSums, CaseSum, MoneyBuckets, MoneySum, Wanted, begun
+from services.roi.buckets import BucketSums, MoneyBuckets, begun
+from services.roi.facts import CaseSum, MoneySum, Wanted
 from services.roi.grains import Grain, Which, runs
 from services.roi.period import Bucket, Period
 from services.roi.repository import tails

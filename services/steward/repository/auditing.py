@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from services.steward.repository.rollups import Window
 
-HORIZON = "audits"
 FACTS = ("decisions", "audit_findings")
 _BY = (
     f"INSERT INTO audit_{{0}}s AS h (tenant_id, automation, {{0}}, {', '.join(SUMS)}, least)"  # noqa: S608  # constants

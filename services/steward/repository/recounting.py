@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from services.steward.repository import auditing, evidence
+from services.steward.repository import evidence
 from services.steward.repository.rollups import BOOKED, CASES, CONSERVATION, CONSERVATION_KEY, LINES, ROLLUPS, Added, lines_of, received
 from shared.casework import audits, experiment
 from shared.errors import Rejected
@@ -203,7 +203,7 @@ ALL: Final = (
         "tenant_id, grain, period, automation, stratum, share",
         tuple(BUCKET_MEASURES),
         f"SELECT tenant_id, grain, period, automation, stratum, share, {', '.join(BUCKET_MEASURES.values())} FROM case_sums"  # noqa: S608  # constants
-        " WHERE tenant_id = %(tenant)s AND grain <> 'month' GROUP BY 1, 2, 3, 4, 5, 6",
+        " WHERE tenant_id = %(tenant)s GROUP BY 1, 2, 3, 4, 5, 6",
     ),
     Sums(
         LINES.table,
@@ -239,7 +239,7 @@ ALL: Final = (
         "SELECT tenant_id, automation, date_trunc('day', hour, 'UTC'), sum(human + control) FROM conservation_hourly"
         " WHERE tenant_id = %(tenant)s GROUP BY 1, 2, 3",
     ),
-    *_by_booking("audit", "tenant_id, automation", (*audits.SUMS, "least"), audits.facts(_BOOKED_THEN), auditing.HORIZON),
+    *_by_booking("audit", "tenant_id, automation", (*audits.SUMS, "least"), audits.facts(_BOOKED_THEN), audits.HORIZON),
     *_by_booking(
         "experiment",
         "tenant_id, automation, share",
