@@ -86,8 +86,8 @@ case_buckets = Table(
     Column("control_seconds", Numeric(24, 6), nullable=False),
     Column("control_seconds2", Numeric(30, 6), nullable=False),
     # Of both arms, as in `case_sums`.
-    Column("gain", Numeric(30, 6), nullable=False, server_default="0"),
-    Column("gain_variance", Numeric(60, 6), nullable=False, server_default="0"),
+    Column("gain", Numeric(30, 6), nullable=False),
+    Column("gain_variance", Numeric(60, 6), nullable=False),
 )
 
 money_buckets = Table(
