@@ -118,7 +118,7 @@ def test_a_teacher_is_loaded_with_fewer_units_in_the_layers_that_are_kept_and_sh
         (("--width", "0"), "greater than or equal to 1"),
         (("--width", "8"), "name one with --teacher"),
         (("--layers", "1"), "name one with --teacher"),
-        (("--teacher", "bert", "--width", "65"), "'wanted': 65, 'there': 64"),
+        (("--teacher", "bert", "--width", "65"), "wanted: 65; there: 64"),
         (("--teacher", "nowhere", "--width", "8"), "no encoder there"),
     ],
 )

@@ -8,7 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from services.roi import figures
-from services.roi.facts import CaseSum, DatedRate, MoneySum, Tally
+from services.roi.buckets import BucketSums
+from services.roi.facts import DatedRate, MoneySum, Tally
 from services.roi.valuation import Valuation
 from shared.measure.baselines import Grade
 
@@ -28,26 +29,24 @@ def _number(text: str) -> Decimal:
     return Decimal(re.sub(r"[^0-9.\-]", "", text))
 
 
-def _sum(stratum: str, arm: str, tier: str, cases: int, moments: tuple[Decimal, Decimal], estimate: tuple[Decimal, Decimal]) -> CaseSum:
-    none = Decimal(0)
-    return CaseSum(
-        "claims", arm, stratum, tier, "", "", SHARE, cases, *moments, late_seconds=none, covariate=none, covariate2=none,
-        covariate_seconds=none, gain=estimate[0], variance=estimate[1],
-    )  # fmt: skip
-
-
-def _cases(row: list[str]) -> list[CaseSum]:
+def _bucket(row: list[str]) -> BucketSums:
     """One stratum: each case was expected to take the mean of its stratum."""
     stratum, control, mean, deviation, automated, by_people, spent = row[0], *map(_number, row[1:])
     squares = (control - 1) * deviation**2
-    variance = (1 - SHARE) / SHARE**2 * squares
-    return [
-        _sum(stratum, "control", "human", int(control), (control * mean, squares + control * mean**2), (Decimal(0), variance)),
-        _sum(stratum, "automated", "human", int(by_people), (spent, spent), (by_people * mean - spent, Decimal(0))),
-        _sum(
-            stratum, "automated", "nano", int(automated - by_people), (Decimal(0), Decimal(0)), ((automated - by_people) * mean, Decimal(0))
-        ),
-    ]
+    return BucketSums(
+        "claims",
+        stratum,
+        SHARE,
+        [0],
+        [int(control)],
+        [int(by_people)],
+        [int(automated - by_people)],
+        [float(spent)],
+        control * mean,
+        squares + control * mean**2,
+        gain=automated * mean - spent,
+        variance=(1 - SHARE) / SHARE**2 * squares,
+    )
 
 
 def _money(row: list[str]) -> MoneySum:
@@ -57,7 +56,7 @@ def _money(row: list[str]) -> MoneySum:
 def test_every_number_of_the_worked_example_is_what_the_api_would_answer() -> None:
     strata, booked, answers = _tables()
     rate = DatedRate("labour_hour", "*", _number(booked[-1][1]), "EUR", AT, "payroll")
-    tally = Tally([case for row in strata for case in _cases(row)], [_money(row) for row in booked[:-1]], [], [rate], "EUR", AT)
+    tally = Tally([], [_money(row) for row in booked[:-1]], [], [rate], "EUR", AT, [_bucket(row) for row in strata])
     prices = Valuation.of(tally.rates, "EUR")
     (account,) = figures.accounts(tally, Grade.D)
     found = figures.figures(account, prices, Grade.D)
