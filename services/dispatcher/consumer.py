@@ -70,6 +70,8 @@ def consumer(settings: KafkaSettings, batch: int) -> KafkaConsumer:
         bootstrap_timeout_ms=5000,
         reconnect_backoff_max_ms=500,
         retry_backoff_ms=100,
+        # Whoever joins while a topic is being made gets none of its partitions until it is looked for again: by default after five minutes.
+        metadata_max_age_ms=15_000,
         check_crcs=True,
         allow_auto_create_topics=False,
         metrics_enabled=False,
