@@ -87,3 +87,12 @@ ALTER TABLE audit_days FORCE ROW LEVEL SECURITY;
 ALTER TABLE audit_hours FORCE ROW LEVEL SECURITY;
 ALTER TABLE audit_findings FORCE ROW LEVEL SECURITY;
 ALTER TABLE audits FORCE ROW LEVEL SECURITY;
+
+-- An older steward, which knows no weights, is refused: what it added up without them would look like decisions that nobody judged.
+ALTER TABLE audit_hours ALTER COLUMN weighted_drawn DROP DEFAULT, ALTER COLUMN weighted_done DROP DEFAULT,
+    ALTER COLUMN weighted_disputed DROP DEFAULT;
+ALTER TABLE audit_days ALTER COLUMN weighted_drawn DROP DEFAULT, ALTER COLUMN weighted_done DROP DEFAULT,
+    ALTER COLUMN weighted_disputed DROP DEFAULT;
+ALTER TABLE audit_months ALTER COLUMN weighted_drawn DROP DEFAULT, ALTER COLUMN weighted_done DROP DEFAULT,
+    ALTER COLUMN weighted_disputed DROP DEFAULT;
+ALTER TABLE score_sums ALTER COLUMN weighted_drawn DROP DEFAULT, ALTER COLUMN weighted_audited DROP DEFAULT;

@@ -1,6 +1,6 @@
 -- Answers about whole automations read a month's few buckets instead of each tier's and each model's bookings; so buckets hold what the
 -- always-valid interval is made of as well, and there are some of months. All are written anew, by period: rows that are changed one by one
--- would lie all over the table. An older steward, which knows no gain, is refused: it adds nothing up until the new one does.
+-- would lie all over the table. An older steward, which knows no gain, is refused.
 TRUNCATE case_buckets;
 ALTER TABLE case_buckets ADD COLUMN gain numeric(30, 6) NOT NULL, ADD COLUMN gain_variance numeric(60, 6) NOT NULL;
 

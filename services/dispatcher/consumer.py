@@ -70,7 +70,8 @@ def consumer(settings: KafkaSettings, batch: int) -> KafkaConsumer:
         bootstrap_timeout_ms=5000,
         reconnect_backoff_max_ms=500,
         retry_backoff_ms=100,
-        # Whoever joins while a topic is being made gets none of its partitions until it is looked for again: by default after five minutes.
+        # How long partitions that were added are not read; by default five minutes. Version 3.0.12 also forgets that it was told of a topic
+        # while an older question about topics was on its way: then it has no partition at all until it asks again.
         metadata_max_age_ms=15_000,
         check_crcs=True,
         allow_auto_create_topics=False,

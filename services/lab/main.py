@@ -294,7 +294,8 @@ def certify(  # noqa: PLR0913 - as train
     """Prove the pack's promises anew on fresh labels: a hash-chosen half orders the settings, the other half certifies.
 
     Prints a line for each certificate: level, variant, share decided automatically, upper bound of the share of these that is wrong. Exits
-    with 3 where nothing is proven at any level: the manifest is written all the same, and people decide all cases.
+    with 3 where nothing is proven at any level: the manifest is written all the same, and people decide all cases. It says so where the
+    pack's own level is not proven: then people decide all cases where no other level is chosen.
     """
     with _explained():
         found, folder = evaluation.own_pack(pack, _SHIPPED)
@@ -306,8 +307,10 @@ def certify(  # noqa: PLR0913 - as train
     for certificate in made.certificates:
         typer.echo(f"{certificate.level} {certificate.variant} {certificate.coverage:.4f} {certificate.upper:.4f}")
     if not (proven := gates.promises(made)).passed:
-        _console().print(f"[red]not proven[/]: {proven.why}; people decide all cases of this pack", soft_wrap=True)
+        _console().print(f"[red]not proven[/]: {proven.why}; people decide all cases where nothing is proven", soft_wrap=True)
         raise typer.Exit(3)
+    if not all(found.coverage for found in made.certificates if found.level == made.level):
+        _console().print(f"[yellow]{made.level} is not proven[/]: people decide all cases where no other level is chosen", soft_wrap=True)
 
 
 @app.command()

@@ -58,7 +58,7 @@ def create_tenant(  # options of a command
     *,
     name: Annotated[str, typer.Option(help="For people; the id where it is left out.")] = "",
     currency: Annotated[str, typer.Option(help="Three letters, as EUR.")] = "EUR",
-    simulated: Annotated[bool, typer.Option("--simulated", help="Its people are simulated; every figure says so.")] = False,
+    simulated: Annotated[bool, typer.Option("--simulated", help="Its people are simulated; figures of savings say so.")] = False,
     time_scale: Annotated[float, typer.Option(min=0.001, max=1_000_000, help="How much faster a simulated tenant's clocks run.")] = 1.0,
 ) -> None:
     """Create a tenant with default rates; one that exists stays as it is."""

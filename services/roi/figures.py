@@ -161,11 +161,7 @@ def by_grade(found: Iterable[Account]) -> list[GradeShare]:
 def count(found: Iterable[Account]) -> Cases:
     """Of accounts that have their cases in buckets."""
     rows = [row for account in found for row in account.buckets]
-    return mixed(*(sum(sum(column) for column in columns) for columns in _by_decider(rows)))
-
-
-def _by_decider(rows: Sequence[BucketSums]) -> tuple[list[list[int]], ...]:
-    return [row.control for row in rows], [row.human for row in rows], [row.automatic for row in rows]
+    return mixed(sum(sum(row.control) for row in rows), sum(sum(row.human) for row in rows), sum(sum(row.automatic) for row in rows))
 
 
 def mixed(control: int, human: int, automatic: int) -> Cases:
@@ -206,7 +202,7 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     stored = {row.stratum: row.baseline for row in tally.baselines if row.automation == name}
     if buckets:
         baseline, automated = _control_of_buckets(buckets), _automated(buckets)
-        done = progress((arm for row in buckets for arm in row.arms()), _control(buckets))
+        done = _progress(buckets)
     else:
         baseline, automated = like_automated(cases), _by_stratum(cases, "automated")
         done = progress(cases, _by_stratum(cases, "control"))
@@ -253,12 +249,13 @@ def _control_of_buckets(buckets: Iterable[BucketSums]) -> Mapping[str, Moments]:
     return {stratum: weighted(own) for stratum, own in shares.items()}
 
 
-def _control(buckets: Iterable[BucketSums]) -> Mapping[str, Moments]:
-    """As `_by_stratum`, of the control arm."""
-    sums: dict[str, Moments] = {}
-    for row in buckets:
-        sums[row.stratum] = sums.get(row.stratum, EMPTY) + row.control_moments
-    return sums
+def _progress(buckets: Sequence[BucketSums]) -> Progress:
+    """Nothing where nobody asked for bounds."""
+    arms = [arm for row in buckets for arm in row.arms()]
+    control: dict[str, Moments] = {}
+    for row in buckets if arms else ():
+        control[row.stratum] = control.get(row.stratum, EMPTY) + row.control_moments
+    return progress(arms, control)
 
 
 def _together(rows: Sequence[CaseSum]) -> Moments:

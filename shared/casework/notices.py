@@ -35,6 +35,9 @@ class NoticeKind(StrEnum):
     """The root of a tenant's ledger at the end of a day, to be kept elsewhere."""
 
 
+_FIGURES = (NoticeKind.SAVINGS_RECORDED, NoticeKind.SAVINGS_RESTATED)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """One message.
@@ -55,7 +58,9 @@ class Notice:
     traceparent: str | None = None
     id: UUID = field(default_factory=uuid7)
 
-    def body(self) -> bytes:
+    def body(self, *, simulated: bool) -> bytes:
+        """Figures say whether people are simulated."""
+        mark = {"simulated": simulated} if self.kind in _FIGURES else {}
         return orjson.dumps(
             {
                 "specversion": "1.0",
@@ -65,7 +70,7 @@ class Notice:
                 "time": self.at,
                 "subject": self.subject,
                 "datacontenttype": "application/json",
-                "data": dict(self.data),
+                "data": {**self.data, **mark},
             },
             default=_written,
             option=orjson.OPT_UTC_Z,
@@ -135,6 +140,12 @@ def tell(connection: Connection, notices: Sequence[Notice]) -> int:
     """Queue messages that are not queued yet; returns how many were. The decisions topic does not carry them."""
     if not notices:
         return 0
+    simulated = set(
+        connection.exec_driver_sql(
+            "SELECT id FROM tenants WHERE simulated AND id = ANY (%(tenants)s::text[])",
+            {"tenants": [notice.tenant_id for notice in notices]},
+        ).scalars()
+    )
     return connection.exec_driver_sql(
         "INSERT INTO outbox (id, tenant_id, subject, automation, kind, body, published_at, traceparent)"
         " SELECT n.id, n.tenant_id, n.subject, n.automation, n.kind, n.body, now(), n.traceparent"
@@ -147,7 +158,7 @@ def tell(connection: Connection, notices: Sequence[Notice]) -> int:
             "subjects": [notice.subject for notice in notices],
             "automations": [notice.automation for notice in notices],
             "kinds": [notice.kind.value for notice in notices],
-            "bodies": [notice.body() for notice in notices],
+            "bodies": [notice.body(simulated=notice.tenant_id in simulated) for notice in notices],
             "traces": [notice.traceparent for notice in notices],
         },
     ).rowcount

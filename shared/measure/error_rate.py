@@ -52,8 +52,10 @@ class AuditSums:
         return min(self.weighted / self.decisions, Decimal(1)) if self.decisions else Decimal(0)
 
     def standing_for(self, looked_at: Decimal) -> float:
-        """Decisions that drawn ones with this sum of 1/probability stand for: all of them where none waits."""
-        return float(self.decisions * looked_at / (self.weighted_drawn or 1)) if self.drawn else float(self.decisions)
+        """Decisions that drawn ones with this sum of 1/probability stand for: all of them where none waits, none where no weight is known."""
+        if not self.drawn:
+            return float(self.decisions)
+        return float(self.decisions * looked_at / self.weighted_drawn) if self.weighted_drawn else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,9 +91,9 @@ def _sums(name: str, period: str) -> Table:
         Column("disputed", BigInteger, nullable=False, server_default=text("0")),
         Column("wrong", BigInteger, nullable=False, server_default=text("0")),
         Column("weighted", Numeric(30, 10), nullable=False, server_default=text("0")),
-        Column("weighted_drawn", Numeric(30, 10), nullable=False, server_default=text("0")),
-        Column("weighted_done", Numeric(30, 10), nullable=False, server_default=text("0")),
-        Column("weighted_disputed", Numeric(30, 10), nullable=False, server_default=text("0")),
+        Column("weighted_drawn", Numeric(30, 10), nullable=False),
+        Column("weighted_done", Numeric(30, 10), nullable=False),
+        Column("weighted_disputed", Numeric(30, 10), nullable=False),
     )
 
 

@@ -86,6 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _say_elsewhere(self) -> None:
         self._write(*self.elsewhere)
 
+    # Without the body, as `_write` does it.
+    do_HEAD = do_GET  # noqa: N815  # the standard library's name
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _say_elsewhere  # noqa: N815  # the standard library's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the standard library's name
@@ -99,7 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def _handler(readiness: Callable[[], Mapping[str, bool]], elsewhere: Answer) -> type[_Handler]:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 import redis
 from kafka import KafkaConsumer
+from kafka.admin import KafkaAdminClient
 from psycopg import sql
 
 from services.dispatcher.main import app
@@ -150,6 +151,21 @@ def test_a_database_that_is_away_delays_the_batch_and_nothing_else(
         eventually(lambda: process.ready)
         assert process.process.poll() is None
     assert_every_offset_is_covered(database, settings)
+
+
+def test_partitions_that_are_added_later_are_read_soon(
+    database: Database, empty_redis_url: str, kafka_bootstrap: str, tmp_path: Path
+) -> None:
+    add_tenant(database)
+    settings = kafka_settings(kafka_bootstrap, partitions=1)
+    with dispatcher(database, empty_redis_url, settings, tmp_path):
+        produce(settings, [claim("before")])
+        eventually(lambda: cases(database) == 1)
+        admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+        admin.create_partitions({settings.events_topic: 2})
+        admin.close()
+        produce(settings, [claim("after")], partition=1)
+        eventually(lambda: cases(database) == 2)
 
 
 def test_settings_without_kafka_are_refused_with_a_reason(database: Database, redis_url: str) -> None:

@@ -116,7 +116,7 @@ def test_control_cases_left_lying_are_doubtful_once_they_are_old(board: Board, d
     assert (one["undecided_control"], one["undecided_old"]) == (len(left), old)
     assert (one["undecided_share"], datetime.fromisoformat(answer["undecided_since"])) == ("1.000000", left[0].received_at)
     assert findings(answer)["undecided"]["value"] == "1"
-    assert answer["soundness"]["reasons"][0].startswith("claims: 1e+02 % of the control cases older than 14 days are not decided")
+    assert answer["soundness"]["reasons"][0].startswith("claims: 100 % of the control cases older than 14 days are not decided")
     with unit_of_work(board.line) as connection:
         # All of the old ones, and half of the others.
         decide(connection, left[: old + (len(left) - old) // 2])

@@ -226,6 +226,7 @@ def test_every_process_is_alive_and_answers_while_its_database_is_away(database:
             assert process.answers("GET", "/readyz") == 503
         for module, asked in (("gateway", ("POST", "/v1/events")), ("ops", ("GET", "/v1/cases")), ("roi", ("GET", "/v1/roi/summary"))):
             assert running[f"services.{module}.main"].answers(*asked) == 503
+            assert running[f"services.{module}.main"].answers("HEAD", asked[1]) == 503
 
 
 def _set_revision(database: Database, revision: str) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import orjson
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from migrations.run import downgrade, upgrade
 from services.steward import braking
@@ -172,6 +173,28 @@ def test_a_database_from_before_weighted_looks_gets_them_from_its_facts(engine: 
     engine.dispose()
     upgrade(database.admin_url)
     assert {statement: _rows(engine, statement) for statement in found} == found
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO audit_hours (tenant_id, automation, hour, decisions, drawn) VALUES ('acme', 'claims', now(), 10, 1)",
+        "INSERT INTO audit_months (tenant_id, automation, month, decisions, drawn) VALUES ('acme', 'claims', now(), 10, 1)",
+        (
+            "INSERT INTO score_sums (tenant_id, automation, grain, period, tier, model_version, proposed, bin, booked, cases, automatic,"
+            " reviewed, reviewed_wrong, auditable, drawn, audited, audited_wrong, weighted_wrong)"
+            " VALUES ('acme', 'claims', 'day', now(), 'nano', '1', 'approve', 90, now(), 10, 10, 0, 0, 10, 1, 0, 0, 0)"
+        ),
+        (
+            "INSERT INTO case_buckets (tenant_id, grain, period, automation, stratum, share, control, human, automatic, seconds,"
+            " control_seconds, control_seconds2) VALUES ('acme', 'day', now(), 'claims', '-', 0.05, 1, 0, 9, 0, 60, 3600)"
+        ),
+    ],
+)
+def test_what_a_steward_of_before_adds_up_is_refused(engine: Engine, statement: str) -> None:
+    """It knows neither weights nor gains: sums without them would be figures that nobody could tell from right ones."""
+    with pytest.raises(IntegrityError, match=r"(weighted_drawn|gain)"), unit_of_work(engine) as connection:
+        connection.exec_driver_sql(statement)
 
 
 def test_a_likelier_draw_counts_less(engine: Engine) -> None:

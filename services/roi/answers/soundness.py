@@ -32,11 +32,24 @@ def waiting(draws: Iterable[Experiment], then: Iterable[Experiment], decided: It
 
     Args:
         draws, then: up to now, and up to the patience ago.
-        young: control cases received since then that are decided, in an experiment or not: no more of one than were drawn in it.
+        young: control cases received since then that are decided, in an experiment or not. Those that were not drawn in one are taken to be
+            decided first: whoever counts too few young ones accuses nobody.
     """
-    drawn, before = (sum(draw.drawn_control for draw in some if 0 < draw.share < 1) for some in (draws, then))
+    (drawn, certain), (before, certain_before) = _drawn_control(draws), _drawn_control(then)
+    young = min(max(young - (certain - certain_before), 0), drawn - before)
     done = sum(row.cases for row in decided if row.arm == "control" and 0 < row.share < 1)
-    return Waiting(max(before - max(done - min(young, drawn - before), 0), 0), before)
+    return Waiting(max(before - max(done - young, 0), 0), before)
+
+
+def _drawn_control(draws: Iterable[Experiment]) -> tuple[int, int]:
+    """Control cases that were drawn in an experiment, and those that were no matter of chance."""
+    inside = outside = 0
+    for draw in draws:
+        if 0 < draw.share < 1:
+            inside += draw.drawn_control
+        else:
+            outside += draw.drawn_control
+    return inside, outside
 
 
 def examined(draws: Sequence[Experiment], decided: Iterable[Decided] = (), left: Waiting | None = None) -> Integrity:
@@ -72,14 +85,15 @@ def worst(parts: Iterable[tuple[str, Soundness]]) -> Soundness:
 
 
 def reason(finding: Finding) -> str:
-    share = f"{(finding.value or 0) * 100:.2g} %"
+    # Two digits, and 100 % all the same, which `.2g` writes as 1e+02.
+    share = f"{float(f'{(finding.value or 0) * 100:.2g}'):g} %"
     match finding.name:
         case "split" | "split_now":
             return f"the arms are not split as planned: {finding.observed} control cases, {finding.expected or 0:.0f} were to be expected"
         case "strata":
             return "strata are not split alike: which cases reach a decision depends on their arm"
         case "undecided":
-            return f"{share} of the control cases older than {PATIENCE.days} days are not decided: which ones is not chance"
+            return f"{share} of the control cases older than {PATIENCE.days} days are not decided: and which of them is no chance"
         case "crossovers":
             return f"{share} of all cases were handled as if they were in the other arm"
         case _:

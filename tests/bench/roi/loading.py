@@ -234,18 +234,20 @@ _SCORES = (
 )
 # What a second look finds is booked days later, as in `_SCORES`.
 _AUDITS = (
-    "INSERT INTO audit_hours (tenant_id, automation, hour, decisions, probability, least, drawn, done, weighted_drawn, weighted_done)"
+    "INSERT INTO audit_hours (tenant_id, automation, hour, decisions, probability, least, drawn, done, weighted_drawn, weighted_done,"
+    " weighted_disputed)"
     " SELECT tenant, automation, date_trunc('hour', booked), count(*) FILTER (WHERE NOT found), 0.02 * count(*) FILTER (WHERE NOT found),"
     " 0.02, count(*) FILTER (WHERE NOT found AND v < 0.02), count(*) FILTER (WHERE found),"
-    " 50 * count(*) FILTER (WHERE NOT found AND v < 0.02), 50 * count(*) FILTER (WHERE found)"
+    " 50 * count(*) FILTER (WHERE NOT found AND v < 0.02), 50 * count(*) FILTER (WHERE found), 0"
     f" FROM (SELECT staged.*, found, CASE WHEN found THEN least(decided_at + interval '3 days', now()) ELSE {_BOOKED} END AS booked"
     "  FROM staged, (VALUES (false), (true)) AS look (found) WHERE arm = 'automated' AND u >= 0.2 AND (NOT found OR v < 0.02)) s"
     " GROUP BY 1, 2, 3 ORDER BY 3"
 )
 _OF_HOURS = (
-    "INSERT INTO audit_{0}s (tenant_id, automation, {0}, decisions, probability, least, drawn, done, weighted_drawn, weighted_done)"
+    "INSERT INTO audit_{0}s (tenant_id, automation, {0}, decisions, probability, least, drawn, done, weighted_drawn, weighted_done,"
+    " weighted_disputed)"
     " SELECT tenant_id, automation, date_trunc('{0}', hour), sum(decisions), sum(probability), min(least), sum(drawn), sum(done),"
-    " sum(weighted_drawn), sum(weighted_done)"
+    " sum(weighted_drawn), sum(weighted_done), sum(weighted_disputed)"
     " FROM audit_hours GROUP BY 1, 2, 3 ORDER BY 3"
 )
 _ARRIVALS = (
