@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from services.worker.remote.tier import RemoteTier
     from tests.conftest import Database
     from tests.model_servers import ModelServer
+
+
+MORTGAGE = "The mortgage company lost my mortgage payment."
+CALLS = "SELECT state, tokens, amount, counted FROM remote_calls ORDER BY id"
+Make = Callable[..., "RemoteTier"]
 
 
 class Note(BaseModel):

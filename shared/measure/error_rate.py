@@ -52,7 +52,7 @@ class AuditSums:
         return min(self.weighted / self.decisions, Decimal(1)) if self.decisions else Decimal(0)
 
     def standing_for(self, looked_at: Decimal) -> float:
-        """Decisions that drawn ones with this sum of 1/probability stand for: all of them where none waits, none where no weight is known."""
+        """Decisions that drawn ones with this sum of 1/probability stand for: all where none waits, none where no weight is known."""
         if not self.drawn:
             return float(self.decisions)
         return float(self.decisions * looked_at / self.weighted_drawn) if self.weighted_drawn else 0.0

@@ -48,12 +48,12 @@ def engine_of(database: Database, role: Role = "recoup_line") -> Iterator[Engine
 
 
 @contextmanager
-def two_tenants(database: Database) -> Iterator[Engine]:
-    """The line's engine over ``acme`` and ``other``."""
+def two_tenants(database: Database, other: str = "other") -> Iterator[Engine]:
+    """The line's engine over ``acme`` and another."""
     with engine_of(database) as engine:
         with unit_of_work(engine) as connection:
             add_tenant(connection)
-            add_tenant(connection, "other")
+            add_tenant(connection, other)
         yield engine
 
 

@@ -17,7 +17,7 @@ from shared.db import unit_of_work
 from shared.ids import uuid7
 from shared.ledger.seals import Seal
 from tests.horizon import roll_up
-from tests.integration.facts import CPU_HOUR, add_tenant, decide, engine_of, receive
+from tests.integration.facts import CPU_HOUR, decide, receive, two_tenants
 from tests.ledger_world import found, seal
 from tests.roi_world import open_board
 
@@ -35,10 +35,7 @@ YESTERDAY = TODAY - DAY
 
 @pytest.fixture
 def engine(database: Database) -> Iterator[Engine]:
-    with engine_of(database) as engine:
-        with unit_of_work(engine) as connection:
-            add_tenant(connection)
-            add_tenant(connection, "deaf")
+    with two_tenants(database, "deaf") as engine:
         yield engine
 
 

@@ -223,23 +223,24 @@ def test_what_is_worked_after_a_submission_that_failed_is_booked_too(portal: Por
     assert [beat["sequence"] for beat in portal.beats] == list(range(len(portal.beats)))
 
 
-def test_a_stopwatch_whose_claim_is_lost_does_not_go_on(portal: Portal, browser: Browser) -> None:
+def _lost(portal: Portal, browser: Browser) -> tuple[Tab, int]:
+    """A page whose claim is somebody else's now, and how many beats it sent."""
     review, tab = portal.begin(browser)
     portal.desk.sql.execute("UPDATE reviews SET claimed_by = 'bob' WHERE id = %s", (review,))
     _work(tab, TICK)
     tab.await_("window.stopped === 409")
-    heard = len(portal.beats)
+    return tab, len(portal.beats)
+
+
+def test_a_stopwatch_whose_claim_is_lost_does_not_go_on(portal: Portal, browser: Browser) -> None:
+    tab, heard = _lost(portal, browser)
     tab.evaluate("window.clock.resume()")
     _work(tab, 1.5 * TICK)
     assert len(portal.beats) == heard
 
 
 def test_whoever_has_lost_the_claim_is_told_and_the_page_falls_silent(portal: Portal, browser: Browser) -> None:
-    review, tab = portal.begin(browser)
-    portal.desk.sql.execute("UPDATE reviews SET claimed_by = 'bob' WHERE id = %s", (review,))
-    _work(tab, TICK)
-    tab.await_("window.stopped === 409")
-    heard = len(portal.beats)
+    tab, heard = _lost(portal, browser)
     _work(tab, 1.5 * TICK)
     assert len(portal.beats) == heard
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from services.roi import figures
 from services.roi.answers import soundness
+from services.roi.facts import Decided, Experiment
 from services.roi.schemas import Soundness
 from services.roi.valuation import Valuation
 from shared.measure.baselines import Grade
@@ -49,3 +52,17 @@ def test_an_interval_of_a_part_is_none_of_all_although_both_lower_ends_are_shown
     assert figure.always_valid is not None
     assert (figure.always_valid.low, figure.all_cases) == (figure.at_least_hours, False)
     assert soundness.headline(nothing.model_copy(update={"saved": figure}), SOUND).startswith("It is not shown")
+
+
+def _drawn(share: str, control: int) -> Experiment:
+    none = Decimal(0)
+    return Experiment("claims", Decimal(share), control, 0, 0, 0, 0, 0, 0, none, none, none, none)
+
+
+def test_whoever_was_held_out_for_certain_is_not_taken_for_one_of_the_experiment_who_was_decided() -> None:
+    """A hundred old ones are decided; since then 50 were drawn and wait, and 50 that all people got, without a draw, are decided."""
+    before, decided = [_drawn("0.05", 100)], [Decided("claims", "control", "-", Decimal("0.05"), 100)]
+    draws = [_drawn("0.05", 150), _drawn("1", 50)]
+    assert soundness.waiting(draws, before, decided, young=50) == soundness.Waiting(old=0, drawn=100)
+    # Were ten of the experiment among the young that are decided, ten old ones would wait.
+    assert soundness.waiting(draws, before, decided, young=60) == soundness.Waiting(old=10, drawn=100)
