@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +58,7 @@ class BucketSums(NamedTuple):
 
 
 class ArmSum(NamedTuple):
-    """As much of `CaseSum` as the always-valid interval is made of."""
+    """Decided cases of a period that were drawn with one control share: what the always-valid interval is made of."""
 
     arm: str
     stratum: str
@@ -94,6 +94,13 @@ def placed(rows: Sequence[BucketSums], places: Mapping[int, int], size: int) -> 
     return Placed(*(np.asarray(column, np.float64).reshape(len(rows), size + 1)[:, :size] for column in sums))
 
 
+def placed_apart(groups: Sequence[Sequence[BucketSums]], places: Mapping[int, int], size: int) -> Iterator[Placed]:
+    """As `placed`, of each group."""
+    every = placed([row for rows in groups for row in rows], places, size)
+    ends = list(accumulate((len(rows) for rows in groups), initial=0))
+    return (Placed(*(column[start:end] for column in every)) for start, end in pairwise(ends))
+
+
 def begun(rows: Sequence[BucketSums]) -> list[int]:
     """Starts of the buckets with cases, in their order."""
     starts, places = np.unique(_flat([row.buckets for row in rows]), return_inverse=True)
@@ -120,6 +127,9 @@ class MoneyBuckets(NamedTuple):
     amounts: list[Decimal]
 
     def by_bucket(self) -> dict[int, Decimal]:
+        found = dict(zip(self.buckets, self.amounts, strict=True))
+        if len(found) == len(self.buckets):
+            return found
         sums: dict[int, Decimal] = {}
         for bucket, amount in zip(self.buckets, self.amounts, strict=True):
             sums[bucket] = sums.get(bucket, _NOTHING) + amount

@@ -23,9 +23,7 @@ class CaseSum(NamedTuple):
 
     Attributes:
         source, model_version: empty unless they were asked for.
-        late_seconds: those of the seconds that were booked after their case's decision.
         covariate, covariate2, covariate_seconds: sums of the covariate, its square and its product with the seconds.
-        gain, variance: of the always-valid estimate.
     """
 
     automation: str
@@ -38,12 +36,9 @@ class CaseSum(NamedTuple):
     cases: int
     seconds: Decimal
     squares: Decimal
-    late_seconds: Decimal
     covariate: Decimal
     covariate2: Decimal
     covariate_seconds: Decimal
-    gain: Decimal
-    variance: Decimal
 
     @property
     def moments(self) -> Moments:
@@ -198,6 +193,7 @@ class Wanted:
         apart: attributes of cases to keep apart besides the usual ones: ``source``, ``model_version``.
         bounds: read what always-valid intervals are made of with the buckets, and the whole period as one where there is no bucket: that is
             much less than its cases by tier.
+        money: read it.
     """
 
     tenant: str
@@ -208,6 +204,7 @@ class Wanted:
     bucket: Bucket | None = None
     apart: frozenset[str] = frozenset()
     bounds: bool = False
+    money: bool = True
 
     @property
     def booked_before(self) -> datetime | None:
@@ -273,7 +270,7 @@ class Tally(NamedTuple):
 
     Attributes:
         cases: empty where buckets or bounds were asked for.
-        money: empty where buckets were.
+        money: empty where buckets were, and where nobody asked for it.
         buckets, flows: the cases and the money by bucket; empty where nobody asked for them.
         simulated: of people who do not exist.
     """

@@ -12,12 +12,12 @@ from services.roi.schemas import Cases, Figures, GradeShare, HoursInterval, Inte
 from shared.measure.adjusted import weighted
 from shared.measure.baselines import EMPTY, Grade, Moments
 from shared.measure.parts import Parts, parts, unknown
-from shared.measure.rounding import at_least, outwards
+from shared.measure.rounding import at_least, at_most, outwards
 from shared.measure.savings import Estimate, Fit, combine, estimate, fit
 from shared.measure.sequence import Bounds, Progress, bounds, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from services.roi.buckets import BucketSums, MoneyBuckets, Placed
     from services.roi.facts import CaseSum, MoneySum, Moved, Tally
@@ -37,7 +37,7 @@ class Account:
     Attributes:
         cases, money, buckets, flows: as of `Tally`.
         fitted: its baselines, for estimates of parts of the period.
-        progress: of the always-valid estimate.
+        progress: of the always-valid estimate; empty where nobody asked for bounds.
         refused: its evidence is worse than asked for, so neither it nor any part of it has an estimate.
     """
 
@@ -168,12 +168,17 @@ def mixed(control: int, human: int, automatic: int) -> Cases:
     return Cases(control + human + automatic, automatic, human, control)
 
 
-def interval(found: Estimate | Ends) -> Interval:
+def interval(found: Estimate) -> Interval:
     return Interval(
-        None if found.low is None else _in_seconds_at_least(found.low),
+        None if found.low is None else at_least(found.low, _THOUSANDTH),
         None if found.point is None else in_seconds(found.point),
-        None if found.high is None else -_in_seconds_at_least(-found.high),
+        None if found.high is None else at_most(found.high, _THOUSANDTH),
     )
+
+
+def intervals(found: Ends) -> Iterator[Interval]:
+    """As `interval`, of each part."""
+    return map(Interval, *([None if math.isnan(value) else Decimal(f"{value:.3f}") for value in end.tolist()] for end in found.outwards()))
 
 
 def saved(found: Estimate, floor: float, held: Bounds | None) -> Saved:
@@ -202,14 +207,12 @@ def _account(name: str, tally: Tally, min_grade: Grade) -> Account:
     stored = {row.stratum: row.baseline for row in tally.baselines if row.automation == name}
     if buckets:
         baseline, automated = _control_of_buckets(buckets), _automated(buckets)
-        done = _progress(buckets)
     else:
         baseline, automated = like_automated(cases), _by_stratum(cases, "automated")
-        done = progress(cases, _by_stratum(cases, "control"))
     fitted = fit(baseline, automated, stored)
     measured = estimate(fitted, automated)
     found = graded(measured, min_grade)
-    return Account(name, cases, money, fitted, found, done, buckets, flows, refused=found is not measured)
+    return Account(name, cases, money, fitted, found, _progress(buckets), buckets, flows, refused=found is not measured)
 
 
 def like_automated(rows: Iterable[CaseSum | Moved]) -> Mapping[str, Moments]:
@@ -285,9 +288,3 @@ def _worth(converted: valuation.Converted, cases: int, labour: LabourValue | Non
 def in_seconds(value: float) -> Decimal:
     """To the millisecond; thousands of them are shown, and this takes half as long as to quantise."""
     return Decimal(f"{value:.3f}")
-
-
-def _in_seconds_at_least(value: float) -> Decimal:
-    """As `at_least`, as fast as `in_seconds`."""
-    text = f"{value:.3f}"
-    return Decimal(text) - _THOUSANDTH if float(text) > value else Decimal(text)

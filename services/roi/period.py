@@ -110,10 +110,10 @@ class Period:
 
     def buckets(self, bucket: Bucket) -> Iterator[datetime]:
         """Starts of every bucket that the period touches."""
-        first = bucket.start(self.start)
+        first, length = bucket.start(self.start), bucket.length
         while first < self.end:
             yield first
-            first += bucket.length
+            first += length
 
     def refuse_too_many(self, bucket: Bucket) -> None:
         """Raises BadPeriod where there are more buckets than an answer may have."""

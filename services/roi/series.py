@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.roi import figures
-from services.roi.buckets import placed, seconds_of
+from services.roi.buckets import placed_apart, seconds_of
 from services.roi.schemas import Point, Series
-from services.roi.valuation import amount
+from services.roi.valuation import AMOUNT
 from shared.measure.parts import Parts, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from services.roi.buckets import Placed
     from services.roi.figures import Account
-    from services.roi.valuation import Valuation
+    from services.roi.valuation import Flows, Valuation
     from shared.measure.baselines import Grade
     from shared.measure.mixture import Floats
+
+_NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +46,24 @@ class _Cut:
 def series(accounts: Iterable[Account], starts: Sequence[datetime], prices: Valuation, min_grade: Grade) -> tuple[list[Series], list[str]]:
     """All automations together first, one point for every start; and the currencies that are in no figure."""
     places = {start: place for place, start in enumerate(seconds_of(starts))}
-    cuts = {account.automation: _cut(account, places, prices, min_grade) for account in accounts}
+    every = list(accounts)
+    cuts = {
+        account.automation: _cut(account, found, places, prices.flows(figures.credited(account.flows, min_grade)))
+        for account, found in zip(every, placed_apart([account.buckets for account in every], places, len(places)), strict=True)
+    }
     shown = [(None, _together(list(cuts.values()), len(starts))), *cuts.items()]
     unconverted = sorted(frozenset[str]().union(*(cut.unconverted for cut in cuts.values())))
     return [Series(automation=automation, points=_points(cut, starts)) for automation, cut in shown], unconverted
 
 
-def _cut(account: Account, places: Mapping[int, int], prices: Valuation, min_grade: Grade) -> _Cut:
+def _cut(account: Account, found: Placed, places: Mapping[int, int], flows: Flows) -> _Cut:
     size = len(places)
-    found = placed(account.buckets, places, size)
     cases = np.array([column.sum(axis=0) for column in (found.control, found.human, found.automatic)])
-    flows = prices.flows(figures.credited(account.flows, min_grade))
     return _Cut(cases, figures.cut(account, found, size), flows.placed(places, size), frozenset(flows.unconverted))
 
 
 def _together(cuts: Sequence[_Cut], size: int) -> _Cut:
-    cost, cash = ([sum(values, Decimal(0)) for values in zip([Decimal(0)] * size, *found, strict=True)] for found in _by_kind(cuts))
+    cost, cash = ([sum(values, _NOTHING) for values in zip(*found, strict=True)] or [_NOTHING] * size for found in _by_kind(cuts))
     cases = sum((cut.cases for cut in cuts), start=np.zeros((3, size)))
     return _Cut(cases, together((cut.estimates for cut in cuts), size), (cost, cash))
 
@@ -68,9 +73,6 @@ def _by_kind(cuts: Sequence[_Cut]) -> tuple[list[list[Decimal]], list[list[Decim
 
 
 def _points(cut: _Cut, starts: Sequence[datetime]) -> list[Point]:
-    return [
-        Point(start, figures.mixed(*cases), figures.interval(ends), amount(cost), amount(cash))
-        for start, cases, ends, cost, cash in zip(
-            starts, cut.cases.T.astype(np.int64).tolist(), cut.estimates.ends(), *cut.money, strict=True
-        )
-    ]
+    cases = map(figures.mixed, *cut.cases.astype(np.int64).tolist())
+    money = ([value.quantize(AMOUNT) for value in values] for values in cut.money)
+    return list(map(Point, starts, cases, figures.intervals(cut.estimates.ends()), *money))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 from uuid import UUID
 
 from services.roi import breakdown, figures, series
@@ -63,6 +63,14 @@ class LedgerQuestion:
     as_of: datetime | None = None
 
 
+class Reading(TypedDict, total=False):
+    """Of `Wanted`, what a question does not say."""
+
+    apart: frozenset[str]
+    bounds: bool
+    money: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Roi:
     engine: Engine
@@ -98,7 +106,8 @@ class Roi:
         return Timeseries(**dict(asked(question, period, tally)), bucket=bucket.value, series=found, unconverted=unconverted)
 
     def breakdown(self, tenant: str, question: Question, by: Dimension) -> Breakdown:
-        period, tally = self.tally(tenant, question, apart=breakdown.apart(by))
+        with snapshot(self.engine, tenant) as connection:
+            period, tally = self.tally_in(connection, tenant, question, apart=breakdown.apart(by))
         parts = breakdown.parts(figures.accounts(tally, question.min_grade), by, question.min_grade)
         return Breakdown(**dict(asked(question, period, tally)), by=by.value, parts=parts)
 
@@ -134,35 +143,21 @@ class Roi:
         with unit_of_work(self.engine) as connection:
             sums.answers(connection)
 
-    def tally(
-        self, tenant: str, question: Question, bucket: Bucket | None = None, apart: frozenset[str] = frozenset()
-    ) -> tuple[Period, Tally]:
-        """What every answer about savings is computed from, as `tally_in` reads it, in a transaction of its own."""
-        with snapshot(self.engine, tenant) as connection:
-            return self.tally_in(connection, tenant, question, bucket, apart)
-
     def tally_in(
-        self,
-        connection: Connection,
-        tenant: str,
-        question: Question,
-        bucket: Bucket | None = None,
-        apart: frozenset[str] = frozenset(),
-        *,
-        bounds: bool = False,
+        self, connection: Connection, tenant: str, question: Question, bucket: Bucket | None = None, **reading: Unpack[Reading]
     ) -> tuple[Period, Tally]:
-        """Beside what else an answer reads at the same moment.
+        """What every answer about savings is computed from, beside what else it reads at the same moment.
 
         Args:
             connection: of a `snapshot`.
             bucket: None sums the whole period.
-            apart, bounds: as in `Wanted`.
+            reading: as in `Wanted`.
         """
         now = moment(question.as_of, self.clock.now())
         period = Period.of(question.start, question.end, now=now, default=question.default)
         if bucket is not None:
             period.refuse_too_many(bucket)
-        wanted = Wanted(tenant, period, min(now, period.last), question.as_of, question.automation, bucket, apart, bounds)
+        wanted = Wanted(tenant, period, min(now, period.last), question.as_of, question.automation, bucket, **reading)
         return period, sums.tally(connection, wanted)
 
 

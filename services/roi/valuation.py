@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import repeat
+from operator import add
 from typing import TYPE_CHECKING
 
 from services.roi.schemas import Foreign, LabourValue, Rate
@@ -47,24 +49,19 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """Money by the start of its bucket, in the currency asked for.
+    """Money in the currency asked for: parts of it, each by the start of its bucket.
 
     Attributes:
         unconverted: currencies of what could not be converted, and is left out.
     """
 
-    cost: Mapping[int, Decimal]
-    cash: Mapping[int, Decimal]
+    cost: Sequence[Mapping[int, Decimal]]
+    cash: Sequence[Mapping[int, Decimal]]
     unconverted: tuple[str, ...]
 
     def placed(self, places: Mapping[int, int], size: int) -> tuple[list[Decimal], list[Decimal]]:
-        """Cost and cash, added up by place as in `BucketSums.placed`."""
-        found = [_NOTHING] * size, [_NOTHING] * size
-        for sums, values in zip(found, (self.cost, self.cash), strict=True):
-            for bucket, value in values.items():
-                if bucket in places:
-                    sums[places[bucket]] += value
-        return found
+        """Cost and cash, added up by place as in `placed` of buckets."""
+        return _placed(self.cost, places, size), _placed(self.cash, places, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +92,18 @@ class Valuation:
 
     def flows(self, sums: Iterable[MoneyBuckets]) -> Flows:
         """As `convert`, for each bucket."""
-        cost: dict[int, Decimal] = defaultdict(Decimal)
-        cash: dict[int, Decimal] = defaultdict(Decimal)
+        cost: list[Mapping[int, Decimal]] = []
+        cash: list[Mapping[int, Decimal]] = []
         foreign: set[str] = set()
         for money in sums:
             factor, _ = self._factor(money.currency)
+            amounts = money.by_bucket()
             if factor is None:
                 # Of each by itself: cash that is as large as a cost is left out all the same.
-                foreign |= {money.currency} if any(money.by_bucket().values()) else set()
-                continue
-            if money.kind not in COSTS and money.kind != CASH:
-                continue
-            found = cash if money.kind == CASH else cost
-            amounts = money.amounts if factor == _ONE else [value * factor for value in money.amounts]
-            for bucket, value in zip(money.buckets, amounts, strict=True):
-                found[bucket] += value
+                foreign |= {money.currency} if any(amounts.values()) else set()
+            elif money.kind == CASH or money.kind in COSTS:
+                found = cash if money.kind == CASH else cost
+                found.append(amounts if factor == _ONE else {bucket: value * factor for bucket, value in amounts.items()})
         return Flows(cost, cash, tuple(sorted(foreign)))
 
     def labour(self, automation: str) -> tuple[Decimal, tuple[DatedRate, ...]] | None:
@@ -135,6 +129,17 @@ class Valuation:
             return there.value, there
         back = self.rates.get((f"fx:{self.currency}:{currency}", EVERY_AUTOMATION))
         return (1 / back.value, back) if back is not None and back.value > 0 else (None, None)
+
+
+def _placed(parts: Iterable[Mapping[int, Decimal]], places: Mapping[int, int], size: int) -> list[Decimal]:
+    sums = [_NOTHING] * len(places)
+    for part in parts:
+        # Without a step of Python for each bucket: two years of several automations have thousands.
+        sums = list(map(add, sums, map(part.get, places, repeat(_NOTHING))))
+    found = [_NOTHING] * size
+    for place, value in zip(places.values(), sums, strict=True):
+        found[place] += value
+    return found
 
 
 def labour_value(estimate: Estimate, hour: Decimal, floor: float, held: Bounds | None) -> LabourValue:

@@ -21,11 +21,15 @@ Flags = NDArray[np.bool_]
 
 
 class Ends(NamedTuple):
-    """Seconds of one part; None as in `savings.Estimate`."""
+    """Seconds, each of shape (parts,); NaN where `savings.Estimate` has None."""
 
-    low: float | None
-    point: float | None
-    high: float | None
+    low: Floats
+    point: Floats
+    high: Floats
+
+    def outwards(self) -> Ends:
+        """The floats nearest to whole thousandths, as `rounding.outwards` has them, of seconds below 10**12; thousands are shown."""
+        return Ends(_at_least(self.low), self.point, -_at_least(-self.high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,11 @@ class Parts:
     third: Floats
     control: Floats
 
-    def ends(self) -> list[Ends]:
+    def ends(self) -> Ends:
         below, above = self._reach()
-        low, high, bounded = self.point - below, self.point + above, self.known & self.measured
-        return [
-            Ends(float(a) if has else None, float(b) if is_known else None, float(c) if has else None)
-            for a, b, c, has, is_known in zip(low, self.point, high, bounded, self.known, strict=True)
-        ]
+        bounded = self.known & self.measured
+        low, high = (np.where(bounded, end, np.nan) for end in (self.point - below, self.point + above))
+        return Ends(low, np.where(self.known, self.point, np.nan), high)
 
     def _reach(self) -> tuple[Floats, Floats]:
         """Seconds below and above the points; 0 where nothing varies."""
@@ -68,6 +70,12 @@ class Parts:
         skewness = np.maximum(0.0, self.third / error**3)
         below, above = reach(quantile(degrees), skewness, self.control)
         return np.where(varies, below * error, 0.0), np.where(varies, above * error, 0.0)
+
+
+def _at_least(values: Floats) -> Floats:
+    thousandths = np.rint(values * 1000)
+    found: Floats = (thousandths - (thousandths / 1000 > values)) / 1000
+    return found
 
 
 def parts(fitted: Fit, automated: Mapping[str, tuple[Floats, Floats]], size: int) -> Parts:

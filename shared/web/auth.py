@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import text
+from starlette.concurrency import run_in_threadpool
 
 from shared.db import unit_of_work
 from shared.errors import Forbidden, Unauthenticated
@@ -17,7 +18,7 @@ from shared.security import apikeys
 from shared.security.apikeys import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from uuid import UUID
 
     from sqlalchemy import Engine, Row
@@ -57,9 +58,9 @@ class Authenticator:
         """Raises Unauthenticated where the key is missing, unknown, revoked or expired; Retryable where the database is away."""
         if token is None:
             raise Unauthenticated("Send an API key: `Authorization: Bearer rk_…`.")
-        remembered = self._known.get(token)
-        if remembered is not None and self._clock.monotonic() - remembered[0] < CACHE_SECONDS:
-            return remembered[1]
+        remembered = self._remembered(token)
+        if remembered is not None:
+            return remembered
         principal = self.verify(token)
         with self._lock:
             if len(self._known) >= _CACHE_LIMIT:
@@ -67,10 +68,10 @@ class Authenticator:
             self._known[token] = (self._clock.monotonic(), principal)
         return principal
 
-    def remembered(self, token: str) -> Principal | None:
-        """The principal without asking the database, or None; for callers on an event loop."""
-        known = self._known.get(token)
-        return known[1] if known is not None and self._clock.monotonic() - known[0] < CACHE_SECONDS else None
+    async def asked(self, token: str | None) -> Principal:
+        """As calling it, from an event loop: in a thread only where the database must be asked."""
+        known = None if token is None else self._remembered(token)
+        return await run_in_threadpool(self, token) if known is None else known
 
     def verify(self, token: str) -> Principal:
         """As calling it, but always asks the database; for callers that remember by themselves."""
@@ -88,6 +89,10 @@ class Authenticator:
         self._note_use(row)
         return Principal(row.id, row.tenant_id, frozenset(Role(role) for role in row.roles))
 
+    def _remembered(self, token: str) -> Principal | None:
+        known = self._known.get(token)
+        return known[1] if known is not None and self._clock.monotonic() - known[0] < CACHE_SECONDS else None
+
     def _note_use(self, row: Row[tuple[object, ...]]) -> None:
         now = self._clock.now()
         if row.last_used_at is not None and now - row.last_used_at < _LAST_USED_STEP:
@@ -96,11 +101,11 @@ class Authenticator:
             connection.execute(text("UPDATE api_keys SET last_used_at = :now WHERE id = :id"), {"now": now, "id": row.id})
 
 
-def require(authenticator: Authenticator, *roles: Role) -> Callable[..., Principal]:
+def require(authenticator: Authenticator, *roles: Role) -> Callable[..., Coroutine[None, None, Principal]]:
     """A dependency: the principal, if its key has one of ``roles`` (an admin has all)."""
 
-    def principal(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> Principal:
-        found = authenticator(credentials.credentials if credentials is not None else None)
+    async def principal(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> Principal:
+        found = await authenticator.asked(credentials.credentials if credentials is not None else None)
         if not found.may(*roles):
             raise Forbidden("This key lacks the role for that.", needs=[*roles, Role.ADMIN])
         return found

@@ -8,12 +8,17 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
+from services.roi.buckets import ArmSum
 from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, LINE_MEASURES
+from shared.measure.baselines import EMPTY, Moments
+from shared.measure.sequence import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection, RowMapping
+
+    from shared.measure.sequence import Progress
 
 GRAINS = ("hour", "day", "week", "month")
 TIME_KINDS = ("manual_time", "review_time", "reversal")
@@ -52,13 +57,32 @@ class Facts:
             list(forecasts),
         )
 
-    def case_sums(self) -> Sums:
-        """By the key of `case_sums`."""
-        sums: dict[tuple[object, ...], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * len(CASE_MEASURES))
+    def progress(self, tenant: str, start: datetime, as_of: datetime | None) -> dict[str, Progress]:
+        """Of the always-valid estimate of each automation, of what was decided since a moment, as known at another, or now."""
+        times = self._times()
+        sums: dict[str, dict[tuple[str, str, Decimal], list[Decimal]]] = defaultdict(
+            lambda: defaultdict(lambda: [Decimal(0)] * len(CASE_MEASURES))
+        )
+        for decision in self.decisions:
+            if decision["tenant_id"] != tenant or decision["decided_at"] < start or (as_of is not None and decision["booked_at"] > as_of):
+                continue
+            lines = [line for line in times[decision["case_id"]] if as_of is None or line["booked_at"] <= as_of]
+            row = sums[decision["automation"]][decision["arm"], decision["stratum"], decision["share"]]
+            row[:] = [total + value for total, value in zip(row, self._value(decision, lines), strict=True)]
+        return {automation: _progress(rows) for automation, rows in sums.items()}
+
+    def _times(self) -> dict[object, list[RowMapping]]:
+        """By case."""
         times: dict[object, list[RowMapping]] = defaultdict(list)
         for line in self.lines:
             if line["unit"] == "s" and line["kind"] in TIME_KINDS:
                 times[line["case_id"]].append(line)
+        return times
+
+    def case_sums(self) -> Sums:
+        """By the key of `case_sums`."""
+        sums: dict[tuple[object, ...], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * len(CASE_MEASURES))
+        times = self._times()
         for decision in self.decisions:
             for grain in GRAINS:
                 self._add(sums, decision, times[decision["case_id"]], grain)
@@ -139,6 +163,17 @@ class Facts:
                 row = sums[(line["tenant_id"], grain, *periods, *attributes)]
                 row[:] = [total + value for total, value in zip(row, values, strict=True)]
         return {key: tuple(values) for key, values in sums.items()}
+
+
+def _progress(rows: Mapping[tuple[str, str, Decimal], list[Decimal]]) -> Progress:
+    """Of sums by arm, stratum and control share."""
+    arms: list[ArmSum] = []
+    control: dict[str, Moments] = {}
+    for (arm, stratum, share), (cases, seconds, squares, *_, gain, variance) in rows.items():
+        arms.append(ArmSum(arm, stratum, share, int(cases), seconds, gain, variance))
+        if arm == "control":
+            control[stratum] = control.get(stratum, EMPTY) + Moments(int(cases), float(seconds), float(squares))
+    return progress(arms, control)
 
 
 def stored(connection: Connection, table: str, measures: Iterable[str]) -> Sums:

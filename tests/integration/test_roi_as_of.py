@@ -23,6 +23,7 @@ from shared.ledger import posting
 from shared.ledger import repository as ledger
 from shared.ledger.sums import BUCKET_MEASURES, CASE_MEASURES, LINE_MEASURES
 from shared.measure.baselines import Grade
+from shared.measure.sequence import Progress
 from shared.money import Money, currency
 from tests.horizon import roll_up
 from tests.integration.facts import Case, Subject, add_key, add_tenant, add_work, decide, engine_of, receive
@@ -233,25 +234,29 @@ def test_bounds_of_buckets_are_those_of_the_cases(world: World, bucket: Bucket |
         moments.append(world.clock.moment)
     roll_up(world.line)
     roi, compared = Roi(world.line, world.clock), 0
+    with unit_of_work(world.line, snapshot=True) as connection:
+        facts = Facts.of(connection)
     for as_of in moments:
         for start in (BEGIN - timedelta(days=40), BEGIN + timedelta(days=3)):
             question = Question(start, None, None, None, Grade.D, as_of)
             if start >= (as_of or world.clock.moment):
                 continue
             with snapshot(world.line, "acme") as connection:
-                ways = [
-                    roi.tally_in(connection, "acme", question, *how, bounds=bounds)[1] for how, bounds in (((), False), ((bucket,), True))
-                ]
-            cases, buckets = ([_known(account) for account in figures.accounts(tally, Grade.D)] for tally in ways)
-            assert buckets == [pytest.approx(account) for account in cases]
-            compared += sum(account["control"] > 0 and account["variance"] > 0 for account in cases)
+                period, tally = roi.tally_in(connection, "acme", question)
+                by_bucket = roi.tally_in(connection, "acme", question, bucket, bounds=True)[1]
+            cases, buckets = (figures.accounts(found, Grade.D) for found in (tally, by_bucket))
+            assert [_estimated(account) for account in buckets] == [pytest.approx(_estimated(account)) for account in cases]
+            expected = facts.progress("acme", period.start, as_of)
+            for account in buckets:
+                done = asdict(expected.get(account.automation, Progress()))
+                assert asdict(account.progress) == pytest.approx(done)
+                compared += done["control"] > 0 and done["variance"] > 0
     assert compared > 8
 
 
-def _known(account: Account) -> dict[str, float]:
-    """Of both ways to read it."""
+def _estimated(account: Account) -> dict[str, float]:
     found = account.estimate
-    return {"low": found.low or 0.0, "point": found.point or 0.0, "cases": found.cases} | asdict(account.progress)
+    return {"low": found.low or 0.0, "point": found.point or 0.0, "cases": found.cases}
 
 
 def test_records_on_their_way_at_an_earlier_moment_were_in_flight_then(world: World) -> None:

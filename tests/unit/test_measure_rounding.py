@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from services.roi import figures, valuation
 from services.roi.answers import capacity
 from services.roi.answers.capacity import Desk, Measured
 from services.roi.facts import Queue
-from services.roi.schemas import Interval
+from services.roi.schemas import Cases, Interval, Point
 from services.steward import braking, telling
 from services.steward.repository.telling import DaySum
 from shared.measure.baselines import Moments
 from shared.measure.error_rate import AuditSums, error_rate
+from shared.measure.parts import Ends
 from shared.measure.rounding import at_least, at_most, outwards
 from shared.measure.savings import Estimate
 from shared.measure.sequence import Bounds, bounds, progress
@@ -60,6 +65,23 @@ def test_seconds_and_hours_of_an_interval_cover_no_less_than_it(found: tuple[flo
         assert (shown.low or 0) * 3600 <= low
         assert (shown.high or 0) * 3600 >= high
     assert saved.at_least_hours * 3600 <= low
+
+
+@given(st.lists(st.tuples(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9), st.floats(-1e9, 1e9)), min_size=1, max_size=5))
+def test_many_intervals_at_once_are_shown_as_each_would_be(found: list[tuple[float, float, float]]) -> None:
+    columns = [np.array(column) for column in zip(*found, strict=True)]
+    alone = [figures.interval(Estimate(1, 1, point, low, high, None, None)) for low, point, high in found]
+    assert list(figures.intervals(Ends(*columns))) == alone
+    nowhere = np.array([np.nan])
+    assert list(figures.intervals(Ends(nowhere, nowhere, nowhere))) == [Interval(None, None, None)]
+
+
+@pytest.mark.parametrize("value", ["0.000000", "0.000001", "-0.000001", "1234567890123456.789012", "1000000.000000"])
+def test_what_pydantic_writes_of_points_has_no_exponent(value: str) -> None:
+    amount, seconds = Decimal(value), Decimal(value[:-3])
+    point = Point(NOW, Cases(1, 1, 0, 0), Interval(seconds, seconds, None), amount, amount)
+    shown = json.loads(TypeAdapter(Point).dump_json(point))
+    assert (shown["total_cost"], shown["cash"], shown["seconds"]["low"]) == (value, value, value[:-3])
 
 
 @given(ends, st.decimals("0.01", 500, places=2))

@@ -9,8 +9,8 @@ import pytest
 
 from services.roi import figures
 from services.roi.answers.payback import careful_share
-from services.roi.buckets import MoneyBuckets
-from services.roi.facts import CaseSum, DatedRate, MoneySum, Tally
+from services.roi.buckets import BucketSums, MoneyBuckets
+from services.roi.facts import DatedRate, MoneySum, Tally
 from services.roi.valuation import Valuation
 from shared.measure.baselines import Grade
 
@@ -33,22 +33,28 @@ def test_money_that_cannot_be_converted_is_named_although_it_nets_to_nothing() -
     assert prices.flows([MoneyBuckets("claims", "cash", "A", "USD", [0, 0], [Decimal(5), Decimal(-5)])]).unconverted == ()
 
 
-def measured(automation: str, control: int, mean: int, deviation: int) -> list[CaseSum]:
+def measured(automation: str, control: int, mean: int, deviation: int) -> BucketSums:
     """A hundred cases that a tier decided, and control cases, forecast at their mean: each has a variance of (1 - p) / p² times theirs."""
-    share = Decimal("0.5")
-    seconds, squares = control * mean, (control - 1) * deviation**2 + control * mean**2
-    moments, variance = (Decimal(seconds), Decimal(squares)), Decimal(2 * control * deviation**2)
-    return [
-        CaseSum(automation, "control", "s", "human", "", "", share, control, *moments, NONE, NONE, NONE, NONE, NONE, variance),
-        CaseSum(automation, "automated", "s", "nano", "", "", share, 100, NONE, NONE, NONE, NONE, NONE, NONE, Decimal(100 * mean), NONE),
-    ]
+    squares = (control - 1) * deviation**2 + control * mean**2
+    return decided(automation, control, control * mean, squares)._replace(
+        gain=Decimal(100 * mean), variance=Decimal(2 * control * deviation**2)
+    )
+
+
+def decided(automation: str, control: int, seconds: int, squares: int) -> BucketSums:
+    """A hundred cases that a tier decided, and control cases."""
+    return BucketSums(automation, "s", Decimal("0.5"), [0], [control], [0], [100], [0.0], Decimal(seconds), Decimal(squares))
+
+
+def tally(buckets: list[BucketSums], rates: list[DatedRate], money: list[MoneySum] | None = None) -> Tally:
+    return Tally([], money or [], [], rates, "EUR", AT, buckets)
 
 
 def test_what_is_saved_at_least_is_worth_what_its_own_hours_cost() -> None:
     # Many sure hours that cost little, and few unsure ones that cost much.
-    rows = [*measured("claims", 400, 900, 30), *measured("invoices", 100, 100, 90)]
+    rows = [measured("claims", 400, 900, 30), measured("invoices", 100, 100, 90)]
     rates = [rate("1", "claims"), rate("400", "invoices")]
-    accounts = figures.accounts(Tally(rows, [], [], rates, "EUR", AT), Grade.D)
+    accounts = figures.accounts(tally(rows, rates), Grade.D)
     prices = Valuation.of(rates, "EUR")
     share = careful_share(accounts, prices)
     assert share is not None
@@ -62,30 +68,21 @@ def test_what_is_saved_at_least_is_worth_what_its_own_hours_cost() -> None:
 
 
 def test_what_is_paid_back_at_least_is_claimed_by_the_bound_of_the_headline() -> None:
-    accounts = figures.accounts(
-        Tally([*measured("claims", 400, 900, 300), *measured("invoices", 100, 100, 90)], [], [], [], "EUR", AT), Grade.D
-    )
+    accounts = figures.accounts(tally([measured("claims", 400, 900, 300), measured("invoices", 100, 100, 90)], []), Grade.D)
     prices = Valuation.of([rate("40")], "EUR")
     total = figures.total(accounts, [figures.figures(account, prices, Grade.D) for account in accounts], prices, Grade.D)
     assert total.saved.hours.point is not None
     share = float(total.saved.at_least_hours / total.saved.hours.point)
     assert float(careful_share(accounts, prices) or 0) == pytest.approx(share, abs=0.001)
-    few = figures.accounts(Tally(measured("claims", 49, 900, 300), [], [], [], "EUR", AT), Grade.D)
+    few = figures.accounts(tally([measured("claims", 49, 900, 300)], []), Grade.D)
     assert careful_share(few, prices) == 0, "below fifty control cases nothing is claimed"
 
 
-def decided(arm: str, cases: int, seconds: int, squares: int) -> CaseSum:
-    tier = "human" if arm == "control" else "nano"
-    moments = Decimal(seconds), Decimal(squares)
-    return CaseSum("claims", arm, "s", tier, "", "", Decimal("0.5"), cases, *moments, NONE, NONE, NONE, NONE, NONE, NONE)
-
-
 def test_an_automation_without_a_case_needs_no_rate_for_the_total_to_have_a_value() -> None:
-    cases = [decided("control", 40, 4000, 410_000), decided("automated", 100, 0, 0)]
     platform = [MoneySum(name, "-", "platform", "A", "EUR", Decimal(10), NONE) for name in ("claims", "invoices")]
-    tally = Tally(cases, platform, [], [rate("36", "claims")], "EUR", AT)
-    prices = Valuation.of(tally.rates, "EUR")
-    accounts = figures.accounts(tally, Grade.D)
+    rates = [rate("36", "claims")]
+    prices = Valuation.of(rates, "EUR")
+    accounts = figures.accounts(tally([decided("claims", 40, 4000, 410_000)], rates, platform), Grade.D)
     parts = [figures.figures(account, prices, Grade.D) for account in accounts]
     assert [part.automation for part in parts] == ["claims", "invoices"]
     total = figures.total(accounts, parts, prices, Grade.D)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials
 
 from services.ops.service.session import Ops, Session
 from shared.security.apikeys import READERS_OF_FIGURES, Role
-from shared.web.auth import require
-
-_BEARER = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer rk_…`. Made with `recoup keys create`.")
+from shared.web.auth import BEARER, require
 
 
-def _session_for(*roles: Role) -> Callable[..., Session]:
-    def session(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None) -> Session:
+def _session_for(*roles: Role) -> Callable[..., Coroutine[None, None, Session]]:
+    async def session(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> Session:
         ops = cast("Ops", request.app.state.ops)
-        return Session(ops, require(ops.authenticator, *roles)(credentials))
+        return Session(ops, await require(ops.authenticator, *roles)(credentials))
 
     return session
 

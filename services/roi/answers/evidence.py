@@ -39,7 +39,7 @@ _CONCURRENT = "concurrent randomised control"
 
 
 class _Behind(NamedTuple):
-    """Of one automation's estimate. Attributes: account: None where the period has neither cases nor money."""
+    """Of one automation's estimate. Attributes: account: None where the period has no cases."""
 
     account: Account | None
     baselines: list[BaselineInUse]
@@ -48,7 +48,7 @@ class _Behind(NamedTuple):
 def evidence(roi: Roi, tenant: str, question: Question) -> Evidence:
     now = question.as_of or roi.clock.now()
     with snapshot(roi.engine, tenant) as connection:
-        period, tally = roi.tally_in(connection, tenant, question)
+        period, tally = roi.tally_in(connection, tenant, question, money=False)
         draws = repository.experiments(connection, tenant, question.automation, question.as_of)
         decided = repository.decided(connection, tenant, question.automation, question.as_of)
         left = _left(connection, tenant, question, now, (draws, decided))

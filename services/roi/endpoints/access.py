@@ -59,9 +59,9 @@ AsOf = Annotated[
 FAILURES: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (401, 403, 422, 503)}
 
 
-def _tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> str:
+async def _tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None) -> str:
     authenticator = cast("Authenticator", request.app.state.authenticator)
-    return require(authenticator, *READERS_OF_FIGURES)(credentials).tenant
+    return (await require(authenticator, *READERS_OF_FIGURES)(credentials)).tenant
 
 
 # What waits for nothing is asynchronous: FastAPI sends whatever else it is given to a thread and back.

@@ -41,7 +41,7 @@ _LEDGER = (
 def tally(connection: Connection, wanted: Wanted) -> Tally:
     """Sums of one period; call it in a snapshot, so that they belong together."""
     if wanted.bucket is None and not wanted.bounds:
-        return _tally(connection, wanted, sums.cases(connection, wanted), sums.money(connection, wanted))
+        return _tally(connection, wanted, sums.cases(connection, wanted), sums.money(connection, wanted) if wanted.money else [])
     if wanted.bucket is None:
         return _tally(connection, wanted, [], sums.money(connection, wanted))._replace(buckets=sums.whole(connection, wanted))
     buckets, flows = sums.buckets(connection, wanted, wanted.bucket), sums.flows(connection, wanted, wanted.bucket)

@@ -15,7 +15,7 @@ from services.roi.grains import Grain, Which, runs
 from services.roi.period import Bucket, Period
 from services.roi.repository import tails
 from services.roi.repository.rows import BOOKED, BY_BOOKING, BY_PERIOD, OF_EACH_PERIOD, given, part, summed, taken_away, union
-from shared.ledger.sums import BUCKET_VALUES, CASE_MEASURES
+from shared.ledger.sums import BUCKET_VALUES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _COARSEST = {Bucket.WEEK: Grain.WEEK, Bucket.DAY: Grain.DAY, Bucket.HOUR: Grain.HOUR}
 _CASE_ATTRIBUTES = ("automation", "arm", "stratum", "tier", "source", "model_version", "share")
 _APART = {"source", "model_version"}
+_CASE_MEASURES = ("cases", "human_seconds", "human_seconds2", "covariate", "covariate2", "covariate_seconds")
 _MONEY_ATTRIBUTES = ("automation", "arm", "kind", "grade", "currency")
 _MONEY_MEASURES = ("amount", "reversed")
 # Where in the answer something belongs.
@@ -77,7 +78,7 @@ class _Buckets:
 _OF_CASES = ("automation", "stratum", "share")
 _WITH_BOUNDS = _Buckets("case_buckets", "case_sums", _OF_CASES, BUCKET_VALUES)
 _CASE_BUCKETS = replace(_WITH_BOUNDS, measures={name: value for name, value in BUCKET_VALUES.items() if name not in _BOUNDS})
-_CASE_TAIL: Final = tails.cases(_ALL, (*_CASE_ATTRIBUTES, *CASE_MEASURES), CASE_MEASURES)
+_CASE_TAIL: Final = tails.cases(_ALL, (*_CASE_ATTRIBUTES, *_CASE_MEASURES), _CASE_MEASURES)
 _BUCKET_TAIL: Final = tails.cases(_BUCKET.format("decided_at"), _CASE_BUCKETS.of_sums, _BUCKET_FACTS)
 _BOUNDS_TAIL: Final = tails.cases(_BUCKET.format("decided_at"), _WITH_BOUNDS.of_sums, (*_BUCKET_FACTS, *_BOUNDS))
 _WHOLE_TAIL: Final = tails.cases(_ALL, _WITH_BOUNDS.of_sums, (*_BUCKET_FACTS, *_BOUNDS))
@@ -87,10 +88,10 @@ _MONEY_BUCKETS = _Buckets("money_buckets", "ledger_sums", ("automation", "kind",
 def cases(connection: Connection, wanted: Wanted) -> list[CaseSum]:
     """Sums of the period's decided cases."""
     columns = [name if name in wanted.apart or name not in _APART else f"'' AS {name}" for name in _CASE_ATTRIBUTES]
-    rows, values = _known("case_sums", _CASE_ATTRIBUTES, CASE_MEASURES, wanted)
+    rows, values = _known("case_sums", _CASE_ATTRIBUTES, _CASE_MEASURES, wanted)
     if wanted.as_of is not None:
         rows = union(rows, _CASE_TAIL)
-    return list(starmap(CaseSum, connection.exec_driver_sql(summed(rows, columns, CASE_MEASURES), values)))
+    return list(starmap(CaseSum, connection.exec_driver_sql(summed(rows, columns, _CASE_MEASURES), values)))
 
 
 def buckets(connection: Connection, wanted: Wanted, bucket: Bucket) -> list[BucketSums]:
