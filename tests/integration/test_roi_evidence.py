@@ -24,7 +24,10 @@ from shared.casework.audits import Drawn
 from shared.casework.values import ReviewKind
 from shared.clock import SystemClock
 from shared.db import unit_of_work
+from shared.ledger import posting
+from shared.ledger import repository as ledger
 from shared.measure.audit import Looks, bounds
+from shared.money import Money, currency
 from tests.horizon import settle
 from tests.integration.facts import Case, decide, hours_ago, receive
 from tests.integration.test_steward_evidence import audited_decisions, found, review
@@ -60,6 +63,15 @@ def test_the_split_is_compared_with_the_plan(board: Board) -> None:
     headline = board.ask("summary")["headline"]
     assert headline.startswith("At least ")
     assert headline.endswith("; evidence A; experiment sound.")
+
+
+def test_what_only_costs_is_in_the_summary_and_no_part_of_the_evidence(board: Board) -> None:
+    board.work(TIMES)
+    with unit_of_work(board.line) as connection:
+        ledger.post(connection, [posting.for_platform("acme", "archive", Money(Decimal(3), currency("EUR")), hour=hours_ago(3))])
+    assert [one["automation"] for one in board.ask("summary")["automations"]] == ["archive", "claims"]
+    for path in ("evidence", "capacity"):
+        assert [one["automation"] for one in board.ask(path)["automations"]] == ["claims"]
 
 
 def test_cases_that_cross_break_the_experiment_and_the_headline_says_so(board: Board) -> None:

@@ -66,7 +66,7 @@ class Measured:
 
 def capacity(roi: Roi, tenant: str, question: Question) -> Capacity:
     with snapshot(roi.engine, tenant) as connection:
-        period, tally = roi.tally_in(connection, tenant, question)
+        period, tally = roi.tally_in(connection, tenant, question, money=False)
         queues = {queue.automation: queue for queue in repository.queues(connection, tenant, period, question.automation, question.as_of)}
         first = repository.began(connection, tenant, period.end, question.automation, question.as_of)
     found = {account.automation: account for account in figures.accounts(tally, question.min_grade)}

@@ -69,7 +69,7 @@ class Wanted:
 def plan(roi: Roi, tenant: str, question: Question, automation: str, wanted: Wanted) -> HoldoutPlan:
     """Raises NothingMeasured."""
     with snapshot(roi.engine, tenant) as connection:
-        period, tally = roi.tally_in(connection, tenant, replace(question, automation=automation))
+        period, tally = roi.tally_in(connection, tenant, replace(question, automation=automation), money=False)
         # Quiet days count where something had run before them.
         earlier = began(connection, tenant, period.start, automation, question.as_of)
         first = period.start if earlier else first_day(connection, tenant, automation, period, question.as_of)

@@ -81,7 +81,7 @@ def what_if(roi: Roi, tenant: str, question: Question, automation: str, threshol
     days = Period.of(question.start, question.end, now=now, default=question.default).in_days()
     with snapshot(roi.engine, tenant) as connection:
         # Of the same days as the scores: cases without a score are those of the tally that no row of scores has.
-        tally = sums.tally(connection, Wanted(tenant, days, min(now, days.last), question.as_of, automation))
+        tally = sums.tally(connection, Wanted(tenant, days, min(now, days.last), question.as_of, automation, money=False))
         rows = repository.scores(connection, tenant, automation, days, before)
     found = figures.accounts(tally, question.min_grade)
     prices = Valuation.of(tally.rates, question.currency or tally.currency)
