@@ -5,6 +5,7 @@ The admin URL belongs to a role that may create roles and schemas; no other proc
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -32,6 +33,7 @@ _Action = Callable[[Config], None]
 
 # Two migrations at once wait for each other: an arbitrary constant, the same everywhere.
 _LOCK = 7_201_846_113
+_TURN_SECONDS = 0.2
 
 
 def upgrade(admin_url: str, revision: str = "head", *, app_password: str | None = None) -> None:
@@ -58,7 +60,7 @@ def check_drift(admin_url: str) -> None:
 def _migrate(admin_url: str, action: _Action, app_password: str | None) -> None:
     engine = create_engine(admin_url, poolclass=NullPool)
     with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+        _await_turn(connection)
         _ensure_roles(connection, app_password)
         connection.commit()
         with as_file(files("migrations")) as folder:
@@ -69,6 +71,13 @@ def _migrate(admin_url: str, action: _Action, app_password: str | None) -> None:
         # Each process looks at it before it begins. Here, because alembic's own table is in no migration.
         connection.exec_driver_sql("GRANT SELECT ON alembic_version TO recoup_api, recoup_line")
         connection.commit()
+
+
+def _await_turn(connection: Connection) -> None:
+    """Asks again and again: who waits within a statement holds a snapshot, for whose end the building of an index beside writers waits."""
+    while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}).scalar_one():
+        connection.rollback()
+        time.sleep(_TURN_SECONDS)
 
 
 def _ensure_roles(connection: Connection, app_password: str | None) -> None:

@@ -59,6 +59,8 @@ cases = Table(
     CheckConstraint("state IN ('pending','processing','review','decided','quarantined')", name="known_state"),
     # By attempt first: the steward looks for fresh, for retried and for hopeless cases, and one kind must not hide another.
     Index("ix_cases_dispatchable", "attempt", "next_dispatch_at", postgresql_where=text("state = 'pending'")),
+    # By automation first: the steward passes one that is paused over, however many of its cases wait.
+    Index("ix_cases_waiting", "tenant_id", "automation", "attempt", "next_dispatch_at", postgresql_where=text("state = 'pending'")),
     Index("ix_cases_leased", "lease_until", postgresql_where=text("state = 'processing'")),
     Index("ix_cases_open", "tenant_id", "automation", "received_at", postgresql_where=text("state <> 'decided'")),
     Index("ix_cases_tenant_id_received_at", "tenant_id", "received_at", "id"),

@@ -98,6 +98,36 @@ def test_a_migration_that_is_killed_between_two_revisions_goes_on_where_it_was(e
     check_drift(url)
 
 
+def test_an_index_of_the_largest_table_is_built_beside_its_writers(database: Database) -> None:
+    """What is left of an attempt that gave up is there, and of no use: it is built anew."""
+    url = database.admin_url
+    downgrade(url, "0028")
+    build = "CREATE INDEX CONCURRENTLY ix_cases_waiting ON cases (tenant_id)"
+    waits = (
+        "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+        " WHERE NOT l.granted AND l.locktype = 'virtualxid' AND a.datname = current_database()"
+    )
+    with connected(url) as busy, connected(url) as other:
+        with busy.transaction():
+            busy.execute("UPDATE cases SET attempt = 0")
+            other.execute("SET lock_timeout = '100ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(build.encode())
+            assert _rows(url, _VALID) == [(False,)]
+            running = _migration(url)
+            # Longer than any patience of the migration's own statements.
+            eventually(lambda: _rows(url, waits) == [(1,)])
+            other.execute("UPDATE cases SET attempt = 0")
+            time.sleep(6)
+            assert running.poll() is None
+        assert running.wait(HANG_SECONDS) == 0
+    assert _rows(url, _VALID) == [(True,)]
+    check_drift(url)
+
+
+_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix_cases_waiting')"
+
+
 def _revision(url: str) -> str:
     """Empty before the first migration is committed."""
     if _rows(url, "SELECT to_regclass('alembic_version')") == [(None,)]:

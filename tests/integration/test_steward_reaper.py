@@ -18,13 +18,14 @@ from shared.db import unit_of_work
 from shared.settings import RedisSettings
 from shared.taskqueue.app import celery_app
 from shared.taskqueue.orders import Orders
+from tests.database_sessions import connected
 from tests.integration.facts import add_tenant, engine_of, hours_ago, receive
 from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from tests.conftest import Database
     from tests.integration.facts import Case
@@ -129,6 +130,45 @@ def test_a_paused_automation_is_not_dispatched(stage: Stage) -> None:
     with unit_of_work(stage.engine) as connection:
         connection.exec_driver_sql("UPDATE automation_settings SET paused = false")
     assert stage.reaper.run() == 1
+
+
+def test_what_a_paused_automation_keeps_waiting_is_passed_over_unseen(stage: Stage, database: Database) -> None:
+    with unit_of_work(stage.engine) as connection:
+        connection.exec_driver_sql("INSERT INTO automation_settings (tenant_id, automation, paused) VALUES ('acme', 'paused', true)")
+        receive(connection, 3000, automation="paused", at=hours_ago(2))
+        connection.exec_driver_sql("UPDATE cases SET next_dispatch_at = now() - interval '2 hours'")
+    # One automation before and one after it, neither of them with settings of its own.
+    with unit_of_work(stage.engine) as connection:
+        due = [case.id for name in ("orders", "zoning") for case in receive(connection, 2, automation=name)]
+        connection.exec_driver_sql("UPDATE cases SET next_dispatch_at = now() - interval '1 hour' WHERE automation <> 'paused'")
+    with connected(database.admin_url) as admin:
+        admin.execute("ANALYZE cases")
+    backoff = reaping.Backoff(timedelta(seconds=10), timedelta(minutes=5))
+    with unit_of_work(stage.engine) as connection:
+        before = _rows_read(connection)
+        taken = reaping.take_due(connection, backoff, attempts=range(1), grace=timedelta(0), limit=5000)
+        assert _rows_read(connection) - before < 50
+    assert {case.case_id for case in taken} == set(due)
+
+
+def _rows_read(connection: Connection) -> int:
+    """Of cases, by this connection, so far."""
+    read = "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'cases'"
+    return int(connection.exec_driver_sql(read).scalar_one())
+
+
+def test_the_oldest_of_all_automations_are_taken_first(stage: Stage) -> None:
+    with unit_of_work(stage.engine) as connection:
+        cases = [case for name in ("orders", "claims", "zoning") for case in receive(connection, 2, automation=name)]
+        for minutes, case in enumerate(reversed(cases)):
+            connection.exec_driver_sql(
+                "UPDATE cases SET next_dispatch_at = now() - %(age)s::interval WHERE id = %(id)s",
+                {"age": timedelta(minutes=60 - minutes), "id": case.id},
+            )
+    backoff = reaping.Backoff(timedelta(seconds=10), timedelta(minutes=5))
+    with unit_of_work(stage.engine) as connection:
+        taken = reaping.take_due(connection, backoff, attempts=range(1), grace=timedelta(0), limit=3)
+    assert {case.case_id for case in taken} == {case.id for case in cases[3:]}
 
 
 def test_a_case_whose_lease_expired_waits_again_with_a_backoff(stage: Stage) -> None:

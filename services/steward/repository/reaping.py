@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
 from shared.casework.values import GivenUp
@@ -25,6 +25,35 @@ class Backoff:
 class Due(NamedTuple):
     automation: str
     case_id: UUID
+
+
+# From automation to automation by the index, a step for each that has waiting cases: what a paused one has is never looked at (ADR 0038).
+# That list is as of the statement's beginning; whoever got a row in between has changed what is asked of it again, once it is locked.
+_TAKE_DUE: Final = """
+WITH RECURSIVE automations AS (
+    (SELECT tenant_id, automation FROM cases WHERE state = 'pending' ORDER BY tenant_id, automation LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM automations a CROSS JOIN LATERAL (
+        SELECT tenant_id, automation FROM cases WHERE state = 'pending' AND (tenant_id, automation) > (a.tenant_id, a.automation)
+        ORDER BY tenant_id, automation LIMIT 1
+    ) following
+), waiting AS (
+    SELECT oldest.id FROM automations a CROSS JOIN LATERAL (
+        SELECT id, attempt, next_dispatch_at FROM cases
+        WHERE state = 'pending' AND tenant_id = a.tenant_id AND automation = a.automation AND attempt BETWEEN %(lowest)s AND %(highest)s
+            AND next_dispatch_at <= now() AND (dispatches > 0 OR next_dispatch_at <= now() - %(grace)s::interval)
+        ORDER BY attempt, next_dispatch_at LIMIT %(limit)s
+    ) oldest
+    WHERE NOT EXISTS (SELECT FROM automation_settings s WHERE s.tenant_id = a.tenant_id AND s.automation = a.automation AND s.paused)
+    ORDER BY oldest.attempt, oldest.next_dispatch_at LIMIT %(limit)s
+), due AS (
+    SELECT id, state, next_dispatch_at FROM cases WHERE id = ANY (ARRAY(SELECT id FROM waiting)) FOR UPDATE SKIP LOCKED
+)
+UPDATE cases c SET
+    dispatches = least(c.dispatches + 1, 32000),
+    next_dispatch_at = now() + least(%(base)s::interval * 2 ^ least(c.dispatches, 20), %(cap)s::interval) * (1 + random() / 4)
+FROM due WHERE c.id = due.id AND due.state = 'pending' AND due.next_dispatch_at <= now() RETURNING c.automation, c.id
+"""
 
 
 def take_back_expired(connection: Connection, backoff: Backoff, *, attempt_cap: int, limit: int) -> int:
@@ -58,14 +87,7 @@ def take_due(connection: Connection, backoff: Backoff, *, attempts: range, grace
         grace: a case that was never sent again is left alone for so much longer.
     """
     rows = connection.exec_driver_sql(
-        "UPDATE cases c SET dispatches = least(c.dispatches + 1, 32000),"
-        " next_dispatch_at = now() + least(%(base)s::interval * 2 ^ least(c.dispatches, 20), %(cap)s::interval) * (1 + random() / 4)"
-        " FROM (SELECT id FROM cases waiting WHERE state = 'pending' AND attempt BETWEEN %(lowest)s AND %(highest)s"
-        "  AND next_dispatch_at <= now() AND (dispatches > 0 OR next_dispatch_at <= now() - %(grace)s::interval)"
-        "  AND NOT EXISTS (SELECT FROM automation_settings s"
-        "   WHERE s.tenant_id = waiting.tenant_id AND s.automation = waiting.automation AND s.paused)"
-        "  ORDER BY attempt, next_dispatch_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) due"
-        " WHERE c.id = due.id RETURNING c.automation, c.id",
+        _TAKE_DUE,
         {
             "base": backoff.base,
             "cap": backoff.cap,
