@@ -31,6 +31,11 @@ def check_option(command: str, settings: type[BaseSettings]) -> Any:
     return typer.Option("--check", callback=check, is_eager=True, help="Validate the settings and exit.")
 
 
+def no_such_tenant(tenant: str) -> typer.BadParameter:
+    """Ends a command with 2: a misspelt tenant is a mistake of whoever asks, and no finding."""
+    return typer.BadParameter(f"there is no tenant {tenant!r}; `recoup keys tenant list` says which there are")
+
+
 def told(error: RecoupError) -> str:
     """What went wrong and with which values, in one line."""
     values = [f"{name.replace('_', ' ')}: {_said(value)}" for name, value in error.context.items()]

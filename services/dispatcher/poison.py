@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import orjson
@@ -18,11 +18,14 @@ import typer
 from services.dispatcher import replay, repository
 from services.dispatcher.repository import Which
 from shared.clock import SystemClock
-from shared.commands import check_option, print_rows
+from shared.commands import check_option, no_such_tenant, print_rows
 from shared.db import unit_of_work
 from shared.db.command import command_engine
 from shared.settings import DatabaseSettings, EventSettings, load
 from shared.telemetry import logs
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Records that could not be read: count, show, replay, discard.")
 log = structlog.get_logger()
@@ -63,7 +66,7 @@ def listing(tenant: Whose = None, error: Error = "", limit: Limit = 50, *, as_js
     """Records that nobody has dealt with yet, the oldest first."""
     with command_engine("poison") as engine, unit_of_work(engine) as connection:
         if tenant is not None:
-            repository.require_tenant(connection, tenant)
+            _require(connection, tenant)
         found = repository.waiting_poison(connection, Which(tenant=tenant, nobody=tenant is None, error=error), limit)
     if as_json:
         typer.echo(orjson.dumps([one._asdict() for one in found]).decode())
@@ -100,7 +103,7 @@ def replay_some(
     ahead = load(EventSettings).time_ahead
     with command_engine("poison") as engine:
         with unit_of_work(engine) as connection:
-            repository.require_tenant(connection, tenant)
+            _require(connection, tenant)
             found = repository.waiting_poison(
                 connection, Which(tenant=tenant, nobody=bool(records or error), error=error, ids=records), limit
             )
@@ -124,10 +127,17 @@ def discard(
     if not records and not error:
         raise typer.BadParameter("name the records, or --error")
     with command_engine("poison") as engine, unit_of_work(engine) as connection:
+        if tenant is not None:
+            _require(connection, tenant)
         found = repository.waiting_poison(connection, Which(tenant=tenant, nobody=tenant is None, error=error, ids=records), limit)
         done = [one.id for one in found if repository.resolve_poison(connection, one.id, tenant, "dead_letter.resolved", {"note": note})]
     log.info("poison_discarded", records=[str(record) for record in done], tenant=tenant, note=note)
     typer.echo(f"{len(done)} records discarded")
+
+
+def _require(connection: Connection, tenant: str) -> None:
+    if not repository.tenant_exists(connection, tenant):
+        raise no_such_tenant(tenant)
 
 
 def _moment(moment: object) -> str:

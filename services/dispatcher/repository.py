@@ -227,10 +227,8 @@ def resolve_poison(connection: Connection, record: UUID, tenant: str | None, act
     return bool(changed)
 
 
-def require_tenant(connection: Connection, tenant: str) -> None:
-    """Raises UnknownTenant."""
-    if connection.exec_driver_sql("SELECT 1 FROM tenants WHERE id = %(id)s", {"id": tenant}).one_or_none() is None:
-        raise UnknownTenant
+def tenant_exists(connection: Connection, tenant: str) -> bool:
+    return connection.exec_driver_sql("SELECT 1 FROM tenants WHERE id = %(id)s", {"id": tenant}).one_or_none() is not None
 
 
 def _count(connection: Connection, poison: Sequence[Poison]) -> None:

@@ -12,7 +12,7 @@ from services.ops.repository import cases, keys
 from services.ops.repository.audit import Author
 from services.ops.service import replay
 from shared.automations import registry
-from shared.commands import check_option
+from shared.commands import check_option, no_such_tenant
 from shared.db import unit_of_work
 from shared.db.command import command_engine
 from shared.settings import DatabaseSettings
@@ -43,7 +43,7 @@ def main(  # options of a command
         registry.automation(automation)
         with unit_of_work(engine) as connection:
             if not keys.tenant_exists(connection, tenant):
-                raise typer.BadParameter(f"there is no tenant {tenant!r}")
+                raise no_such_tenant(tenant)
             waiting = min(limit, cases.count_quarantined(connection, tenant, automation))
         if dry_run:
             typer.echo(f"{waiting} quarantined cases of {automation} would be sent again")

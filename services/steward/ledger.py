@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import ProgrammingError
 
 from services.steward.repository import recounting
-from shared.commands import check_option, told
+from shared.commands import check_option, no_such_tenant, told
 from shared.db import engine_for, unit_of_work
 from shared.db.command import command_engine
 from shared.errors import RecoupError
@@ -52,7 +52,7 @@ def verify(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Hash a tenant's ledger anew and compare it with every seal; exits with 1 where anything was changed.
+    """Hash a tenant's ledger anew and compare it with every seal; exits with 1 where anything was changed, 2 where asked wrongly.
 
     Whoever may change everything here can also make up a ledger with seals that agree: a seal kept elsewhere shows it.
     """
@@ -60,7 +60,7 @@ def verify(
     engine = engine_for(load(DatabaseSettings), role="recoup_line", application="ledger")
     try:
         with unit_of_work(engine, snapshot=True) as connection:
-            recounting.require_tenant(connection, tenant)
+            _require(connection, tenant)
             verdict = _watched(connection, tenant, seals)
     except RecoupError as error:
         typer.echo(told(error), err=True)
@@ -82,11 +82,12 @@ def recount(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Add a tenant's sums up anew from decisions, second looks and ledger lines; exits with 1 where any differs.
+    """Add a tenant's sums up anew from decisions, second looks and ledger lines; exits with 1 where any differs, 2 where asked wrongly.
 
     Figures are computed from sums. That the lines are as they were sealed is what `verify` says.
     """
     with command_engine("ledger") as engine, unit_of_work(engine, snapshot=True) as connection:
+        _require(connection, tenant)
         found = recounting.recount(
             connection, tenant, lambda parts: track(parts, f"adding up {tenant}", console=Console(stderr=True), transient=True)
         )
@@ -98,6 +99,11 @@ def recount(
         typer.echo(f"NOT WHAT WAS BOOKED: {found.different} rows" if found.different else "every sum is what was booked")
     if found.different:
         raise typer.Exit(1)
+
+
+def _require(connection: Connection, tenant: str) -> None:
+    if not recounting.tenant_exists(connection, tenant):
+        raise no_such_tenant(tenant)
 
 
 def _difference(row: Different) -> str:

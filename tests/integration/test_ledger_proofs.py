@@ -245,4 +245,5 @@ def test_the_command_refuses_a_kept_seal_that_is_none(client: TestClient, databa
 
 def test_a_misspelt_tenant_is_not_said_to_be_as_it_was_sealed(engine: Engine, database: Database) -> None:
     done = _verify(database, "--tenant", "acmee")
-    assert (done.exit_code, done.stdout, done.stderr) == (1, "", "there is no tenant 'acmee'\n")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "there is no tenant 'acmee'; `recoup keys tenant list` says which there are" in " ".join(done.stderr.replace("│", " ").split())

@@ -151,6 +151,6 @@ def test_the_command_says_which_sums_are_not_what_was_booked(engine: Engine, dat
     done = CliRunner().invoke(ledger.app, asked, env=environment)
     assert (done.exit_code, "case_sums (acme,month," in done.stdout) == (1, True), done.output
     nobody = CliRunner().invoke(ledger.app, ["recount", "--tenant", "acmee"], env=environment)
-    assert (nobody.exit_code, nobody.stderr) == (1, "there is no tenant 'acmee'\n")
+    assert (nobody.exit_code, "there is no tenant 'acmee'" in nobody.stderr) == (2, True)
     report = json.loads(CliRunner().invoke(ledger.app, [*asked, "--json"], env=environment).stdout)
     assert report["different"] == len(report["shown"]) > 0

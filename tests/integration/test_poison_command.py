@@ -81,7 +81,9 @@ def test_what_is_nobodys_is_counted_listed_and_shown(engine: Engine, database: D
 def test_records_that_came_before_their_tenant_become_its_cases_once_it_exists(engine: Engine, database: Database) -> None:
     late: Headers = [("tenant", b"late")]
     _bury(engine, (claim("1"), late), (claim("2"), late), (claim("3"), TYPED_WRONG), (claim("4"), []))
-    _run(database, "replay", "--tenant", "late", status=1)
+    _run(database, "replay", "--tenant", "late", status=2)
+    _run(database, "list", "--tenant", "late", status=2)
+    _run(database, "discard", "--tenant", "late", "--error", "unknown_tenant", "--note", "", status=2)
     add_tenant(database, "late")
     assert _run(database, "replay", "--tenant", "late") == "2 accepted\n2 records read again\n"
     assert rows(database, "SELECT tenant_id, event_id, state FROM cases ORDER BY 2") == [("late", "1", "pending"), ("late", "2", "pending")]

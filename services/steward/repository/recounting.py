@@ -87,7 +87,8 @@ def recount(connection: Connection, tenant: str, watch: Callable[[Sequence[Part]
     Raises:
         Rejected: there is none of that name.
     """
-    require_tenant(connection, tenant)
+    if not tenant_exists(connection, tenant):
+        raise Rejected(f"there is no tenant {tenant!r}")
     # Millions of facts take longer than any request may.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     rows = different = 0
@@ -100,10 +101,9 @@ def recount(connection: Connection, tenant: str, watch: Callable[[Sequence[Part]
     return Recount(rows, different, [row for those in shown.values() for row in those[:SHOWN]])
 
 
-def require_tenant(connection: Connection, tenant: str) -> None:
-    """Raises Rejected: a misspelt one has nothing that could be wrong."""
-    if connection.exec_driver_sql("SELECT 1 FROM tenants WHERE id = %(tenant)s", {"tenant": tenant}).one_or_none() is None:
-        raise Rejected(f"there is no tenant {tenant!r}")
+def tenant_exists(connection: Connection, tenant: str) -> bool:
+    """A misspelt one has nothing that could be wrong."""
+    return connection.exec_driver_sql("SELECT 1 FROM tenants WHERE id = %(tenant)s", {"tenant": tenant}).one_or_none() is not None
 
 
 def _horizon(connection: Connection, name: str) -> str:
