@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -38,6 +39,7 @@ _COMMAND = "recoup keys"
 _TENANT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 # As names over the API: they stand on pages and in lists.
 _LINE = re.compile("[^\x00-\x1f\x7f]{1,200}")
+_MOMENTS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S")
 
 
 @app.callback()
@@ -98,12 +100,17 @@ def create(
     role: Annotated[list[Role], typer.Option("--role", help="May be given several times.")],
     name: Annotated[str, typer.Option(help="Whose key it is.")],
     *,
+    expires: Annotated[datetime | None, typer.Option(formats=list(_MOMENTS), help="From when on it is refused, UTC.")] = None,
     as_json: Json = False,
 ) -> None:
     """Create a key and print its token, once."""
+    now = SystemClock().now()
+    until = None if expires is None else expires.replace(tzinfo=UTC)
+    if until is not None and until <= now:
+        raise typer.BadParameter(f"a key that expires on {_moment(until)} (UTC) would be refused from the beginning")
     with _transaction() as connection:
         _require(connection, tenant)
-        key = keys.create(connection, _author(tenant), NewKey(name=name, roles=tuple(role)), SystemClock().now())
+        key = keys.create(connection, _author(tenant), NewKey(name=name, roles=tuple(role), expires_at=until), now)
     if as_json:
         _print_json(key.model_dump(mode="json"))
         return

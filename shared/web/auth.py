@@ -84,8 +84,10 @@ class Authenticator:
         if row is None or not apikeys.matches(secret, bytes(row.secret_sha256)):
             raise Unauthenticated("No such API key.")
         now = self._clock.now()
-        if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
-            raise Unauthenticated("This API key was revoked or has expired.")
+        if row.revoked_at is not None:
+            raise Unauthenticated("This API key was revoked.")
+        if row.expires_at is not None and row.expires_at <= now:
+            raise Unauthenticated("This API key has expired.")
         self._note_use(row)
         return Principal(row.id, row.tenant_id, frozenset(Role(role) for role in row.roles))
 

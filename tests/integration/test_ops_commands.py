@@ -87,6 +87,29 @@ def test_a_key_from_the_command_line_works_until_it_is_revoked(database: Databas
     assert {row["actor"] for row in desk.rows("SELECT actor FROM audit_log")} == {"recoup keys"}
 
 
+def test_a_key_is_refused_from_the_moment_on_that_it_was_made_for(database: Database, desk: Desk) -> None:
+    made = ["create", "--tenant", "acme", "--role", "executive", "--name", "Auditor", "--json"]
+    key = json.loads(_keys(database, *made, "--expires", "2199-03-31"))
+    headers = {"Authorization": f"Bearer {key['token']}"}
+    assert key["expires_at"] == "2199-03-31T00:00:00Z"
+    assert "2199-03-31 00:00" in _keys(database, "list", "--tenant", "acme")
+    assert desk.client.get("/v1/baselines", headers=headers).status_code == 200
+    late = json.loads(_keys(database, *made, "--expires", "2199-03-31T00:00:00"))
+    desk.sql.execute("UPDATE api_keys SET expires_at = now() WHERE id = %s", [late["id"]])
+    refused = desk.client.get("/v1/baselines", headers={"Authorization": f"Bearer {late['token']}"})
+    assert (refused.status_code, refused.json()["detail"]) == (401, "This API key has expired.")
+
+
+@pytest.mark.parametrize("moment", ["2020-01-01", "2300-01-01", "soon"])
+def test_a_key_that_could_never_be_used_is_not_made(database: Database, desk: Desk, moment: str) -> None:
+    done = _run("services.ops.keys", *_NEVER, "--expires", moment, url=database.app_url)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert desk.rows("SELECT * FROM api_keys WHERE name = 'never'") == []
+
+
+_NEVER = ("create", "--tenant", "acme", "--role", "executive", "--name", "never")
+
+
 def test_names_are_listed_as_they_are_whatever_they_look_like(database: Database) -> None:
     _keys(database, "tenant", "create", "odd", "--name", "[/b] Söhne")
     _keys(database, "create", "--tenant", "odd", "--role", "executive", "--role", "operator", "--name", "[/x] [red]株式会社")
