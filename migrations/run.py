@@ -22,6 +22,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from shared.commands import told
 from shared.errors import RecoupError
 from shared.eventlog.topics import ensure_topics
 from shared.release import SCHEMA
@@ -152,7 +153,7 @@ def main(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     except RecoupError as error:
-        typer.echo(error.message, err=True)
+        typer.echo(told(error), err=True)
         raise typer.Exit(1) from None
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from services.supervisor.process import Command
+    from tests.conftest import Database
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed .socket:ResourceWarning")]
 
@@ -204,6 +205,26 @@ def test_whoever_shows_no_certificate_that_is_trusted_stays_outside(broker: Guar
     ended = _migrate(_shows(broker, "stranger" if other is None else "gateway") | (other or {}))
     assert ended.returncode != 0
     assert "KafkaRefused" in ended.stderr
+
+
+def test_whoever_may_not_create_topics_is_told_what_is_missing(broker: GuardedKafka, database: Database) -> None:
+    told = {"BOOTSTRAP_SERVERS": broker.url, "SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "PLAIN", "USERNAME": "gateway"}
+    told |= {"PASSWORD": "secret of gateway", "CA_FILE": str(broker.data / "certificate.pem"), "EVENTS_TOPIC": "not.there"}
+    environment = {"RECOUP_DATABASE_ADMIN_URL": database.admin_url} | {f"RECOUP_KAFKA_{name}": value for name, value in told.items()}
+    command = [sys.executable, "-m", "migrations.run"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert "Our user of Kafka may not create topics: give it CREATE on the cluster" in ended.stderr
+    assert "not.there" in ended.stderr
+    # One that may, of as many copies as there are brokers; the text is the broker's.
+    may = environment | {"RECOUP_KAFKA_USERNAME": "migrate", "RECOUP_KAFKA_PASSWORD": "secret of migrate"}
+    ended = subprocess.run(
+        command, cwd=ROOT, env=may | {"RECOUP_KAFKA_REPLICATION_FACTOR": "3"}, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
+    assert "not.there" in ended.stderr
+    assert "InvalidReplicationFactor" in ended.stderr
 
 
 def _migrate(told: dict[str, str]) -> subprocess.CompletedProcess[str]:
