@@ -61,10 +61,11 @@ WITH known AS (
 UPDATE deliveries d
 SET state = 'sending', attempt = d.attempt + 1, lease_until = now() + make_interval(secs => %(lease)s)
 FROM due, outbox o WHERE d.id = due.id AND o.id = d.outbox_id
-RETURNING d.id, d.endpoint_id, d.attempt, due.url, o.body, o.traceparent
+RETURNING d.id, d.endpoint_id, d.attempt, due.url, o.body, o.traceparent, d.lease_until
 """
 
-# Fenced by the attempt: who comes back after the lease has passed to somebody else changes nothing.
+# Fenced by the lease: who comes back after it has passed to somebody else changes nothing. The attempt alone would not do: a replay begins
+# with the first one again.
 _SETTLE = """
 UPDATE deliveries d
 SET state = r.state, attempt = d.attempt - r.refund, lease_until = NULL,
@@ -73,8 +74,8 @@ SET state = r.state, attempt = d.attempt - r.refund, lease_until = NULL,
     next_attempt_at = CASE WHEN r.delay IS NULL THEN d.next_attempt_at ELSE now() + make_interval(secs => r.delay) END,
     delivered_at = CASE WHEN r.state = 'delivered' THEN now() END
 FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(states)s::text[], %(refunds)s::int[], %(statuses)s::int[], %(errors)s::text[],
-            %(delays)s::float8[]) AS r (id, attempt, state, refund, status, error, delay)
-WHERE d.id = r.id AND d.attempt = r.attempt AND d.state = 'sending'
+            %(delays)s::float8[], %(leases)s::timestamptz[]) AS r (id, attempt, state, refund, status, error, delay, lease_until)
+WHERE d.id = r.id AND d.attempt = r.attempt AND d.lease_until = r.lease_until AND d.state = 'sending'
 """
 
 _RECOVERED = "UPDATE endpoints SET failing_since = NULL WHERE id = ANY (%(ids)s) AND failing_since IS NOT NULL"
@@ -155,7 +156,14 @@ def claim(connection: Connection, demand: Demand, *, lease: timedelta, start_bef
     )
     return [
         Claimed(
-            id=row[0], endpoint_id=row[1], attempt=row[2], url=row[3], body=bytes(row[4]), traceparent=row[5], start_before=start_before
+            id=row[0],
+            endpoint_id=row[1],
+            attempt=row[2],
+            url=row[3],
+            body=bytes(row[4]),
+            traceparent=row[5],
+            leased_until=row[6],
+            start_before=start_before,
         )
         for row in rows
     ]
@@ -176,6 +184,7 @@ def settle(connection: Connection, results: Sequence[Result], *, disable_after: 
             "refunds": [int(result.outcome is Outcome.RELEASED) for result in results],
             "statuses": [result.status for result in results],
             "errors": [result.error for result in results],
+            "leases": [result.leased_until for result in results],
             "delays": [None if result.delay is None else result.delay.total_seconds() for result in results],
         },
     )

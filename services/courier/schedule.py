@@ -85,7 +85,7 @@ def settle(delivery: Claimed, reply: Reply, *, chance: float, now: datetime) -> 
 
 def release(delivery: Claimed, delay: timedelta = timedelta(0)) -> Result:
     """Give a delivery back without an attempt."""
-    return Result(delivery.id, delivery.endpoint_id, delivery.attempt, Outcome.RELEASED, delay=delay)
+    return Result(delivery.id, delivery.endpoint_id, delivery.attempt, delivery.leased_until, Outcome.RELEASED, delay=delay)
 
 
 def _result(delivery: Claimed, outcome: Outcome, reply: Reply, *, delay: timedelta | None = None, gone: bool = False) -> Result:
@@ -93,6 +93,7 @@ def _result(delivery: Claimed, outcome: Outcome, reply: Reply, *, delay: timedel
         id=delivery.id,
         endpoint_id=delivery.endpoint_id,
         attempt=delivery.attempt,
+        leased_until=delivery.leased_until,
         outcome=outcome,
         status=reply.status,
         error=None if reply.success else reply.error or f"http_{reply.status}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -25,7 +25,8 @@ class Claimed:
     """One delivery that this process has leased.
 
     Attributes:
-        attempt: number of this attempt, from 1; also the fence of the lease.
+        attempt: number of this attempt, from 1.
+        leased_until: by the database's clock; the fence, because a replay counts attempts anew.
         start_before: monotonic time after which the lease is too short for an attempt.
     """
 
@@ -35,6 +36,7 @@ class Claimed:
     url: str
     body: bytes
     traceparent: str | None
+    leased_until: datetime
     start_before: float
 
 
@@ -88,6 +90,7 @@ class Result:
     id: UUID
     endpoint_id: UUID
     attempt: int
+    leased_until: datetime
     outcome: Outcome
     status: int | None = None
     error: str | None = None

@@ -11,8 +11,11 @@ import pytest
 from prometheus_client import REGISTRY
 from standardwebhooks.webhooks import Webhook
 
-from services.courier.repository import plan
+from services.courier import schedule
+from services.courier.repository import claim, plan, reclaim, settle
 from services.courier.transport import Sender
+from services.courier.values import Claimed, Demand, Reply
+from services.ops.repository.deliveries import again
 from shared.clock import SystemClock
 from shared.db import unit_of_work
 from shared.security.guard import Policy
@@ -287,3 +290,38 @@ def test_a_delivery_that_is_given_up_counts_as_such_also_where_its_address_is_bl
     with world.courier(sender=Sender(Policy(), timeout=timedelta(seconds=1), clock=clock)):
         world.settled()
     assert REGISTRY.get_sample_value("recoup_deliveries_total", {"result": counted}) == before + 1
+
+
+def test_an_answer_from_before_a_replay_changes_nothing_of_it(world: World) -> None:
+    """Both are first attempts: the late one's courier stood still until its lease was over, and a person sent it again meanwhile."""
+    world.endpoint("https://a.example/")
+    world.decide()
+    with unit_of_work(world.engine) as connection:
+        plan(connection, limit=1, publishes=False)
+    late = _claimed(world)
+    world.execute("UPDATE deliveries SET lease_until = now() - interval '1 second'")
+    with unit_of_work(world.engine) as connection:
+        reclaim(connection, limit=1)
+    _settled(world, _claimed(world), 410)
+    world.execute("UPDATE endpoints SET state = 'enabled'")
+    with unit_of_work(world.engine) as connection:
+        assert again(connection, late.id)
+    replayed = _claimed(world)
+    assert (late.attempt, replayed.attempt) == (1, 1)
+    _settled(world, late, 200)
+    assert world.states() == {"sending": 1}
+    _settled(world, replayed, 500)
+    (delivery,) = world.deliveries()
+    assert (delivery.state, delivery.attempt, delivery.last_status) == ("pending", 1, 500)
+
+
+def _claimed(world: World) -> Claimed:
+    with unit_of_work(world.engine) as connection:
+        (claimed,) = claim(connection, Demand({}, 1, 1), lease=timedelta(seconds=60), start_before=0.0)
+    return claimed
+
+
+def _settled(world: World, claimed: Claimed, status: int) -> None:
+    result = schedule.settle(claimed, Reply(status), chance=0.5, now=SystemClock().now())
+    with unit_of_work(world.engine) as connection:
+        settle(connection, [result], disable_after=timedelta(days=5))

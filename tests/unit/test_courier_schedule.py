@@ -23,7 +23,7 @@ ENDPOINT = UUID(int=1)
 
 
 def claimed(attempt: int = 1, *, endpoint: UUID = ENDPOINT, number: int = 7, start_before: float = 100.0) -> Claimed:
-    return Claimed(UUID(int=number), endpoint, attempt, "https://a.example/", b"{}", None, start_before)
+    return Claimed(UUID(int=number), endpoint, attempt, "https://a.example/", b"{}", None, NOW, start_before)
 
 
 def test_the_table_is_that_of_standard_webhooks() -> None:
