@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared import release
@@ -32,6 +34,8 @@ cache_saved_cpu_seconds = Counter("recoup_cache_saved_cpu_seconds", "CPU time th
 booked_cpu_seconds = Counter("recoup_booked_cpu_seconds", "CPU time of workers that stands on ledger lines of cases.", ["automation"])
 worker_cpu_seconds = Counter("recoup_worker_cpu_seconds", "CPU time of workers since they began, start-up and waiting included.")
 remote_calls = Counter("recoup_remote_calls", "Calls of remote models by what came of them.", ["automation", "result"])
+# Of `recoup_remote_calls`: every other result says why a call was not made, or of no use.
+ANSWERED: Final = "answered"
 drifted_models = Gauge("recoup_drifted_models", "Models that say other things than they did, by their newest day.", ["automation"])
 models_taken_back = Counter("recoup_models_taken_back", "Versions of models that were taken back by themselves.", ["automation"])
 fenced = Counter("recoup_fenced", "Results dropped because the case had been taken over.")

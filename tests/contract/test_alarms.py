@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
+from shared.clock import SystemClock
 from shared.telemetry import metrics
+from shared.web.observe import Observe
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "k8s" / "prometheus-rules.yaml"
 ROLES = {"recoup_app", "recoup_api", "recoup_line", "recoup_owner"}
 # What Prometheus and its targets' scrapes add, besides which a label of ours would be renamed.
 RESERVED = {"job", "instance", "namespace", "pod", "le", "quantile"}
+
+
+LABELS = {metric._name: set(metric._labelnames) for metric in vars(metrics).values() if isinstance(metric, Counter | Gauge | Histogram)}
 
 
 def exported() -> set[str]:
@@ -43,6 +52,56 @@ def test_every_metric_that_is_documented_is_exported_under_that_name(path: Path)
 def test_every_metric_of_a_rule_or_of_a_scaled_deployment_is_exported() -> None:
     assert named(RULES.read_text(encoding="utf-8")) <= exported()
     assert named((ROOT / "k8s" / "base" / "hpa.yaml").read_text(encoding="utf-8")) <= exported()
+
+
+def test_every_label_that_a_rule_asks_for_is_one_of_its_metric() -> None:
+    for rule in rules():
+        asked = set(re.findall(r"\w+", " ".join(re.findall(r"by \(([^)]*)\)", rule["expr"]))))
+        for name in named(rule["expr"]):
+            assert asked <= labels(name), (rule["alert"], name)
+    for alert, name, label, _ in selected():
+        assert label in labels(name) - RESERVED, (alert, name)
+
+
+def test_every_value_that_a_rule_asks_for_is_one_that_is_exported() -> None:
+    asyncio.run(_fail_a_request())
+    metrics.remote_calls.labels("any", metrics.ANSWERED)
+    assert {name for _, name, _, _ in selected()} >= {"recoup_http_seconds_count", "recoup_remote_calls_total"}
+    for alert, name, label, value in selected():
+        found = {sample.labels[label] for family in REGISTRY.collect() for sample in family.samples if sample.name == name}
+        assert value in found, (alert, name)
+
+
+def selected() -> list[tuple[str, str, str, str]]:
+    """Alert, series, label, value of every condition; a rule that chooses by a pattern would be a list of values in disguise."""
+    found = []
+    for rule in rules():
+        for name, conditions in re.findall(r"(recoup_\w+)\{([^}]*)\}", rule["expr"]):
+            for condition in conditions.split(","):
+                matched = re.fullmatch(r' *(\w+) *!?= *"([^"]+)" *', condition)
+                assert matched is not None, (rule["alert"], condition)
+                found.append((rule["alert"], name, *matched.groups()))
+    return found
+
+
+async def _fail_a_request() -> None:
+    """As a defect of ours shows: the status is the one that is observed, not the one that a test writes down."""
+
+    async def broken(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise ZeroDivisionError
+
+    scope = {"type": "http", "method": "GET", "headers": []}
+    with pytest.raises(ZeroDivisionError):
+        await Observe(broken, "test", SystemClock())(scope, _nothing, _nothing)
+
+
+async def _nothing(*_given: object) -> Any:
+    raise AssertionError
+
+
+def labels(name: str) -> set[str]:
+    """Of a series of ours, and those that Prometheus adds."""
+    return LABELS[re.sub(r"_(total|bucket|count|sum)$", "", name)] | RESERVED
 
 
 def test_what_is_to_be_watched_has_rules() -> None:

@@ -8,23 +8,15 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from prometheus_client import Counter, Gauge, Histogram
 
 from services.supervisor.plan import SERVICES
-from shared.telemetry import metrics
-from tests.contract.test_alarms import RESERVED, ROOT, exported, named
+from tests.contract.test_alarms import ROOT, exported, labels, named
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "k8s" / "grafana-dashboard.json").read_text(encoding="utf-8"))
 ROWS = [panel for panel in DASHBOARD["panels"] if panel["type"] == "row"]
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 QUERIES = [(panel["title"], target) for panel in PANELS for target in panel["targets"]]
-LABELS = {metric._name: set(metric._labelnames) for metric in vars(metrics).values() if isinstance(metric, Counter | Gauge | Histogram)}
 each_query = pytest.mark.parametrize("target", [target for _, target in QUERIES], ids=[title for title, _ in QUERIES])
-
-
-def _labels(name: str) -> set[str]:
-    """Of a series of ours, and those that Prometheus adds."""
-    return LABELS[re.sub(r"_(total|bucket|count|sum)$", "", name)] | RESERVED
 
 
 @each_query
@@ -33,10 +25,10 @@ def test_every_metric_is_exported_and_has_the_labels_that_it_is_asked_for(target
     assert named(expression) <= exported()
     assert named(expression) or "ALERTS{" in expression
     for name, matchers in re.findall(r"(recoup_\w+)\{([^}]*)\}", expression):
-        assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)) <= _labels(name)
+        assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)) <= labels(name)
     kept = set(re.findall(r"\w+", " ".join(re.findall(r"by \(([^)]*)\)", expression))))
     for name in named(expression):
-        assert kept <= _labels(name)
+        assert kept <= labels(name)
     assert set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", ""))) == kept - {"le", *_lost(expression)}
 
 

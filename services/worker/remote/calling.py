@@ -113,7 +113,7 @@ class Caller:
         answered = self._paid(calls, agreed, until) if calls else {}
         self._remember(new, answered)
         for reply in (answered | refused).values():
-            metrics.remote_calls.labels(self._automation, reply.reason or "answered").inc()
+            metrics.remote_calls.labels(self._automation, reply.reason or metrics.ANSWERED).inc()
         return replies | refused | answered
 
     def close(self) -> None:
