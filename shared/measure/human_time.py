@@ -29,7 +29,8 @@ def counted(watch: Stopwatch, shown: Decimal, sequence: int) -> Decimal:
     """Seconds that count after one more heartbeat: each one that was made vouches for `IDLE_CUT` at most.
 
     A laptop that sleeps makes no heartbeats, so what its clock counted meanwhile is cut; heartbeats that were made and lost have their
-    numbers, so nothing is cut where only the network failed. One that comes late or twice changes nothing.
+    numbers, so nothing is cut where only the network failed. One that comes late or twice changes nothing. Of two clocks on one claim, as
+    in two tabs of a browser, no more counts than the one that is further has shown.
 
     Args:
         shown: cumulative seconds by the reviewer's clock, which may have been set back to what counts.
@@ -37,7 +38,7 @@ def counted(watch: Stopwatch, shown: Decimal, sequence: int) -> Decimal:
     beats = sequence - watch.sequence
     if beats <= 0:
         return watch.counted
-    before = watch.counted if watch.shown is None or shown < watch.shown else watch.shown
+    before = watch.counted if watch.shown is None or shown < watch.shown else max(watch.shown, watch.counted)
     return watch.counted + min(max(shown - before, Decimal(0)), beats * IDLE_CUT)
 
 

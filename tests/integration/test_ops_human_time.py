@@ -197,6 +197,20 @@ def test_work_whose_heartbeats_were_lost_on_the_way_is_booked_in_full(desk: Desk
     assert _submit(desk, review, "ada", 250, sequence=16)["booked_seconds"] == 250
 
 
+def test_two_tabs_on_one_review_do_not_count_the_same_time_twice(desk: Desk) -> None:
+    _, review = desk.waiting()
+    _claim(desk, review, "ada")
+    _claim(desk, review, "ada")
+    _pass(desk, review, HOUR)
+    # One tab was worked in; the other one, which was seldom looked at, has made more heartbeats by and by.
+    for sequence, active in enumerate((50, 100)):
+        _beat(desk, review, "ada", active, sequence)
+    for sequence in range(2, 12, 2):
+        assert _beat(desk, review, "ada", 20 + sequence, sequence)["active_seconds"] == 99 + sequence // 2
+        assert _beat(desk, review, "ada", 100 + sequence // 2, sequence + 1)["active_seconds"] == 100 + sequence // 2
+    assert _submit(desk, review, "ada", 105, sequence=12)["booked_seconds"] == 105
+
+
 def test_a_double_submit_counts_once(desk: Desk) -> None:
     case, review = desk.waiting()
     _claim(desk, review, "ada")

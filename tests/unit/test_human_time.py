@@ -42,6 +42,11 @@ def test_a_claim_anew_begins_at_nothing_and_its_heartbeats_go_on_counting() -> N
     assert counted(_watch(0, None, 7), Decimal(15), 8) == 15
 
 
+def test_of_two_clocks_on_one_claim_the_one_that_is_behind_does_not_let_the_other_count_again() -> None:
+    behind = counted(_watch(100, 100, 5), Decimal(20), 6)
+    assert counted(_watch(int(behind), 20, 6), Decimal(110), 7) == 110
+
+
 @given(READINGS)
 def test_an_honest_clock_counts_in_full(steps: list[Decimal]) -> None:
     watch = Stopwatch(Decimal(0), None, -1)
@@ -49,6 +54,15 @@ def test_an_honest_clock_counts_in_full(steps: list[Decimal]) -> None:
         shown = (watch.shown or Decimal(0)) + step
         watch = Stopwatch(counted(watch, shown, sequence), shown, sequence)
     assert watch.counted == sum(steps)
+
+
+@given(st.lists(st.tuples(SECONDS, st.integers(0, 40)), max_size=30))
+def test_no_more_counts_than_any_clock_has_shown(beats: list[tuple[Decimal, int]]) -> None:
+    watch = Stopwatch(Decimal(0), None, -1)
+    for shown, sequence in beats:
+        total = counted(watch, shown, sequence)
+        watch = Stopwatch(total, shown, sequence) if sequence > watch.sequence else watch
+    assert watch.counted <= max((shown for shown, _ in beats), default=Decimal(0))
 
 
 @given(st.lists(st.tuples(SECONDS, st.integers(0, 40)), max_size=30))
