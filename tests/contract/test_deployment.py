@@ -242,6 +242,16 @@ def test_images_run_as_an_ordinary_user() -> None:
     assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)
 
 
+def test_images_carry_bytecode_for_nothing_may_write_it_at_run_time() -> None:
+    stages = re.split(r"^FROM ", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    named = {re.split(r" AS |\n", stage)[1]: stage for stage in stages}
+    assert "UV_COMPILE_BYTECODE=1" in named["build"]
+    assert {name for name, stage in named.items() if "uv pip install --python" in stage} == {"build-api", "build-line", "build-worker"}
+    assert all(named[name].startswith("build AS ") for name in ("build-api", "build-line", "build-worker"))
+    assert "python -m compileall" in named["base"]
+    assert all(named[name].startswith("base AS ") for name in ("api", "line", "worker"))
+
+
 def settings_classes() -> set[type[BaseSettings]]:
     modules = ["shared.settings", "migrations.run", "services.cli.importing", "services.cli.ops_api"]
     modules += [f"services.{found.name}.settings" for found in pkgutil.iter_modules(services.__path__) if found.name not in {"cli", "lab"}]
