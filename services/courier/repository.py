@@ -76,6 +76,7 @@ SET state = r.state, attempt = d.attempt - r.refund, lease_until = NULL,
 FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(states)s::text[], %(refunds)s::int[], %(statuses)s::int[], %(errors)s::text[],
             %(delays)s::float8[], %(leases)s::timestamptz[]) AS r (id, attempt, state, refund, status, error, delay, lease_until)
 WHERE d.id = r.id AND d.attempt = r.attempt AND d.lease_until = r.lease_until AND d.state = 'sending'
+RETURNING d.id
 """
 
 _RECOVERED = "UPDATE endpoints SET failing_since = NULL WHERE id = ANY (%(ids)s) AND failing_since IS NOT NULL"
@@ -175,7 +176,7 @@ def settle(connection: Connection, results: Sequence[Result], *, disable_after: 
     Returns:
         Endpoints that were disabled: gone, or nothing but failures for longer than ``disable_after``.
     """
-    connection.exec_driver_sql(
+    written = connection.exec_driver_sql(
         _SETTLE,
         {
             "ids": [result.id for result in results],
@@ -188,7 +189,9 @@ def settle(connection: Connection, results: Sequence[Result], *, disable_after: 
             "delays": [None if result.delay is None else result.delay.total_seconds() for result in results],
         },
     )
-    return _judge_endpoints(connection, results, disable_after)
+    # What comes too late says nothing of its endpoint as it is now.
+    in_time = set(written.scalars())
+    return _judge_endpoints(connection, [result for result in results if result.id in in_time], disable_after)
 
 
 def _judge_endpoints(connection: Connection, results: Sequence[Result], disable_after: timedelta) -> list[UUID]:

@@ -308,8 +308,10 @@ def test_an_answer_from_before_a_replay_changes_nothing_of_it(world: World) -> N
         assert again(connection, late.id)
     replayed = _claimed(world)
     assert (late.attempt, replayed.attempt) == (1, 1)
-    _settled(world, late, 200)
-    assert world.states() == {"sending": 1}
+    for status in (200, 410):
+        _settled(world, late, status)
+        assert world.states() == {"sending": 1}
+        assert world.execute("SELECT state FROM endpoints") == [("enabled",)]
     _settled(world, replayed, 500)
     (delivery,) = world.deliveries()
     assert (delivery.state, delivery.attempt, delivery.last_status) == ("pending", 1, 500)
