@@ -76,7 +76,11 @@ def _migrate(admin_url: str, action: _Action, app_password: str | None) -> None:
 
 def _await_turn(connection: Connection) -> None:
     """Asks again and again: who waits within a statement holds a snapshot, for whose end the building of an index beside writers waits."""
+    told = False
     while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}).scalar_one():
+        if not told:
+            typer.echo("another migration of this database runs: waiting for its end", err=True)
+        told = True
         connection.rollback()
         time.sleep(_TURN_SECONDS)
 

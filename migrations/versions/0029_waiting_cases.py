@@ -13,12 +13,24 @@ depends_on = None
 _NAME = "ix_cases_waiting"
 
 
+_WEIGHTS = {
+    "audit_hours": ("weighted_drawn", "weighted_done", "weighted_disputed"),
+    "audit_days": ("weighted_drawn", "weighted_done", "weighted_disputed"),
+    "audit_months": ("weighted_drawn", "weighted_done", "weighted_disputed"),
+    "score_sums": ("weighted_drawn", "weighted_audited"),
+}
+
+
 def upgrade() -> None:
+    # As 0027 does since it was first given away: an older steward, which knows no weights, is refused.
+    for table, columns in _WEIGHTS.items():
+        for column in columns:
+            op.alter_column(table, column, server_default=None)
     # The largest table, and intake writes to it meanwhile: built beside writers, which no transaction can do.
     with op.get_context().autocommit_block():
-        # It waits for older transactions, a backup for instance, and nobody waits for it: our few seconds of patience are for other locks.
+        # It waits for older transactions, a backup for instance, and no writer waits for it: our few seconds of patience are for other locks.
         op.execute("SET lock_timeout = 0")
-        # One that was begun and not ended is there, and is of no use.
+        # What an attempt that was ended has left may be of no use.
         op.drop_index(_NAME, table_name="cases", postgresql_concurrently=True, if_exists=True)
         op.create_index(
             _NAME,
