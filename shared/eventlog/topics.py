@@ -47,7 +47,7 @@ def ensure_topics(settings: KafkaSettings) -> None:
     """
     # Imported here: an installation without Kafka has no client.
     from kafka.admin import KafkaAdminClient  # noqa: PLC0415
-    from kafka.errors import KafkaError  # noqa: PLC0415
+    from kafka.errors import AuthorizationError, BrokerResponseError, KafkaError  # noqa: PLC0415
 
     from shared.eventlog.kafka_refusal import RefusableClient, is_refusal  # noqa: PLC0415
 
@@ -60,6 +60,10 @@ def ensure_topics(settings: KafkaSettings) -> None:
         for name in (settings.events_topic, settings.decisions_topic, settings.dead_topic):
             if name not in existing:
                 _create(admin, name, settings)
+    except AuthorizationError as error:
+        raise TopicsForbidden(answer=type(error).__name__) from error
+    except BrokerResponseError as error:
+        raise (KafkaAway if error.retriable else TopicRefused)(answer=type(error).__name__) from error
     except KafkaError as error:
         raise KafkaAway(answer=type(error).__name__) from error
     finally:
