@@ -39,8 +39,9 @@ def main(  # options of a command
 
     Attempts start anew and the cases' open reviews are cancelled. Safe to repeat: what is not quarantined any more is left alone.
     """
+    if automation not in (known := registry.automations()):
+        raise typer.BadParameter(f"no automation {automation!r} is installed; there are: {', '.join(sorted(known))}")
     with command_engine("replay") as engine:
-        registry.automation(automation)
         with unit_of_work(engine) as connection:
             if not keys.tenant_exists(connection, tenant):
                 raise no_such_tenant(tenant)

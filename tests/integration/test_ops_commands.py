@@ -181,4 +181,5 @@ def test_replay_counts_first_then_sends_again(database: Database, desk: Desk) ->
     done = _run("services.ops.replay", *order, "--limit", "2", url=database.app_url)
     assert "2 cases sent again" in done.stdout, done.stderr
     assert {row["id"] for row in desk.rows("SELECT id FROM cases WHERE state = 'quarantined'")} == {cases[2], foreign}
-    assert _run("services.ops.replay", "--tenant", "acme", "--automation", "nonsense", url=database.app_url).returncode == 1
+    misspelt = _run("services.ops.replay", "--tenant", "acme", "--automation", "nonsense", url=database.app_url)
+    assert (misspelt.returncode, "'nonsense' is installed" in misspelt.stderr) == (2, True), misspelt.stderr
