@@ -93,7 +93,7 @@ def reason(finding: Finding) -> str:
         case "strata":
             return "strata are not split alike: which cases reach a decision depends on their arm"
         case "undecided":
-            return f"{share} of the control cases older than {PATIENCE.days} days are not decided: and which of them is no chance"
+            return f"{share} of the control cases older than {PATIENCE.days} days are not decided, and it is not chance which"
         case "crossovers":
             return f"{share} of all cases were handled as if they were in the other arm"
         case _:
